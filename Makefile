@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PORT ?= 8090
+PY := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/collections
+
+.PHONY: help setup setup-dev demo demo-destroy demo-status emulator test test-fast lint docs lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+.venv/.installed-%: requirements/%.txt requirements/install.sh
+	@echo "Installing $< into .venv"
+	@requirements/install.sh $*
+	@touch $@
+
+setup: .venv/.installed-demo ## make .venv from the lock: Ansible and the emulator
+setup-dev: .venv/.installed-dev ## the same, with what tests and linters need
+
+demo: setup ## the whole way on this machine, with an emulated Compute Engine (root, Debian)
+	@$(PY) -m demo up
+
+demo-status: setup ## what the demo runs, and where
+	@$(PY) -m demo status
+
+demo-destroy: setup ## remove everything that the demo made
+	@$(PY) -m demo destroy
+
+emulator: setup ## the emulated Compute Engine alone, records only: make emulator PORT=8090
+	@$(PY) -m emulator serve --port $(PORT) --backend records --project demo-project
+
+lint: setup-dev ## ruff, mypy, ansible-lint, generated docs
+	@tests/run lint
+
+test-fast: setup-dev ## lint and unit tests, under 3 minutes
+	@tests/run fast
+
+test: setup-dev ## everything: also emulator, molecule, real vLLM, the demo
+	@tests/run all
+
+docs: setup-dev ## write the roles' READMEs from their argument specs
+	@$(PY) docs/generate_role_docs.py
+
+lock: ## write requirements/*.txt anew from *.in (needs uv)
+	@requirements/lock.sh
+
+clean: ## remove test containers, .venv and build output; caches stay
+	@if [ -x $(PY) ]; then $(PY) -m emulator.machines destroy --owner molecule || true; fi
+	@rm -rf .venv build *.tar.gz .mypy_cache .ruff_cache .pytest_cache .ansible

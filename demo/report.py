@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run of the demo ends with: summary.json for scripts, a page for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from demo import paths
+from demo.settings import INSTANCE, PROJECT, ZONE, Settings
+
+MODEL_PROMPT = "What is the capital of France?"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known after the playbook ended.
+
+    Attributes:
+        run: what the run_summary callback wrote.
+        address: where the instance answers.
+        before: seconds of the steps before the playbook, by name.
+    """
+
+    run: dict[str, Any]
+    address: str
+    before: dict[str, float]
+
+
+def summary(settings: Settings, outcome: Outcome) -> dict[str, Any]:
+    """The content of summary.json."""
+    options = (
+        f"-i {paths.HOME}/ssh_key -o UserKnownHostsFile={paths.HOME}/known_hosts "
+        "-o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
+    )
+    return {
+        "endpoint": f"http://{outcome.address}:8000",
+        "api_key_file": str(paths.HOME / "api_key"),
+        "ca_file": None,
+        "emulator": settings.url,
+        "project": PROJECT,
+        "zone": ZONE,
+        "instance": INSTANCE,
+        "ssh": f"ssh {options} gce-vllm@{outcome.address}",
+        "changed": outcome.run["changed"],
+        "phases": {**outcome.before, **outcome.run["phases"]},
+        "checklist": outcome.run["stats"].get("checklist", {}),
+    }
+
+
+def save(document: dict[str, Any]) -> None:
+    """Write summary.json whole or not at all."""
+    part = paths.SUMMARY.with_name("summary.json.part")
+    part.write_text(json.dumps(document, indent=2) + "\n")
+    part.replace(paths.SUMMARY)
+
+
+def curl_line(document: dict[str, Any]) -> str:
+    """A command that works as printed, from any folder."""
+    body = json.dumps({"prompt": MODEL_PROMPT, "max_tokens": 20, "temperature": 0})
+    return (
+        f"curl -s {document['endpoint']}/generate -H 'Content-Type: application/json' "
+        f"-H \"Authorization: Bearer $(cat {document['api_key_file']})\" -d '{body}'"
+    )
+
+
+def show(document: dict[str, Any]) -> None:
+    """Print the page."""
+    mark = {True: "ok", False: "FAILED", None: "--"}
+    changed = sum(document["changed"].values())
+    lines = ["", f"Endpoint   {document['endpoint']}", f"API key    {document['api_key_file']}", ""]
+    lines += ["Try it:", f"  {curl_line(document)}", ""]
+    lines += ["Checklist:"]
+    lines += [
+        f"  {mark[line['ok']]:<7} {item:<13} {line['evidence']}"
+        for item, line in document["checklist"].items()
+    ]
+    lines += ["", "Built (in an emulated Compute Engine):"]
+    lines += [
+        f"  instance {document['instance']} in {document['zone']} of {document['project']}, "
+        f"rules {document['instance']}-api and {document['instance']}-ssh",
+        f"  tasks that changed something in this run: {changed}",
+        "",
+        "Seconds:   " + ", ".join(f"{k} {v:.1f}" for k, v in document["phases"].items()),
+        "",
+        f"Look around   {document['ssh']}",
+        "              make demo-status",
+        "Stop          ansible-playbook -i inventories/demo playbooks/stop.yml",
+        "Start again   make demo",
+        "Clean up      make demo-destroy",
+        "",
+    ]
+    sys.stdout.write(os.linesep.join(lines))
