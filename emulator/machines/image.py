@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stand-in's disk image: a small Debian with systemd and sshd, built once and cached."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from emulator.backend import MachineError
+from emulator.machines.runtime import Podman
+
+REPOSITORY = "localhost/gce-vllm/machine"
+SUITE = "bookworm"
+ROOTFS = Path(__file__).with_name("rootfs")
+
+# What a Deep Learning VM has that the roles rely on. Nothing of NVIDIA's: there is no GPU here,
+# and pretending otherwise would hide what the roles must detect.
+PACKAGES = (
+    "ca-certificates",
+    "curl",
+    "dbus",
+    "iproute2",
+    "libnuma1",  # vLLM's CPU build loads it
+    "openssh-server",
+    "procps",
+    "python3",
+    "python3-apt",
+    "python3-venv",
+    "sudo",
+    "systemd",
+    "systemd-sysv",
+)
+UNREAD = ("doc", "info", "lintian", "linda", "man", "locale", "bash-completion")
+UNWANTED_UNITS = ("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer")
+
+# mmdebstrap runs each with the root folder as $1
+HOOKS = (
+    'chmod 0440 "$1/etc/sudoers.d/google_sudoers"',
+    'chroot "$1" groupadd --system google-sudoers',
+    f'systemctl --root="$1" mask {" ".join(UNWANTED_UNITS)}',
+    'systemctl --root="$1" enable ssh-host-keys.service',
+    # Every machine gets an identity of its own on its first boot.
+    'rm -f "$1"/etc/ssh/ssh_host_*',
+    ': > "$1/etc/machine-id"',
+    'rm -f "$1/etc/hostname" "$1/etc/resolv.conf"',
+)
+
+
+def _own_files() -> list[Path]:
+    return sorted(path for path in ROOTFS.rglob("*") if path.is_file())
+
+
+def _uploads() -> list[str]:
+    """Return the hooks that copy our files, with modes that do not depend on the checkout's."""
+    hooks = []
+    for path in _own_files():
+        target = f"/{path.relative_to(ROOTFS).as_posix()}"
+        hooks += [f"upload {shlex.quote(str(path))} {target}", f'chmod 0644 "$1{target}"']
+    return hooks
+
+
+def recipe() -> list[str]:
+    """Return mmdebstrap's arguments, without the output file and the mirror."""
+    return [
+        "--mode=root",
+        "--variant=minbase",
+        "--format=tar",
+        f"--include={','.join(PACKAGES)}",
+        # The root folder is thrown away if the build dies, so waiting for the disk buys nothing.
+        "--dpkgopt=force-unsafe-io",
+        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in UNREAD),
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+        *(f"--customize-hook={hook}" for hook in (*_uploads(), *HOOKS)),
+    ]
+
+
+def fingerprint() -> str:
+    """Return a short hash of everything that the image is made from, apart from the mirror."""
+    digest = hashlib.sha256("\0".join([SUITE, *PACKAGES, *UNREAD, *UNWANTED_UNITS]).encode())
+    digest.update("\0".join(HOOKS).encode())
+    for path in _own_files():
+        digest.update(path.relative_to(ROOTFS).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def name() -> str:
+    """Return the podman name of the image."""
+    return f"{REPOSITORY}:{fingerprint()}"
+
+
+def cache_folder() -> Path:
+    """Return the folder that holds root file systems; made if it is not there."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    folder = Path(base) / "gce-vllm"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def ensure(podman: Podman) -> str:
+    """Return the image's name, building it first where it is not there yet.
+
+    A cold build takes about a minute; with the root file system cached, importing it takes
+    seconds. Several processes may ask at once: one builds and the others wait.
+    """
+    if _exists(podman):
+        return name()
+    with _only_one():
+        if _exists(podman):
+            return name()
+        tarball = cache_folder() / f"machine-{fingerprint()}.tar"
+        if not tarball.exists():
+            _build(tarball)
+        _say(f"importing {tarball}")
+        podman.run(
+            "import", "--change", 'CMD ["/sbin/init"]', str(tarball), name(), timeout=600
+        )
+    return name()
+
+
+def _exists(podman: Podman) -> bool:
+    return bool(podman.run("images", "--quiet", "--filter", f"reference={name()}").strip())
+
+
+def _build(tarball: Path) -> None:
+    """Make the root file system; a half-made one never gets the final name."""
+    _say(f"building the machine image once ({SUITE}, {len(PACKAGES)} packages)")
+    started = time.monotonic()
+    part = tarball.with_suffix(".part")
+    mirror = os.environ.get("GCE_VLLM_DEBIAN_MIRROR")
+    argv = ["mmdebstrap", *recipe(), SUITE, str(part), *([mirror] if mirror else [])]
+    log = tarball.with_suffix(".log")
+    try:
+        with log.open("w") as output, subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            for line in process.stdout or ():
+                output.write(line)
+                if line.startswith("I: ") and "hook" not in line:
+                    _say(line[3:].strip())
+        if process.returncode:
+            tail = "\n".join(log.read_text().splitlines()[-15:])
+            raise MachineError(
+                f"The machine image could not be built. Is Debian's mirror reachable? Another one "
+                f"can be named in GCE_VLLM_DEBIAN_MIRROR. Log: {log}\n{tail}"
+            )
+        part.replace(tarball)
+        log.unlink()
+    finally:
+        part.unlink(missing_ok=True)
+    size = tarball.stat().st_size / 1e6
+    _say(f"built {tarball.name}: {size:.0f} MB in {time.monotonic() - started:.0f} s")
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    with (cache_folder() / "image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"image: {line}\n")
+    sys.stderr.flush()
