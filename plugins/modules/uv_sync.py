@@ -1,0 +1,323 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: a virtual environment that holds exactly what a hash-locked file says."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: uv_sync
+short_description: Keep a Python virtual environment exactly as its lock says
+version_added: 0.1.0
+description:
+  - Creates the environment with uv where it is missing, then installs, reinstalls and removes packages until it
+    holds what the lock names, each checked against the lock's hashes.
+  - Finds by itself, without a network, what was added, removed, changed in version, edited, deleted in part, or
+    left half installed by a run that was cut off; contents of files whose size did not change are not read.
+options:
+  venv:
+    description: Folder of the environment.
+    type: path
+    required: true
+  lock:
+    description:
+      - The lock, made by C(uv pip compile --generate-hashes) for one Python and one platform. A file on the
+        controller, looked up like the O(ansible.builtin.copy#module:src) of a copy.
+    type: path
+    required: true
+  uv:
+    description: The uv program on the host.
+    type: path
+    required: true
+  python:
+    description: The interpreter that the environment is made from.
+    type: path
+    default: /usr/bin/python3
+  python_version:
+    description: Version C(MAJOR.MINOR) that the lock was made for. Any other interpreter is refused.
+    type: str
+  index_url:
+    description: Package index that replaces the public one. A password in it is kept out of logs.
+    type: str
+  extra_index_urls:
+    description: Package indexes asked besides.
+    type: list
+    elements: str
+    default: []
+  find_links:
+    description: Folders on the host, or pages, that hold wheels.
+    type: list
+    elements: str
+    default: []
+  cache_dir:
+    description:
+      - Where uv keeps what it downloads, for other environments and later runs. Without it nothing is kept, which
+        saves the disk that a second copy needs.
+    type: path
+attributes:
+  check_mode:
+    support: full
+    description: Says what would change without changing it.
+  diff_mode:
+    support: full
+    description: Shows the packages that differ.
+author:
+  - gce-vllm maintainers
+"""
+
+EXAMPLES = r"""
+- name: Bring the environment to what the lock says
+  llmops.gce_vllm.uv_sync:
+    venv: /opt/vllm/venv
+    lock: locks/vllm-0.32.0-cpu-py311.txt
+    uv: /opt/vllm/uv/bin/uv
+    python_version: "3.11"
+"""
+
+RETURN = r"""
+installed:
+  description: Package to why it was installed or reinstalled.
+  returned: always
+  type: dict
+  sample: {"numpy": "is 2.3.4", "torch": "missing"}
+removed:
+  description: Packages that the lock doesn't know.
+  returned: always
+  type: list
+  elements: str
+created:
+  description: Whether the environment was made anew, and why.
+  returned: always
+  type: str
+lock_sha256:
+  description: Checksum of the lock; changes when the environment's contents are meant to.
+  returned: always
+  type: str
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import (
+    LockError,
+    Pin,
+    Plan,
+    canonical,
+    describe,
+    find_damage,
+    make_plan,
+    parse_lock,
+)
+
+VERSION_PROGRAM = "import sys; print('%d.%d' % sys.version_info[:2])"
+
+
+class Environment:
+    """One virtual environment and the uv that keeps it."""
+
+    def __init__(self, module: AnsibleModule, cache: Path) -> None:
+        params = module.params
+        self._module = module
+        self._uv = params["uv"]
+        self._cache = cache
+        self._wanted_python = params["python"]
+        self.path = Path(params["venv"])
+        self.python = self.path / "bin" / "python"
+
+    def version_of(self, python: Path | str) -> str | None:
+        """`MAJOR.MINOR` of an interpreter; None where it doesn't run."""
+        if not Path(python).exists():
+            return None
+        code, out, _err = self._module.run_command([str(python), "-c", VERSION_PROGRAM])
+        return out.strip() if code == 0 else None
+
+    def installed(self) -> dict[str, str]:
+        """Canonical name -> version, as uv reads it."""
+        out = self._run("list what is installed", "pip", "list", *self._target(), "--format=json")
+        return {canonical(item["name"]): item["version"] for item in json.loads(out)}
+
+    def site_packages(self) -> Path:
+        """The folder that holds the packages."""
+        return next(self.path.glob("lib/python*/site-packages"))
+
+    def create(self) -> None:
+        """Make the environment, in place of whatever is there."""
+        self._run(
+            "make the environment",
+            *("venv", "--quiet", "--clear", "--python", self._wanted_python, str(self.path)),
+        )
+
+    def apply(self, plan: Plan, pins: Mapping[str, Pin], installed: Mapping[str, str]) -> None:
+        """Carry out a plan."""
+        self._drop_torn_metadata(plan)
+        gone = [name for name in plan.remove if name in self.installed()]
+        if gone:
+            self._run("remove packages", "pip", "uninstall", "--quiet", *self._target(), *gone)
+        if not plan.install:
+            return
+        same = [n for n in plan.install if installed.get(n) == pins[n].version]
+        with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as subset:
+            subset.writelines(f"{pins[name].text}\n" for name in plan.install)
+            subset.flush()
+            self._run(
+                "install packages",
+                *("pip", "install", "--quiet", *self._target()),
+                *("--no-deps", "--require-hashes", "--requirement", subset.name),
+                *(f"--reinstall-package={name}" for name in same),
+            )
+
+    def _drop_torn_metadata(self, plan: Plan) -> None:
+        """Forget packages without a list of files: uv refuses to uninstall those."""
+        for info in self.site_packages().glob("*.dist-info"):
+            name = canonical(info.name.removesuffix(".dist-info").partition("-")[0])
+            if name in {*plan.install, *plan.remove} and not (info / "RECORD").is_file():
+                shutil.rmtree(info)
+
+    def _target(self) -> tuple[str, str]:
+        return ("--python", str(self.python))
+
+    def _run(self, purpose: str, *args: str) -> str:
+        code, out, err = self._module.run_command(
+            [self._uv, *args],
+            environ_update=_uv_environment(self._module.params, self._cache),
+            # uv reads a uv.toml or pyproject.toml where it stands.
+            cwd="/",
+        )
+        if code != 0:
+            hint = " (the package indexes asked are in index_url, extra_index_urls and find_links)"
+            self._module.fail_json(
+                msg=f"uv could not {purpose} in {self.path}{hint}: {err.strip() or out.strip()}",
+                rc=code,
+            )
+        return out
+
+
+def _uv_environment(params: Mapping[str, object], cache: Path) -> dict[str, str]:
+    """Settings for uv; addresses go this way since they may hold a password."""
+    env = {
+        "UV_CACHE_DIR": str(cache),
+        "UV_NO_CONFIG": "1",
+        "UV_NO_PROGRESS": "1",
+        "UV_SYSTEM_CERTS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        # A kept cache must not share its files with the environment: an edit there would spoil both.
+        "UV_LINK_MODE": "copy" if params["cache_dir"] else "hardlink",
+        # Hashes make it safe to take a file from whichever index has it.
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+    }
+    for key, value, separator in (
+        ("UV_DEFAULT_INDEX", [params["index_url"]], " "),
+        ("UV_INDEX", params["extra_index_urls"], " "),
+        ("UV_FIND_LINKS", params["find_links"], ","),
+    ):
+        values = [str(item) for item in value if item]  # type: ignore[attr-defined]
+        if values:
+            env[key] = separator.join(values)
+    return env
+
+
+def _passwords(params: Mapping[str, object]) -> set[str]:
+    urls = [params["index_url"], *params["extra_index_urls"], *params["find_links"]]  # type: ignore[misc]
+    return {part.password for part in map(urlsplit, filter(None, urls)) if part.password}
+
+
+def sync(module: AnsibleModule, cache: Path) -> dict[str, object]:
+    """Bring the environment to its lock; returns the module's result."""
+    params = module.params
+    lock_text = Path(params["lock"]).read_text(encoding="utf-8")
+    try:
+        pins = parse_lock(lock_text)
+    except LockError as error:
+        module.fail_json(msg=f"The lock {params['lock']} can't be used: {error}")
+    env = Environment(module, cache)
+    uv_there = os.access(params["uv"], os.X_OK)
+    if not uv_there and not module.check_mode:
+        module.fail_json(msg=f"uv is not at {params['uv']}: install it there, or name where it is.")
+
+    created = _reason_to_create(module, env)
+    installed: dict[str, str] = {}
+    damaged: dict[str, str] = {}
+    if not created and uv_there:
+        installed = env.installed()
+        damaged = find_damage(env.site_packages())
+    plan = make_plan(pins, installed, damaged)
+    if not module.check_mode and (created or plan):
+        if created:
+            env.create()
+        env.apply(plan, pins, installed)
+        rest = make_plan(pins, env.installed(), find_damage(env.site_packages()))
+        if rest:
+            module.fail_json(
+                msg=f"{env.path} still differs from the lock after the install: "
+                f"{dict(rest.install)}, to be removed: {list(rest.remove)}"
+            )
+    return {
+        "changed": bool(created or plan),
+        "created": created,
+        "installed": dict(plan.install),
+        "removed": list(plan.remove),
+        "lock_sha256": hashlib.sha256(lock_text.encode()).hexdigest(),
+        "diff": {
+            **describe(plan, pins, installed),
+            "before_header": str(env.path),
+            "after_header": f"{env.path} by its lock",
+        },
+    }
+
+
+def _reason_to_create(module: AnsibleModule, env: Environment) -> str:
+    """Why the environment must be made anew; empty where it stays. Refuses the wrong interpreter."""
+    python, wanted = module.params["python"], module.params["python_version"]
+    version = env.version_of(python)
+    if version is None:
+        module.fail_json(msg=f"There is no Python that runs at {python}.")
+    if wanted and version != wanted:
+        module.fail_json(
+            msg=f"{python} is Python {version}, the lock is for Python {wanted}. Boot an image "
+            f"whose Python is {wanted}, or name another interpreter or another lock."
+        )
+    if not env.path.exists():
+        return "it was missing"
+    found = env.version_of(env.python)
+    if found is None:
+        return "its Python does not run"
+    return "" if found == version else f"it was made with Python {found}"
+
+
+def main() -> None:
+    """Entry point of the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "venv": {"type": "path", "required": True},
+            "lock": {"type": "path", "required": True},
+            "uv": {"type": "path", "required": True},
+            "python": {"type": "path", "default": "/usr/bin/python3"},
+            "python_version": {"type": "str"},
+            "index_url": {"type": "str"},
+            "extra_index_urls": {"type": "list", "elements": "str", "default": []},
+            "find_links": {"type": "list", "elements": "str", "default": []},
+            "cache_dir": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    module.no_log_values |= _passwords(module.params)
+    if module.params["cache_dir"]:
+        module.exit_json(**sync(module, Path(module.params["cache_dir"])))
+    # Beside the environment, so that files are linked rather than copied; the same name each time,
+    # so that a run that was cut off leaves nothing for good.
+    cache = Path(module.params["venv"] + ".cache")
+    try:
+        result = sync(module, cache)
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
