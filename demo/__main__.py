@@ -16,7 +16,8 @@ from typing import Any
 
 from demo import daemon, host, package_sources, paths, report, settings
 from emulator.backend import MachineError
-from emulator.machines import image, network
+from emulator.machines import image
+from emulator.machines.backend import PodmanBackend
 
 GUEST_CACHE = "/var/cache/gce-vllm"
 
@@ -41,12 +42,13 @@ def up() -> None:
     with timed(phases, "host"):
         host.ready()
     with timed(phases, "image"):
-        image.ensure()
+        machines = PodmanBackend(settings.OWNER)
+        image.ensure(machines.podman)
     with timed(phases, "emulator"):
         chosen = settings.load() or settings.Settings(
             daemon.free_port(), daemon.free_port(), daemon.free_port()
         )
-        chosen.gateway = network.ensure(settings.OWNER).gateway
+        chosen.gateway = machines.operator_address()
         chosen.packages = package_sources.discover()
         settings.save(chosen)
         daemon.start(
@@ -70,8 +72,8 @@ def machine_options(chosen: settings.Settings) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         mounts.append(f"{folder}:{GUEST_CACHE}/{name}")
     options = ["--project", settings.PROJECT]
-    for option in [f"owner={settings.OWNER}", *(f"mount={mount}" for mount in mounts)]:
-        options += ["--machine-option", option]
+    for mount in mounts:
+        options += ["--machine-option", f"mount={mount}"]
     return options
 
 
@@ -129,7 +131,7 @@ def destroy() -> None:
     if chosen and daemon.healthy(chosen.port):
         playbook("destroy.yml", "-e", f"confirm={settings.INSTANCE}")
     removed = ["emulator"] if daemon.stop() else []
-    removed += network.destroy_owner(settings.OWNER)
+    removed += PodmanBackend(settings.OWNER).destroy()
     if paths.HOME.exists():
         for path in sorted(paths.HOME.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()

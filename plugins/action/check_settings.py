@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 
 Spec = dict[str, dict[str, Any]]
@@ -35,14 +36,18 @@ def unknown_names(
     """Names that carry one of our prefixes but that nothing reads, each with its closest matches."""
     known_names = set(known)
     strangers = sorted(n for n in set(names) - known_names if looks_like_ours(n, prefixes))
-    return {n: difflib.get_close_matches(n, sorted(known_names), n=3) for n in strangers}
+    return {n: difflib.get_close_matches(n, sorted(known_names), n=2) for n in strangers}
 
 
 def type_errors(spec: Spec, values: Mapping[str, Any]) -> list[str]:
     """What Ansible's own validator says of the values that are set, in its words."""
     used = {name: _without_defaults(spec[name]) for name in values if name in spec}
     result = ArgumentSpecValidator(used).validate({name: values[name] for name in used})
-    return list(result.error_messages)
+    # Ansible lists unsupported keys without saying that this is what they are.
+    return [
+        f"Unsupported setting {error.msg}" if isinstance(error, UnsupportedError) else error.msg
+        for error in result.errors
+    ]
 
 
 def _without_defaults(option: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +84,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             + (f" Did you mean {' or '.join(near)}?" if near else " The roles' READMEs list all.")
             for name, near in unknown_names(names, known, args["prefixes"]).items()
         ]
-        values = {name: self._templar.template(variables[name]) for name in spec if name in variables}
+        # The role that this task belongs to brings its defaults along; those are not anybody's setting.
+        own = f"{Path(variables['role_path']).name}_" if "role_path" in variables else None
+        values = {
+            name: self._templar.template(variables[name])
+            for name in spec
+            if name in variables and not (own and name.startswith(own))
+        }
         problems += type_errors(spec, values)
         if problems:
             result.update(failed=True, msg="\n".join(problems))

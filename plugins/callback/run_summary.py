@@ -22,9 +22,8 @@ description:
     stored with C(ansible.builtin.set_stats).
 options:
   summary_file:
-    description: Where to write the JSON; empty writes none.
+    description: Where to write the JSON; nothing is written without it.
     type: path
-    default: ""
     env:
       - name: GCE_VLLM_SUMMARY_FILE
     ini:
@@ -46,6 +45,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._phases: dict[str, float] = {}
+        self._changed_tasks: list[dict[str, str]] = []
         self._current: str | None = None
         self._since = time.monotonic()
 
@@ -54,6 +54,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._close()
         name = play.get_name()
         self._current = name.split(":")[0].strip().lower() if ":" in name else None
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Remember which task changed something, and where."""
+        if result.is_changed():
+            host, task = result.host.get_name(), result.task.get_name()
+            self._changed_tasks.append({"host": host, "task": task})
 
     def _close(self) -> None:
         now = time.monotonic()
@@ -78,6 +84,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         hosts = sorted(stats.processed)
         outcome = {
             "changed": {h: stats.changed.get(h, 0) for h in hosts},
+            "changed_tasks": self._changed_tasks,
             "failed": {h: stats.failures[h] for h in hosts if stats.failures.get(h)},
             "unreachable": {h: stats.dark[h] for h in hosts if stats.dark.get(h)},
             "phases": phases,

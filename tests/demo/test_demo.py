@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One demo, used, broken and repaired. The tests stand in the order in which they run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.request
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from conftest import ROOT, outcome, run, site
+
+from demo import report
+
+SUMMARY_KEYS = {
+    "endpoint",
+    "api_key_file",
+    "ca_file",
+    "emulator",
+    "project",
+    "zone",
+    "instance",
+    "ssh",
+    "changed",
+    "phases",
+    "checklist",
+}
+CHECKLIST = ["quota", "instance", "vLLM", "server", "local API", "external API", "monitoring"]
+
+
+def on_instance(demo: dict[str, Any], command: str) -> str:
+    """Run a shell line on the instance, by the ssh command that the demo prints."""
+    done = run(*demo["ssh"].split(), command)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def changed_tasks() -> set[str]:
+    """Names of the tasks that changed something in the last `make demo`, without the role."""
+    return {entry["task"].split(" : ")[-1] for entry in outcome()["changed_tasks"]}
+
+
+def api(demo: dict[str, Any], method: str, path: str, body: object = None) -> Any:
+    """Call the emulated Compute Engine as somebody with the console open would."""
+    credentials = ROOT / ".demo" / "emulator" / "credentials.json"
+    token = subprocess.run(
+        [
+            ".venv/bin/python",
+            "-c",
+            "import sys\n"
+            "from google.auth.transport.requests import Request\n"
+            "from google.oauth2.service_account import Credentials as C\n"
+            "c = C.from_service_account_file(sys.argv[1], scopes=['https://www.googleapis.com/auth/cloud-platform'])\n"
+            "c.refresh(Request()); print(c.token)",
+            str(credentials),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    request = urllib.request.Request(
+        f"{demo['emulator']}/compute/v1/projects/{demo['project']}/{path}",
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def test_summary_is_complete(demo: dict[str, Any]) -> None:
+    assert set(demo) == SUMMARY_KEYS
+    assert list(demo["checklist"]) == CHECKLIST
+    assert all(demo["checklist"][item]["ok"] for item in CHECKLIST if item != "monitoring")
+    assert "Paris" in demo["checklist"]["external API"]["evidence"]
+    assert {"preflight", "provision", "configure", "verify"} <= set(demo["phases"])
+
+
+def test_printed_curl_line_generates(demo: dict[str, Any]) -> None:
+    done = run("bash", "-c", report.curl_line(demo))
+    answer = json.loads(done.stdout)
+    assert set(answer) == {"text", "prompt", "model"}
+    assert "Paris" in answer["text"]
+
+
+def test_without_the_key_nothing_but_health(demo: dict[str, Any]) -> None:
+    for path, expected in [("/health", "200"), ("/", "401"), ("/metrics", "401"), ("/docs", "401")]:
+        done = run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", demo["endpoint"] + path)
+        assert done.stdout == expected, path
+
+
+def test_outside_the_source_range_times_out(demo: dict[str, Any]) -> None:
+    url = demo["endpoint"] + "/health"
+    command = ["curl", "-s", "--max-time", "4", url]
+    done = run(".venv/bin/python", "-m", "emulator.machines", "client", "--owner", "demo", "t", *command)
+    assert done.returncode == 28, done.stdout  # curl's code for a time-out
+
+
+def test_second_run_changes_nothing(demo: dict[str, Any]) -> None:
+    done = run("make", "demo")
+    assert done.returncode == 0, done.stdout
+    summary = json.loads((ROOT / ".demo" / "summary.json").read_text())
+    assert set(summary["changed"]) == {"localhost", "llm-server"}
+    assert set(summary["changed"].values()) == {0}, outcome()["changed_tasks"]
+
+
+def test_check_mode_reports_nothing(demo: dict[str, Any]) -> None:
+    done = site("--check", "--diff")
+    assert done.returncode == 0, done.stdout
+    recap = [line for line in done.stdout.splitlines() if "changed=" in line]
+    assert recap
+    assert all("changed=0" in line for line in recap), done.stdout
+    assert "--- before" not in done.stdout
+
+
+def repaired(demo: dict[str, Any]) -> set[str]:
+    """Run the demo again and return which tasks changed something."""
+    done = run("make", "demo")
+    assert done.returncode == 0, done.stdout
+    return changed_tasks()
+
+
+def test_cloud_drift_and_a_stopped_service_are_repaired(demo: dict[str, Any]) -> None:
+    instance = f"zones/{demo['zone']}/instances/{demo['instance']}"
+    now = api(demo, "GET", instance)
+    labels = {k: v for k, v in now["labels"].items() if k != "managed-by"} | {"team": "search"}
+    body = {"labels": labels, "labelFingerprint": now["labelFingerprint"]}
+    api(demo, "POST", f"{instance}/setLabels", body)
+    api(demo, "DELETE", f"global/firewalls/{demo['instance']}-api")
+    on_instance(demo, "sudo systemctl stop llm-server")
+
+    predicted = site("--check", "--diff")
+    assert "managed-by" in predicted.stdout
+    assert repaired(demo) == {
+        "Converge the firewall rules",
+        "Converge the instance",
+        "Have the service enabled and running",
+    }
+    labels_after = api(demo, "GET", instance)["labels"]
+    assert labels_after["managed-by"] == "gce-vllm"
+    assert labels_after["team"] == "search", "somebody else's label was removed"
+
+
+def test_host_drift_is_repaired(demo: dict[str, Any]) -> None:
+    on_instance(
+        demo,
+        "sudo sed -i 's/^Restart=.*/Restart=no/' /etc/systemd/system/llm-server.service"
+        " && sudo sed -i 's/1024/512/' /etc/llm-server/settings.yaml"
+        " && sudo /opt/vllm/uv/bin/uv pip uninstall --quiet -p /opt/vllm/venv/bin/python gguf",
+    )
+    changed = repaired(demo)
+    assert any("unit" in name.lower() for name in changed), changed
+    assert any("settings" in name.lower() for name in changed), changed
+    assert any("lock" in name.lower() or "venv" in name.lower() for name in changed), changed
+    assert not any("firewall" in name or "instance" in name for name in changed), changed
+    assert repaired(demo) == set()
+
+
+BAD_INPUT: list[tuple[str, Sequence[str], Sequence[str]]] = [
+    ("empty project", ["-e", "gce_project="], ["gce_project is empty"]),
+    ("unknown project", ["-e", "gce_project=no-such-project"], ["no-such-project"]),
+    ("zone syntax", ["-e", "gce_zone=moon"], ["gce_zone is 'moon'"]),
+    ("unknown zone", ["-e", "gce_zone=us-central1-q"], ["us-central1-q", "us-central1-a"]),
+    ("unknown machine type", ["-e", "gce_instance_machine_type=g2-standard-5"], ["g2-standard-4"]),
+    (
+        "accelerator that the machine type does not take",
+        [
+            "-e",
+            '{"gce_instance_machine_type": "e2-standard-4", '
+            '"gce_instance_accelerators": [{"type": "nvidia-tesla-t4", "count": 1}]}',
+        ],
+        ["e2-standard-4", "nvidia-tesla-t4", "n1-"],
+    ),
+    (
+        "image family that is gone",
+        ["-e", "gce_instance_image_family=pytorch-2-7-cu128-ubuntu-2204-nvidia-570"],
+        ["pytorch-2-7-cu128-ubuntu-2204-nvidia-570", "common-cu129-ubuntu-2404-nvidia-580"],
+    ),
+    ("no model", ["-e", "llm_model="], ["llm_model is empty"]),
+    ("unknown tag", ["--tags", "nonsense"], ["no tag 'nonsense'", "preflight"]),
+    (
+        "misspelt variable",
+        ["-e", "gce_instance_machine_typ=x"],
+        ["gce_instance_machine_typ", "gce_instance_machine_type"],
+    ),
+    (
+        "wrong choice",
+        ["-e", "gce_instance_provisioning_model=spot"],
+        ["gce_instance_provisioning_model", "STANDARD, SPOT"],
+    ),
+    (
+        "missing key file",
+        ["-e", "gce_service_account_file=/nonexistent/key.json"],
+        ["/nonexistent/key.json"],
+    ),
+    ("no credentials", ["-e", "gce_service_account_file="], ["gcloud auth application-default login"]),
+    (
+        "world-open API",
+        ["-e", '{"gce_network_api_source_ranges": ["0.0.0.0/0"]}'],
+        ["0.0.0.0/0", "gce_network_allow_world"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [row[1:] for row in BAD_INPUT], ids=[row[0] for row in BAD_INPUT]
+)
+def test_bad_input_is_one_message_and_creates_nothing(
+    demo: dict[str, Any],
+    arguments: Sequence[str],
+    said: Sequence[str],
+    tmp_path: Any,
+) -> None:
+    before = api(demo, "GET", "aggregated/instances"), api(demo, "GET", "global/firewalls")
+    environment = {"HOME": str(tmp_path), "GOOGLE_APPLICATION_CREDENTIALS": "", "NO_GCE_CHECK": "true"}
+    done = site("-e", "gce_name=another", *arguments, environment=environment)
+    assert done.returncode != 0, done.stdout
+    for words in said:
+        assert words in done.stdout
+    assert "Traceback" not in done.stdout
+    after = api(demo, "GET", "aggregated/instances"), api(demo, "GET", "global/firewalls")
+    assert after == before
+
+
+def test_no_quota_is_one_message_and_creates_nothing(demo: dict[str, Any]) -> None:
+    quota = f"{demo['emulator']}/emulator/v1/projects/{demo['project']}/regions/us-central1/quotas"
+
+    def limit(value: int) -> None:
+        request = urllib.request.Request(
+            f"{quota}/NVIDIA_L4_GPUS", method="PUT", data=json.dumps({"limit": value}).encode()
+        )
+        urllib.request.urlopen(request, timeout=10).close()
+
+    limit(0)
+    try:
+        done = site("-e", "gce_name=another")
+    finally:
+        limit(8)
+    assert done.returncode != 0
+    assert "NVIDIA_L4_GPUS" in done.stdout
+    assert "us-central1" in done.stdout
+    assert "another" not in json.dumps(api(demo, "GET", "aggregated/instances"))
+
+
+def test_destroy_leaves_nothing(demo: dict[str, Any]) -> None:
+    done = run("make", "demo-destroy")
+    assert done.returncode == 0, done.stdout
+    containers = run("podman", "ps", "--all", "--filter", "label=gce-vllm=demo", "--quiet")
+    assert containers.stdout.strip() == ""
+    assert not (ROOT / ".demo").exists()
+    assert run("pgrep", "-f", "emulator serve --backend podman").stdout.strip() == ""
+    again = run("make", "demo-destroy")
+    assert "Nothing to do" in again.stdout
