@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One JSON shape for every error, the one that vLLM and the OpenAI API use."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.responses import JSONResponse
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; `messages` holds one line for each wrong field."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__("; ".join(messages))
+        self.messages = messages
+
+
+class LoadError(Exception):
+    """The model could not be loaded; the text is one line that names the cause."""
+
+
+def error_response(
+    status: int, message: str, *, param: str | None = None, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """Builds `{"error": {"message", "type", "param", "code"}}`."""
+    kind = HTTPStatus(status).phrase
+    body = {"error": {"message": message, "type": kind, "param": param, "code": status}}
+    return JSONResponse(body, status_code=status, headers=headers)

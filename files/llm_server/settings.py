@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server's settings: one YAML file, every field checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from .errors import ConfigError
+
+#: vLLM options that this server sets itself, with the setting that takes their place.
+OWNED_BY_SERVER = {
+    "model": "model_path",
+    "served_model_name": "served_model_name",
+    "host": "host",
+    "port": "port",
+    "uds": "host and port",
+    "api_key": "api_key_file",
+    "uvicorn_log_level": "log_level",
+    "shutdown_timeout": "shutdown_timeout",
+    "root_path": None,
+    "config": None,
+    "headless": None,
+    "api_server_count": None,
+    "grpc": None,
+    "grpc_port": None,
+    "ssl_keyfile": None,
+    "ssl_certfile": None,
+    "ssl_ca_certs": None,
+}
+
+#: Options that older guides name, with what does their work today.
+SUCCESSORS = {
+    "swap_space": "kv_offloading_size (GiB of host memory for the KV cache)",
+    "use_v2_block_manager": "nothing: it is always on",
+    "disable_log_requests": "enable_log_requests: false",
+    "guided_decoding_backend": "structured_outputs_config",
+}
+
+MIN_KEY_LENGTH = 16
+
+#: A value of `vllm_args`: what YAML can say and a command line can carry.
+ArgValue = bool | int | float | str | list[Any] | dict[str, Any] | None
+
+
+class Settings(BaseModel):
+    """All of settings.yaml; a key that is not named here is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int = Field(8000, ge=1, le=65535, strict=True)
+    model_path: str = Field(min_length=1)
+    served_model_name: str = Field(min_length=1)
+    api_key_required: bool = Field(True, strict=True)
+    api_key_file: Path | None = None
+    vllm_args: dict[str, ArgValue] = Field(default_factory=dict)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    #: Seconds that running requests get to finish after SIGTERM.
+    shutdown_timeout: float = Field(30, ge=0, le=3600)
+    #: How the engine's process begins; see `engine.choose_start_method`.
+    start_method: Literal["auto", "fork", "spawn"] = "auto"
+
+    @field_validator("model_path")
+    @classmethod
+    def _model_exists(cls, value: str) -> str:
+        path = Path(value)
+        if path.is_absolute() and not (path / "config.json").is_file():
+            state = "has no config.json" if path.is_dir() else "does not exist"
+            raise ValueError(f"the folder {value} {state}; name a folder that holds a model")
+        return value
+
+    @field_validator("vllm_args")
+    @classmethod
+    def _not_owned(cls, value: dict[str, ArgValue]) -> dict[str, ArgValue]:
+        problems = []
+        for name in value:
+            key = normalise(name)
+            if key in SUCCESSORS:
+                problems.append(f"{name} was removed from vLLM; its successor is {SUCCESSORS[key]}")
+            elif key in OWNED_BY_SERVER:
+                setting = OWNED_BY_SERVER[key]
+                problems.append(
+                    f"{name} is set by this server"
+                    + (f"; use the setting {setting}" if setting else " and cannot be changed")
+                )
+        if problems:
+            raise ValueError(" | ".join(problems))
+        return value
+
+    @model_validator(mode="after")
+    def _has_keys(self) -> Settings:
+        if self.api_key_required and self.api_key_file is None:
+            raise ValueError(
+                "api_key_file: not set; name a file with one key a line,"
+                " or say api_key_required: false"
+            )
+        if not self.api_key_required and self.api_key_file is not None:
+            raise ValueError("api_key_file: set although api_key_required is false; drop one")
+        return self
+
+
+def normalise(name: str) -> str:
+    """The underscore form of an option's name, however it was written."""
+    return name.removeprefix("--").replace("-", "_")
+
+
+def load_settings(path: Path) -> Settings:
+    """Reads and checks the settings file.
+
+    Raises:
+        ConfigError: with one message for each wrong field.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" (line {where.line + 1})" if where else ""
+        raise ConfigError([f"{path}: is not valid YAML{line}"]) from None
+    if not isinstance(data, dict):
+        raise ConfigError([f"{path}: must be a mapping of settings, found {type(data).__name__}"])
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(list(_messages(error))) from None
+
+
+def load_keys(path: Path) -> tuple[str, ...]:
+    """Reads API keys, one a line; blank lines and lines that begin with # are skipped.
+
+    Raises:
+        ConfigError: no file, no key, or a key too short to be a secret.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError([f"api_key_file: {path} cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"api_key_file: {path} is not text"]) from None
+    keys = tuple(key for line in lines if (key := line.strip()) and not key.startswith("#"))
+    if not keys:
+        raise ConfigError([f"api_key_file: {path} holds no key; write one key a line"])
+    for number, key in enumerate(keys, start=1):
+        if len(key) < MIN_KEY_LENGTH or not (
+            key.isascii() and key.isprintable() and " " not in key
+        ):
+            raise ConfigError(
+                [
+                    f"api_key_file: key {number} in {path} must be {MIN_KEY_LENGTH} or more"
+                    " printable ASCII characters without spaces"
+                ]
+            )
+    return keys
+
+
+def _messages(error: ValidationError) -> list[str]:
+    lines = []
+    for item in error.errors(include_url=False):
+        field = str(item["loc"][0]) if item["loc"] else ""
+        if item["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(field, Settings.model_fields, n=1)
+            hint = f"did you mean {close[0]}?" if close else "drop it"
+            lines.append(f"{field}: no such setting; {hint}")
+        elif item["type"] == "missing":
+            lines.append(f"{field}: must be set")
+        elif item["type"] == "value_error":
+            reasons = str(item["ctx"]["error"]).split(" | ")
+            lines.extend(f"{field}: {reason}" if field else reason for reason in reasons)
+        elif field == "vllm_args" and len(item["loc"]) > 1:
+            line = f"vllm_args: {item['loc'][1]}: must be a number, text, list or mapping"
+            if line not in lines:
+                lines.append(line)
+        else:
+            lines.append(f"{field}: {item['msg']} (found {item['input']!r})")
+    return lines

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the model can do right now, and what /health says of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from starlette.types import ASGIApp
+
+
+class Phase(StrEnum):
+    """The life of the server; the values are what /health shows as `status`."""
+
+    LOADING = "loading"
+    HEALTHY = "healthy"
+    DRAINING = "draining"
+    UNHEALTHY = "unhealthy"
+
+
+_NEXT = {
+    Phase.LOADING: {Phase.HEALTHY, Phase.DRAINING, Phase.UNHEALTHY},
+    Phase.HEALTHY: {Phase.DRAINING, Phase.UNHEALTHY},
+    Phase.DRAINING: {Phase.UNHEALTHY},
+    Phase.UNHEALTHY: set[Phase](),
+}
+
+
+class ServerState:
+    """Holds the phase, the step of loading, the model's app and the requests in flight."""
+
+    def __init__(self, model: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.model = model
+        self.phase = Phase.LOADING
+        self.detail = "starting"
+        self.app: ASGIApp | None = None
+        self.in_flight = 0
+        #: Asked at each health check: an engine that died is seen at once.
+        self.engine_died: Callable[[], bool] = lambda: False
+        self._clock = clock
+        self._since = clock()
+
+    def move(self, phase: Phase, detail: str) -> None:
+        """Changes the phase; a step that cannot be (back from unhealthy) is ignored.
+
+        Raises:
+            ValueError: healthy without an app to answer.
+        """
+        if phase is Phase.HEALTHY and self.app is None:
+            raise ValueError("healthy needs an app")
+        if phase in _NEXT[self.phase]:
+            self.phase = phase
+            self.detail = detail
+            self._since = self._clock()
+
+    def progress(self, detail: str) -> None:
+        """Names the step of loading that runs now."""
+        if self.phase is Phase.LOADING:
+            self.detail = detail
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether a request may be passed to the model's app."""
+        return self.phase is Phase.HEALTHY and not self.engine_died()
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        """The HTTP status and body of /health; `seconds` is the time in this phase."""
+        if self.phase in (Phase.HEALTHY, Phase.DRAINING) and self.engine_died():
+            self.move(Phase.UNHEALTHY, "the engine's process ended")
+        body: dict[str, Any] = {
+            "status": str(self.phase),
+            "model_loaded": self.phase in (Phase.HEALTHY, Phase.DRAINING),
+            "model": self.model,
+            "seconds": round(self._clock() - self._since, 1),
+        }
+        if self.phase is not Phase.HEALTHY:
+            body["detail"] = self.detail
+        return (200 if self.phase is Phase.HEALTHY else 503), body

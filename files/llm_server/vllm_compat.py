@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one module that knows where vLLM keeps things; 0.25 and 0.32 differ.
+
+Importing this module is cheap; calling its functions imports vLLM, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+from argparse import Action, Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import ConfigError
+from .settings import ArgValue, Settings, normalise
+
+#: name → the modules that have it, newest vLLM first.
+_HOMES = {
+    "build_app": ("vllm.entrypoints.launchers.app", "vllm.entrypoints.openai.api_server"),
+    "init_app_state": (
+        "vllm.entrypoints.launchers.api_server.app_state",
+        "vllm.entrypoints.openai.api_server",
+    ),
+    "make_arg_parser": (
+        "vllm.entrypoints.launchers.cli_args",
+        "vllm.entrypoints.openai.cli_args",
+    ),
+    "validate_parsed_serve_args": (
+        "vllm.entrypoints.launchers.cli_args",
+        "vllm.entrypoints.openai.cli_args",
+    ),
+    "validate_api_server_args": (
+        "vllm.entrypoints.launchers.launcher",
+        "vllm.entrypoints.openai.api_server",
+    ),
+    "FlexibleArgumentParser": ("vllm.utils.argparse_utils",),
+    "AsyncEngineArgs": ("vllm.engine.arg_utils",),
+    "AsyncLLM": ("vllm.v1.engine.async_llm",),
+    "UsageContext": ("vllm.usage.usage_lib",),
+    "SamplingParams": ("vllm.sampling_params",),
+    "RequestOutputKind": ("vllm.sampling_params",),
+    "parse_model_prompt": ("vllm.renderers.inputs.preprocess",),
+    "ToolParserManager": ("vllm.tool_parsers",),
+    "ReasoningParserManager": ("vllm.reasoning",),
+    "current_platform": ("vllm.platforms",),
+}
+
+#: What `init_app_state` would import while it holds up the event loop.
+_USED_BY_APP_STATE = (
+    "vllm.entrypoints.generate.api_router",
+    "vllm.entrypoints.scale_out.factories",
+    "vllm.entrypoints.openai.chat_completion.serving",
+    "vllm.entrypoints.openai.completion.serving",
+    "vllm.entrypoints.openai.responses.serving",
+    "vllm.entrypoints.anthropic.serving",
+)
+
+
+class _FieldError(Exception):
+    pass
+
+
+def get(name: str) -> Any:
+    """Imports one of the names above from wherever this vLLM keeps it."""
+    missing: ImportError | None = None
+    for module in _HOMES[name]:
+        try:
+            return getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as error:
+            # A home that this version lacks; anything else that is missing is a broken install.
+            if not module.startswith(error.name or "?"):
+                raise
+            missing = error
+    raise ImportError(f"this vLLM has no {name}; versions 0.25 and 0.32 are known") from missing
+
+
+def version() -> str:
+    """The version of the installed vLLM, whatever the distribution is called."""
+    return str(importlib.import_module("vllm.version").__version__)
+
+
+def preload_app() -> None:
+    """Imports what the app needs, so that building it later is quick."""
+    get("build_app")
+    get("init_app_state")
+    for module in _USED_BY_APP_STATE:
+        try:
+            importlib.import_module(module)
+        except ImportError:  # only a head start: another version has them elsewhere
+            continue
+
+
+@dataclass(frozen=True)
+class _Parser:
+    parser: Any
+    options: dict[str, Action]
+
+    @classmethod
+    def build(cls) -> _Parser:
+        class Parser(get("FlexibleArgumentParser")):  # type: ignore[misc]
+            def error(self, message: str) -> None:
+                raise _FieldError(message)
+
+        parser = get("make_arg_parser")(Parser(add_help=False))
+        options = {normalise(o): a for a in parser._actions for o in a.option_strings}
+        return cls(parser, options)
+
+    def arguments(self, name: str, value: ArgValue) -> list[str]:
+        """One setting as command line words.
+
+        Raises:
+            _FieldError: no such option, or a value that its kind cannot take.
+        """
+        key = normalise(name)
+        if key not in self.options:
+            close = difflib.get_close_matches(key, self.options, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise _FieldError(f"this vLLM has no such option{hint}")
+        action, flag = self.options[key], "--" + key.replace("_", "-")
+        if value is None:
+            return []
+        if action.nargs == 0:
+            if not isinstance(value, bool):
+                raise _FieldError(f"must be true or false, found {value!r}")
+            if value:
+                return [flag]
+            return ["--no" + flag[1:]] if "no_" + key in self.options else []
+        if isinstance(value, list) and action.nargs in ("+", "*"):
+            return [flag, *map(_word, value)]
+        return [f"{flag}={_word(value)}"]
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def parse(settings: Settings) -> Namespace:
+    """Turns the settings into the arguments of vLLM's own server, checked by vLLM's parser.
+
+    Raises:
+        ConfigError: with one message for each wrong option.
+    """
+    parser = _Parser.build()
+    words: list[str] = []
+    problems: list[str] = []
+    for name, value in settings.vllm_args.items():
+        try:
+            some = parser.arguments(name, value)
+            parser.parser.parse_args(some)
+        except (_FieldError, ValueError, TypeError) as error:
+            text = " ".join(str(error).split()).removeprefix(
+                f"argument --{name.replace('_', '-')}: "
+            )
+            problems.append(f"vllm_args: {name}: {text}")
+        else:
+            words += some
+    if problems:
+        raise ConfigError(problems)
+    own: dict[str, ArgValue] = {
+        "model": settings.model_path,
+        "served_model_name": settings.served_model_name,
+        "shutdown_timeout": int(settings.shutdown_timeout),
+    }
+    for name, own_value in own.items():
+        words += parser.arguments(name, own_value)
+    args: Namespace = parser.parser.parse_args(words)
+    args.host, args.port = settings.host, settings.port
+    try:
+        for plugin, manager, method in (
+            ("tool_parser_plugin", "ToolParserManager", "import_tool_parser"),
+            ("reasoning_parser_plugin", "ReasoningParserManager", "import_reasoning_parser"),
+        ):
+            if getattr(args, plugin, None):
+                getattr(get(manager), method)(getattr(args, plugin))
+        get("validate_parsed_serve_args")(args)
+        get("validate_api_server_args")(args)
+    except (ValueError, TypeError, KeyError, ImportError) as error:
+        raise ConfigError([f"vllm_args: {first_line(error)}"]) from None
+    return args
+
+
+def engine_config(args: Namespace) -> Any:
+    """vLLM's own full configuration: the model's config.json is read, ranges are checked.
+
+    Raises:
+        ConfigError: vLLM refuses the combination.
+    """
+    try:
+        engine_args = get("AsyncEngineArgs").from_cli_args(args)
+        return engine_args.create_engine_config(usage_context=get("UsageContext").OPENAI_API_SERVER)
+    except (ValueError, TypeError, OSError, NotImplementedError) as error:
+        raise ConfigError([f"vllm_args: {line}" for line in _reasons(error)]) from None
+
+
+def _reasons(error: Exception) -> Iterator[str]:
+    details = getattr(error, "errors", None)
+    if callable(details):  # a pydantic error has one entry for each field
+        for item in details():
+            name = ".".join(map(str, item["loc"]))
+            yield f"{name}: {item['msg']}" if name else str(item["msg"])
+    else:
+        yield first_line(error)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type where it has none."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
