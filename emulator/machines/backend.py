@@ -14,7 +14,7 @@ from emulator.backend import IngressRule, MachineError, MachineKey, MachineSpec
 from emulator.machines import containers, firewall, guest, image, network
 from emulator.machines.containers import Container
 from emulator.machines.runtime import Podman, check_host
-from emulator.machines.store import Memory, Store
+from emulator.machines.store import Store
 
 BOOT_SECONDS = 60
 OWNER = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
@@ -167,18 +167,14 @@ class PodmanBackend:
             self._connect(machine)
         self.podman.run("start", name)
         try:
-            guest.call(
-                self.podman, name, wish=guest.accounts(memory.metadata), wait=BOOT_SECONDS
-            )
+            guest.call(self.podman, name, wish=guest.accounts(memory.metadata), wait=BOOT_SECONDS)
         except MachineError as error:
             raise MachineError(f"{name} did not come up: {error}") from None
         return machine.address
 
     def _connect(self, machine: Container) -> None:
         """Let the machine and its running peers reach each other by internal address."""
-        peers = [
-            peer for peer in self.machines() if peer.internal_ip and peer.name != machine.name
-        ]
+        peers = [peer for peer in self.machines() if peer.internal_ip and peer.name != machine.name]
         network.add_internal_address(
             machine.namespace, machine.internal_ip, [peer.internal_ip for peer in peers]
         )

@@ -120,7 +120,7 @@ def missing_for_ssh() -> str | None:
     """Return what keeps users from logging in; None if nothing does."""
     try:
         with socket.create_connection(("127.0.0.1", 22), timeout=2) as connection:
-            if not connection.recv(4) == b"SSH-":
+            if connection.recv(4) != b"SSH-":
                 return "sshd accepts connections but does not greet"
     except OSError as error:
         return f"sshd does not answer ({error})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shlex
 import subprocess
@@ -20,6 +21,12 @@ from emulator.machines.runtime import Podman
 REPOSITORY = "localhost/gce-vllm/machine"
 SUITE = "bookworm"
 ROOTFS = Path(__file__).with_name("rootfs")
+
+# A real machine's mounts are shared between its mount namespaces, and systemd leaves that to the
+# container manager; podman makes them private, and then units get no credentials (LoadCredential=).
+BOOT = ["/bin/sh", "-c", "mount --make-rshared / && exec /sbin/init"]
+# Without it apt brings in the converter for old layouts, and 50 MB of Perl with it.
+MERGED_USR_HOOKS = "/usr/share/mmdebstrap/hooks/merged-usr"
 
 # What a Deep Learning VM has that the roles rely on. Nothing of NVIDIA's: there is no GPU here,
 # and pretending otherwise would hide what the roles must detect.
@@ -37,6 +44,7 @@ PACKAGES = (
     "sudo",
     "systemd",
     "systemd-sysv",
+    "usr-is-merged",
 )
 UNREAD = ("doc", "info", "lintian", "linda", "man", "locale", "bash-completion")
 UNWANTED_UNITS = ("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer")
@@ -73,6 +81,7 @@ def recipe() -> list[str]:
         "--mode=root",
         "--variant=minbase",
         "--format=tar",
+        f"--hook-dir={MERGED_USR_HOOKS}",
         f"--include={','.join(PACKAGES)}",
         # The root folder is thrown away if the build dies, so waiting for the disk buys nothing.
         "--dpkgopt=force-unsafe-io",
@@ -84,7 +93,7 @@ def recipe() -> list[str]:
 
 def fingerprint() -> str:
     """Return a short hash of everything that the image is made from, apart from the mirror."""
-    digest = hashlib.sha256("\0".join([SUITE, *PACKAGES, *UNREAD, *UNWANTED_UNITS]).encode())
+    digest = hashlib.sha256("\0".join([SUITE, *PACKAGES, *UNREAD, *UNWANTED_UNITS, *BOOT]).encode())
     digest.update("\0".join(HOOKS).encode())
     for path in _own_files():
         digest.update(path.relative_to(ROOTFS).as_posix().encode() + b"\0" + path.read_bytes())
@@ -119,9 +128,8 @@ def ensure(podman: Podman) -> str:
         if not tarball.exists():
             _build(tarball)
         _say(f"importing {tarball}")
-        podman.run(
-            "import", "--change", 'CMD ["/sbin/init"]', str(tarball), name(), timeout=600
-        )
+        command = f"CMD {json.dumps(BOOT)}"
+        podman.run("import", "--change", command, str(tarball), name(), timeout=600)
     return name()
 
 
@@ -138,9 +146,12 @@ def _build(tarball: Path) -> None:
     argv = ["mmdebstrap", *recipe(), SUITE, str(part), *([mirror] if mirror else [])]
     log = tarball.with_suffix(".log")
     try:
-        with log.open("w") as output, subprocess.Popen(
-            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
+        with (
+            log.open("w") as output,
+            subprocess.Popen(
+                argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            ) as process,
+        ):
             for line in process.stdout or ():
                 output.write(line)
                 if line.startswith("I: ") and "hook" not in line:
