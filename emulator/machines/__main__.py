@@ -14,7 +14,7 @@ from emulator.backend import IngressRule, MachineError, MachineKey, MachineSpec
 from emulator.machines import image, network
 from emulator.machines.backend import PodmanBackend, check_mount
 from emulator.machines.containers import Container
-from emulator.machines.runtime import check_host, requirements
+from emulator.machines.runtime import Podman, check_host, requirements
 
 DEFAULT_OWNER = "local"
 OPEN_TO_ALL = (IngressRule(action="allow", protocol="all", ports=(), sources=("0.0.0.0/0",)),)
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _key(name: str) -> MachineKey:
-    return MachineKey(project="none", zone="none", name=name)
+    return MachineKey(project="", zone="", name=name)
 
 
 def _up(arguments: argparse.Namespace) -> None:
@@ -65,7 +65,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 def _image(_: argparse.Namespace) -> None:
     check_host()
-    sys.stdout.write(f"{image.ensure(PodmanBackend(DEFAULT_OWNER).podman)}\n")
+    sys.stdout.write(f"{image.ensure(Podman())}\n")
 
 
 def _network(arguments: argparse.Namespace) -> None:

@@ -29,14 +29,12 @@ class PodmanBackend:
         *,
         mounts: Sequence[str] = (),
         image_name: str | None = None,
-        state_folder: Path | None = None,
     ) -> None:
         """Check the host.
 
         Args:
             mounts: what every machine gets mounted, `SRC:DST[:ro]` each.
             image_name: a podman image to boot instead of the one built here.
-            state_folder: where filters and metadata are remembered.
         """
         check_owner(owner)
         check_host()
@@ -44,19 +42,17 @@ class PodmanBackend:
         self.mounts = tuple(mounts)
         self.image_name = image_name
         self.podman = Podman()
-        self.store = Store(owner, state_folder)
+        self.store = Store(owner)
         self._lock = threading.Lock()
 
     @classmethod
     def from_options(cls, owner: str, options: Sequence[str]) -> PodmanBackend:
-        """Make one from `KEY=VALUE` options: mount (repeatable), image, state-dir."""
+        """Make one from `KEY=VALUE` options: mount (repeatable), image."""
         parsed = parse_options(options)
-        state = parsed.get("state-dir")
         return cls(
             owner,
             mounts=parsed.get("mount", []),
             image_name=parsed["image"][-1] if "image" in parsed else None,
-            state_folder=Path(state[-1]) if state else None,
         )
 
     def operator_address(self) -> str:
@@ -159,8 +155,10 @@ class PodmanBackend:
 
     def _boot(self, name: str) -> str:
         """Bring a stopped container up; its filter is in place before its first process runs."""
-        self.podman.run("init", name)
         machine = containers.inspect(self.podman, name)[0]
+        if not machine.namespace:  # it has one if an earlier boot was cut off right here
+            self.podman.run("init", name)
+            machine = containers.inspect(self.podman, name)[0]
         memory = self.store.load(name)
         firewall.apply(machine.namespace, memory.rules)
         if machine.internal_ip:
@@ -173,13 +171,13 @@ class PodmanBackend:
         return machine.address
 
     def _connect(self, machine: Container) -> None:
-        """Let the machine and its running peers reach each other by internal address."""
+        """Let the machine and its peers that are up reach each other by internal address."""
         peers = [peer for peer in self.machines() if peer.internal_ip and peer.name != machine.name]
         network.add_internal_address(
             machine.namespace, machine.internal_ip, [peer.internal_ip for peer in peers]
         )
         for peer in peers:
-            if peer.running:
+            if peer.namespace:
                 with suppress(MachineError):  # it may go down meanwhile, and learns on its boot
                     network.add_route(peer.namespace, peer.internal_ip, machine.internal_ip)
 
@@ -219,14 +217,13 @@ def check_owner(owner: str) -> None:
 
 def parse_options(options: Sequence[str]) -> dict[str, list[str]]:
     """Parse `KEY=VALUE` options, refusing unknown keys and mounts that can't work."""
-    known = ("mount", "image", "state-dir")
+    known = ("mount", "image")
     parsed: dict[str, list[str]] = {}
     for option in options:
         key, equals, value = option.partition("=")
         if key not in known or not equals or not value:
             raise MachineError(
-                f"Bad machine option {option!r}: known are "
-                "mount=SRC:DST[:ro], image=NAME and state-dir=FOLDER"
+                f"Bad machine option {option!r}: known are mount=SRC:DST[:ro] and image=NAME"
             )
         if key == "mount":
             check_mount(value)

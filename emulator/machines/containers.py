@@ -39,7 +39,7 @@ class Container:
 def container_name(owner: str, key: MachineKey) -> str:
     """Return the container's name, from what identifies the machine."""
     words = [LABEL, owner, key.project, key.zone, key.name]
-    return re.sub(r"[^a-zA-Z0-9_.-]", "-", "-".join(words))
+    return re.sub(r"[^a-zA-Z0-9_.-]", "-", "-".join(word for word in words if word))
 
 
 def create(

@@ -42,14 +42,25 @@ def apply_accounts(accounts: dict[str, list[str]]) -> None:
     """Make users, set their keys, and take back what is no longer wished for."""
     before = set(MANAGED_USERS.read_text().split()) if MANAGED_USERS.exists() else set()
     for user, keys in accounts.items():
-        if user not in before:
-            make_user(user)
-        set_keys(user, keys)
+        with one_at_a_time(user):
+            if user not in before:
+                make_user(user)
+            set_keys(user, keys)
     for user in before - set(accounts):
-        set_keys(user, [])
-        run("gpasswd", "--delete", user, SUDOERS)
+        with one_at_a_time(user):
+            set_keys(user, [])
+            run("gpasswd", "--delete", user, SUDOERS)
     MANAGED_USERS.parent.mkdir(parents=True, exist_ok=True)
     MANAGED_USERS.write_text("".join(f"{user}\n" for user in sorted(accounts)))
+
+
+@contextmanager
+def one_at_a_time(user: str) -> Iterator[None]:
+    """Say what went wrong with a user, and let the others have their turn."""
+    try:
+        yield
+    except (OSError, KeyError) as error:
+        sys.stderr.write(f"{user}: {error}\n")
 
 
 def make_user(user: str) -> None:
@@ -57,7 +68,8 @@ def make_user(user: str) -> None:
     try:
         pwd.getpwnam(user)
     except KeyError:
-        run("useradd", "--create-home", "--shell", "/bin/bash", "--password", "*", user)
+        # Metadata may hold names, such as those with capitals, that useradd itself would refuse
+        run("useradd", "--badname", "--create-home", "--shell=/bin/bash", "--password=*", user)
     run("usermod", "--append", "--groups", SUDOERS, user)
 
 

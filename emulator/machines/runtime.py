@@ -31,6 +31,8 @@ PROGRAMS = {
 # netavark is no program on PATH, and Debian's podman only recommends it
 NETAVARK = (Path("/usr/lib/podman/netavark"), Path("/usr/libexec/podman/netavark"))
 
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")  # Ubuntu hosts lack it
+
 
 def find(program: str) -> str | None:
     """Return the path of `program`, looking in the sbin folders too."""
@@ -47,6 +49,8 @@ def requirements() -> list[str]:
     missing = {package for program, package in PROGRAMS.items() if find(program) is None}
     if not any(path.exists() for path in NETAVARK):
         missing.add("netavark")
+    if not KEYRING.exists():
+        missing.add("debian-archive-keyring")
     if not cgroups_unified() and find("runc") is None:
         missing.add("runc")
     return sorted(missing)

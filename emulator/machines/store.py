@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -24,10 +25,10 @@ class Memory:
 class Store:
     """One JSON file a machine in one folder an owner."""
 
-    def __init__(self, owner: str, folder: Path | None = None) -> None:
-        """Use `folder`, or the user's state folder."""
+    def __init__(self, owner: str) -> None:
+        """Keep it below the user's state folder."""
         base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-        self.folder = folder or Path(base) / "gce-vllm" / owner
+        self.folder = Path(base) / "gce-vllm" / owner
 
     def load(self, container: str) -> Memory:
         """Return what is remembered; nothing, which means deny all, for an unknown machine."""
@@ -54,6 +55,8 @@ class Store:
         """Drop everything; returns whether there was anything."""
         there = self.folder.exists()
         shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):  # other owners have theirs beside it
+            self.folder.parent.rmdir()
         return there
 
     def _path(self, container: str) -> Path:
