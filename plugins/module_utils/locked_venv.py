@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a virtual environment holds, what its lock says, and what has to change; nothing here runs uv."""
+"""What an environment holds, what its lock says, and what has to change; nothing here runs uv."""
 
 from __future__ import annotations
 
@@ -77,8 +77,9 @@ def parse_lock(text: str) -> dict[str, Pin]:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield (number of the first line, requirement) with continuations joined and comments dropped."""
-    start, parts = 0, []
+    """Yield (number of its first line, requirement): continuations joined, comments dropped."""
+    start = 0
+    parts: list[str] = []
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
@@ -114,7 +115,7 @@ def make_plan(
 
 
 def find_damage(site_packages: Path) -> dict[str, str]:
-    """Find packages whose files are not the ones that were installed, as far as names and sizes tell.
+    """Find packages whose files are not those that were installed, as far as names and sizes tell.
 
     An install that was cut off, a deleted or edited file, and a package put in from a path or an
     address rather than from the lock all show here. Contents are not read.

@@ -9,10 +9,11 @@ module: uv_sync
 short_description: Keep a Python virtual environment exactly as its lock says
 version_added: 0.1.0
 description:
-  - Creates the environment with uv where it is missing, then installs, reinstalls and removes packages until it
-    holds what the lock names, each checked against the lock's hashes.
-  - Finds by itself, without a network, what was added, removed, changed in version, edited, deleted in part, or
-    left half installed by a run that was cut off; contents of files whose size did not change are not read.
+  - Creates the environment with uv where it is missing, then installs, reinstalls and removes
+    packages until it holds what the lock names, each checked against the lock's hashes.
+  - Finds by itself, without a network, what was added, removed, changed in version, edited, deleted
+    in part, or left half installed by a run that was cut off; contents of files whose size did not
+    change are not read.
 options:
   venv:
     description: Folder of the environment.
@@ -20,8 +21,8 @@ options:
     required: true
   lock:
     description:
-      - The lock, made by C(uv pip compile --generate-hashes) for one Python and one platform. A file on the
-        controller, looked up like the O(ansible.builtin.copy#module:src) of a copy.
+      - The lock, made by C(uv pip compile --generate-hashes) for one Python and one platform. A file
+        on the controller, looked up where a role keeps its files.
     type: path
     required: true
   uv:
@@ -33,7 +34,7 @@ options:
     type: path
     default: /usr/bin/python3
   python_version:
-    description: Version C(MAJOR.MINOR) that the lock was made for. Any other interpreter is refused.
+    description: C(MAJOR.MINOR) that the lock was made for. Any other interpreter is refused.
     type: str
   index_url:
     description: Package index that replaces the public one. A password in it is kept out of logs.
@@ -50,8 +51,8 @@ options:
     default: []
   cache_dir:
     description:
-      - Where uv keeps what it downloads, for other environments and later runs. Without it nothing is kept, which
-        saves the disk that a second copy needs.
+      - Where uv keeps what it downloads, for other environments and later runs. Without it nothing
+        is kept, which saves the disk that a second copy needs.
     type: path
 attributes:
   check_mode:
@@ -101,7 +102,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import (
@@ -114,6 +114,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import
     make_plan,
     parse_lock,
 )
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.uv_tool import INDEX_ARGUMENTS, Uv
 
 VERSION_PROGRAM = "import sys; print('%d.%d' % sys.version_info[:2])"
 
@@ -121,13 +122,11 @@ VERSION_PROGRAM = "import sys; print('%d.%d' % sys.version_info[:2])"
 class Environment:
     """One virtual environment and the uv that keeps it."""
 
-    def __init__(self, module: AnsibleModule, cache: Path) -> None:
-        params = module.params
+    def __init__(self, module: AnsibleModule, uv: Uv) -> None:
         self._module = module
-        self._uv = params["uv"]
-        self._cache = cache
-        self._wanted_python = params["python"]
-        self.path = Path(params["venv"])
+        self._uv = uv
+        self._wanted_python = module.params["python"]
+        self.path = Path(module.params["venv"])
         self.python = self.path / "bin" / "python"
 
     def version_of(self, python: Path | str) -> str | None:
@@ -139,7 +138,7 @@ class Environment:
 
     def installed(self) -> dict[str, str]:
         """Canonical name -> version, as uv reads it."""
-        out = self._run("list what is installed", "pip", "list", *self._target(), "--format=json")
+        out = self._uv.run("list packages", "pip", "list", *self._target(), "--format=json")
         return {canonical(item["name"]): item["version"] for item in json.loads(out)}
 
     def site_packages(self) -> Path:
@@ -148,8 +147,8 @@ class Environment:
 
     def create(self) -> None:
         """Make the environment, in place of whatever is there."""
-        self._run(
-            "make the environment",
+        self._uv.run(
+            f"make {self.path}",
             *("venv", "--quiet", "--clear", "--python", self._wanted_python, str(self.path)),
         )
 
@@ -158,15 +157,15 @@ class Environment:
         self._drop_torn_metadata(plan)
         gone = [name for name in plan.remove if name in self.installed()]
         if gone:
-            self._run("remove packages", "pip", "uninstall", "--quiet", *self._target(), *gone)
+            self._uv.run("remove packages", "pip", "uninstall", "--quiet", *self._target(), *gone)
         if not plan.install:
             return
         same = [n for n in plan.install if installed.get(n) == pins[n].version]
         with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as subset:
             subset.writelines(f"{pins[name].text}\n" for name in plan.install)
             subset.flush()
-            self._run(
-                "install packages",
+            self._uv.run(
+                f"install into {self.path}",
                 *("pip", "install", "--quiet", *self._target()),
                 *("--no-deps", "--require-hashes", "--requirement", subset.name),
                 *(f"--reinstall-package={name}" for name in same),
@@ -182,52 +181,8 @@ class Environment:
     def _target(self) -> tuple[str, str]:
         return ("--python", str(self.python))
 
-    def _run(self, purpose: str, *args: str) -> str:
-        code, out, err = self._module.run_command(
-            [self._uv, *args],
-            environ_update=_uv_environment(self._module.params, self._cache),
-            # uv reads a uv.toml or pyproject.toml where it stands.
-            cwd="/",
-        )
-        if code != 0:
-            hint = " (the package indexes asked are in index_url, extra_index_urls and find_links)"
-            self._module.fail_json(
-                msg=f"uv could not {purpose} in {self.path}{hint}: {err.strip() or out.strip()}",
-                rc=code,
-            )
-        return out
 
-
-def _uv_environment(params: Mapping[str, object], cache: Path) -> dict[str, str]:
-    """Settings for uv; addresses go this way since they may hold a password."""
-    env = {
-        "UV_CACHE_DIR": str(cache),
-        "UV_NO_CONFIG": "1",
-        "UV_NO_PROGRESS": "1",
-        "UV_SYSTEM_CERTS": "1",
-        "UV_PYTHON_DOWNLOADS": "never",
-        # A kept cache must not share its files with the environment: an edit there would spoil both.
-        "UV_LINK_MODE": "copy" if params["cache_dir"] else "hardlink",
-        # Hashes make it safe to take a file from whichever index has it.
-        "UV_INDEX_STRATEGY": "unsafe-best-match",
-    }
-    for key, value, separator in (
-        ("UV_DEFAULT_INDEX", [params["index_url"]], " "),
-        ("UV_INDEX", params["extra_index_urls"], " "),
-        ("UV_FIND_LINKS", params["find_links"], ","),
-    ):
-        values = [str(item) for item in value if item]  # type: ignore[attr-defined]
-        if values:
-            env[key] = separator.join(values)
-    return env
-
-
-def _passwords(params: Mapping[str, object]) -> set[str]:
-    urls = [params["index_url"], *params["extra_index_urls"], *params["find_links"]]  # type: ignore[misc]
-    return {part.password for part in map(urlsplit, filter(None, urls)) if part.password}
-
-
-def sync(module: AnsibleModule, cache: Path) -> dict[str, object]:
+def sync(module: AnsibleModule, uv: Uv) -> dict[str, object]:
     """Bring the environment to its lock; returns the module's result."""
     params = module.params
     lock_text = Path(params["lock"]).read_text(encoding="utf-8")
@@ -235,7 +190,7 @@ def sync(module: AnsibleModule, cache: Path) -> dict[str, object]:
         pins = parse_lock(lock_text)
     except LockError as error:
         module.fail_json(msg=f"The lock {params['lock']} can't be used: {error}")
-    env = Environment(module, cache)
+    env = Environment(module, uv)
     uv_there = os.access(params["uv"], os.X_OK)
     if not uv_there and not module.check_mode:
         module.fail_json(msg=f"uv is not at {params['uv']}: install it there, or name where it is.")
@@ -272,7 +227,7 @@ def sync(module: AnsibleModule, cache: Path) -> dict[str, object]:
 
 
 def _reason_to_create(module: AnsibleModule, env: Environment) -> str:
-    """Why the environment must be made anew; empty where it stays. Refuses the wrong interpreter."""
+    """Why the environment must be made anew, empty where it stays; refuses the wrong Python."""
     python, wanted = module.params["python"], module.params["python_version"]
     version = env.version_of(python)
     if version is None:
@@ -296,24 +251,20 @@ def main() -> None:
         argument_spec={
             "venv": {"type": "path", "required": True},
             "lock": {"type": "path", "required": True},
-            "uv": {"type": "path", "required": True},
+            **INDEX_ARGUMENTS,
             "python": {"type": "path", "default": "/usr/bin/python3"},
             "python_version": {"type": "str"},
-            "index_url": {"type": "str"},
-            "extra_index_urls": {"type": "list", "elements": "str", "default": []},
-            "find_links": {"type": "list", "elements": "str", "default": []},
             "cache_dir": {"type": "path"},
         },
         supports_check_mode=True,
     )
-    module.no_log_values |= _passwords(module.params)
     if module.params["cache_dir"]:
-        module.exit_json(**sync(module, Path(module.params["cache_dir"])))
+        module.exit_json(**sync(module, Uv(module, Path(module.params["cache_dir"]), True)))
     # Beside the environment, so that files are linked rather than copied; the same name each time,
     # so that a run that was cut off leaves nothing for good.
     cache = Path(module.params["venv"] + ".cache")
     try:
-        result = sync(module, cache)
+        result = sync(module, Uv(module, cache, False))
     finally:
         shutil.rmtree(cache, ignore_errors=True)
     module.exit_json(**result)
