@@ -21,8 +21,8 @@ options:
     required: true
   lock:
     description:
-      - The lock, made by C(uv pip compile --generate-hashes) for one Python and one platform. A file
-        on the controller, looked up where a role keeps its files.
+      - The lock, made by C(uv pip compile --generate-hashes) for one Python and one platform. A
+        file on the controller, looked up where a role keeps its files.
     type: path
     required: true
   uv:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that every module of this collection shares."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Credentials, project and endpoint."""
+
+    DOCUMENTATION = r"""
+options:
+  project:
+    description:
+      - Id of the Google Cloud project, for example V(my-project-123456). Not its name, nor its
+        number.
+    type: str
+    required: true
+  service_account_file:
+    description:
+      - Path of a service account's JSON key.
+      - Empty, and with O(access_token) empty too, application default credentials are used,
+        E(GOOGLE_APPLICATION_CREDENTIALS), C(gcloud auth application-default login), or the
+          machine's own service account.
+    type: path
+  access_token:
+    description:
+      - An OAuth 2 access token, for example what C(gcloud auth print-access-token) prints. It is
+        used as it is and never renewed.
+      - Wins over O(service_account_file). The environment variable E(GCE_VLLM_ACCESS_TOKEN) is used
+        if this is not given.
+    type: str
+  endpoint:
+    description:
+      - Address of the Compute Engine API, up to and including the version.
+      - The environment variable E(GCE_VLLM_ENDPOINT) is used if this is not given.
+    type: str
+    default: https://compute.googleapis.com/compute/v1
+  timeout:
+    description:
+      - Seconds that one run of the module may wait, all operations of Google Cloud together.
+    type: int
+    default: 600
+requirements:
+  - google-auth >= 2.20
+  - requests >= 2.28
+"""
+
+    ATTRIBUTES = r"""
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and predict what a real run would do, changing nothing.
+    support: full
+  diff_mode:
+    description: Says in C(diff_mode) what differs, before and after, for the fields that the task
+      names.
+    support: full
+"""
+
+    ATTRIBUTES_INFO = r"""
+attributes:
+  check_mode:
+    description: Can run in C(check_mode). This module only reads.
+    support: full
+  diff_mode:
+    description: This module only reads, so that there is never a difference to show.
+    support: full
+"""

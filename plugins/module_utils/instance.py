@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One instance, made present, stopped or absent: plan first, then carry out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import convert, diff, images, machine_types
+from . import instance_fields as fields_of
+from .diff import Change
+from .errors import ApiError, GceError
+from .gce_client import GceClient
+from .instance_calls import InstanceCalls
+from .lookups import zone_known
+from .operations import wait_until
+from .redact import without_secrets
+
+STOPPED = frozenset({"TERMINATED", "STOPPED"})
+COMING = frozenset({"PENDING", "PROVISIONING", "STAGING", "REPAIRING"})
+GOING = frozenset({"STOPPING", "PENDING_STOP", "SUSPENDING", "DEPROVISIONING"})
+NEEDS_DISK = frozenset({"boot_disk.image", "boot_disk.type"})
+
+
+class Instance:
+    """An instance by zone and name; `check` only plans."""
+
+    def __init__(self, client: GceClient, zone: str, name: str, check: bool = False) -> None:
+        self.client, self.zone, self.name, self.check = client, zone, name, check
+        self.calls = InstanceCalls(client, zone, name)
+        self.warnings: list[str] = []
+
+    def fetch(self) -> dict[str, Any] | None:
+        """The instance's resource, None where there is none; an unknown zone is an error."""
+        return zone_known(self.client, self.zone, self.calls.fetch)
+
+    def present(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Have it run, with the named fields as wished."""
+        wanted = fields_of.wish(params, self.client.project)
+        resource = self.fetch()
+        if resource is None:
+            return self._create(wanted)
+        try:
+            return self._converge(resource, wanted, params, "RUNNING")
+        except GceError as error:
+            # A deletion that was under way has ended: now there is none, and one is wished.
+            if error.reason == "vanished" and resource.get("status") in GOING:
+                return self._create(wanted)
+            raise
+
+    def stopped(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Have it stopped, with the named fields as wished; never makes one in order to stop it."""
+        wanted = fields_of.wish(params, self.client.project)
+        resource = self.fetch()
+        if resource is None:
+            return self._result(None, [], {"before": {}, "after": {}})
+        return self._converge(resource, wanted, params, "TERMINATED")
+
+    def absent(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Have none; deletion protection is lifted only where the caller names it as off."""
+        resource = self.fetch()
+        if resource is None:
+            return self._result(None, [], {"before": {}, "after": {}})
+        self._refuse_protected(resource, params, "deleted")
+        before = {"instance": self.name, "status": resource.get("status")}
+        if not self.check:
+            if resource.get("deletionProtection"):
+                self.calls.protect(False)
+            self.calls.delete()
+        gone = [Change("instance", self.name, None, "delete")]
+        return self._result(None, gone, diff.before_after(before, {}, before))
+
+    def _create(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        final = self._planned_new(wanted)
+        resource = None
+        after: Mapping[str, Any] = {**final, "status": "RUNNING"}
+        if not self.check:
+            try:
+                self.calls.insert(
+                    fields_of.insert_body(self.name, self.zone, self.client.project, final)
+                )
+            except ApiError as error:
+                # Someone, or an earlier run that was cut off, was faster: the next read tells.
+                if error.reason != "alreadyExists":
+                    raise
+            resource = self._settled("RUNNING")
+            after = self._view(resource, NEEDS_DISK)
+        made = [Change("instance", None, self.name, "create")]
+        return self._result(resource, made, diff.before_after({}, after, [*final, "status"]))
+
+    def _planned_new(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        """Every field of a new instance, its image resolved to one by name."""
+        for field, names in (
+            ("machine_type", ("machine_type",)),
+            (
+                "boot_disk.image or boot_disk.image_family",
+                ("boot_disk.image", "boot_disk.image_family"),
+            ),
+        ):
+            if not any(wanted.get(name) for name in names):
+                raise GceError(
+                    f"The {self.calls.where} does not exist, and {field}, without which none can be "
+                    "made, is not given.",
+                    reason="missingOption",
+                    remedy=f"give {field}, or correct name and zone if the instance should be there.",
+                )
+        final = fields_of.with_creation_defaults({k: v for k, v in wanted.items() if v is not None})
+        family = final.get("boot_disk.image_family")
+        if family and not final.get("boot_disk.image"):
+            project, name = family.split("/", 1)
+            image = images.from_family(self.client, project, name)
+            final["boot_disk.image"] = f"{project}/{image['name']}"
+            final[f"metadata.{fields_of.FAMILY_RECORD}"] = family
+            final[f"metadata.{fields_of.IMAGE_RECORD}"] = final["boot_disk.image"]
+        return final
+
+    def _converge(
+        self,
+        resource: dict[str, Any],
+        wanted: dict[str, Any],
+        params: Mapping[str, Any],
+        status: str,
+    ) -> dict[str, Any]:
+        current = self._view(resource, set(wanted))
+        wanted = self._comparable(wanted, current)
+        found = diff.changes(current, wanted, fields_of.how)
+        is_up = current["status"] not in STOPPED | GOING | {"SUSPENDED"}
+        if is_up != (status == "RUNNING"):
+            found.append(Change("status", current["status"], status, "live"))
+        settling = current["status"] in COMING and status == "RUNNING"
+        self._refuse_unallowed(found, params, needs_stop=is_up and status == "RUNNING")
+        kinds = {change.how for change in found}
+        after = diff.merged(
+            current, {**wanted, "status": status if found or settling else current["status"]}
+        )
+        managed = [*wanted, "status"]
+        if "recreate" in kinds:
+            self._refuse_protected(resource, params, "recreated")
+            self._refuse_more_disks(resource)
+        if not self.check and (found or settling):
+            if "recreate" in kinds:
+                self._recreate(resource, wanted, current)
+            else:
+                self._carry_out(resource, found, after, is_up)
+            resource = self._settled(status)
+            after = self._view(resource, set(wanted))
+        return self._result(resource, found, diff.before_after(current, after, managed))
+
+    def _carry_out(
+        self, resource: dict[str, Any], found: list[Change], after: Mapping[str, Any], is_up: bool
+    ) -> None:
+        fields = [change for change in found if change.field != "status"]
+        goes_down = any(
+            change.field == "status" and change.after == "TERMINATED" for change in found
+        )
+        if goes_down or any(change.how == "stop" for change in fields):
+            if is_up:
+                self._settled("RUNNING")
+                self.calls.call("stop")
+            resource = self._settled("TERMINATED")
+        elif resource.get("status") in GOING:
+            resource = self._settled("TERMINATED")
+        self.calls.apply(fields, resource, after)
+        if after["status"] == "RUNNING":
+            now = resource.get("status")
+            if now in STOPPED:
+                self.calls.call("start")
+            elif now == "SUSPENDED":
+                self.calls.call("resume")
+
+    def _recreate(
+        self, resource: Mapping[str, Any], wanted: Mapping[str, Any], current: Mapping[str, Any]
+    ) -> None:
+        """Delete and make anew; what the caller did not name is carried over."""
+        kept = {**self._view(resource, NEEDS_DISK), **current}
+        if {"boot_disk.image", "boot_disk.image_family"} & set(wanted):
+            # What is wished decides; a record of the old image would contradict it.
+            for field in ("boot_disk.image", "boot_disk.image_family"):
+                kept.pop(field, None)
+            for record in (fields_of.FAMILY_RECORD, fields_of.IMAGE_RECORD):
+                kept.pop(f"metadata.{record}", None)
+        if machine := wanted.get("machine_type"):
+            kept.pop("accelerators", None) if machine != current["machine_type"] else None
+        if "network" in wanted and "subnetwork" not in wanted:
+            kept.pop("subnetwork", None)
+        if "scheduling.provisioning_model" in wanted:
+            kept = {k: v for k, v in kept.items() if not k.startswith("scheduling.")}
+        kept.pop("status", None)
+        final = self._planned_new(diff.merged(kept, wanted))
+        if resource.get("deletionProtection"):
+            self.calls.protect(False)
+        self.calls.delete()
+        self.calls.insert(fields_of.insert_body(self.name, self.zone, self.client.project, final))
+
+    def _view(
+        self, resource: Mapping[str, Any], fields: set[str] | frozenset[str]
+    ) -> dict[str, Any]:
+        """Flat fields; the boot disk is asked only where one of `fields` needs it."""
+        disk = self.calls.fetch_boot_disk(resource) if NEEDS_DISK & set(fields) else None
+        view = fields_of.view(resource, self.client.project, disk)
+        if "boot_disk.image_family" in fields and "boot_disk.image_family" not in view:
+            family = self._family_of_disk(resource)
+            if family:
+                view["boot_disk.image_family"] = family
+        return view
+
+    def _family_of_disk(self, resource: Mapping[str, Any]) -> str:
+        """For an instance that others made: the family of its disk's image; '' where that is gone."""
+        disk = self.calls.fetch_boot_disk(resource) or {}
+        path = convert.relative(str(disk.get("sourceImage", "")))
+        image = (
+            self.client.find(path, f"look up the image of the {self.calls.where}") if path else None
+        )
+        return f"{path.split('/')[1]}/{image['family']}" if image and image.get("family") else ""
+
+    def _comparable(self, wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+        """The wish without what nothing is known of to compare it with."""
+        if "boot_disk.image_family" in wanted and "boot_disk.image_family" not in current:
+            self.warnings.append(
+                f"The image that the {self.calls.where} was made from no longer exists, so its family "
+                "was not compared."
+            )
+            wanted = {field: v for field, v in wanted.items() if field != "boot_disk.image_family"}
+        machine = wanted.get("machine_type", current["machine_type"])
+        if not machine_types.bundles_gpus(machine):
+            return wanted
+        return {field: value for field, value in wanted.items() if field != "accelerators"}
+
+    def _settled(self, status: str) -> dict[str, Any]:
+        """Wait until it is in the status (RUNNING or TERMINATED), and return its resource."""
+        goal = STOPPED if status == "TERMINATED" else {status}
+
+        def poll() -> dict[str, Any]:
+            found = self.calls.fetch()
+            if found is None:
+                raise GceError(
+                    f"The {self.calls.where} vanished while it was waited for.",
+                    reason="vanished",
+                    remedy="someone or something else deleted it; run again to have it made anew.",
+                )
+            return found
+
+        def done(resource: dict[str, Any]) -> bool:
+            now = resource.get("status")
+            return now in goal or (status == "TERMINATED" and now == "SUSPENDED")
+
+        return wait_until(
+            poll,
+            done,
+            seconds=self.client.seconds_left(),
+            what=f"the {self.calls.where} to be {status}",
+            describe=lambda resource: str(resource.get("status")),
+        )
+
+    def _refuse_unallowed(
+        self, found: list[Change], params: Mapping[str, Any], needs_stop: bool
+    ) -> None:
+        blocked = [
+            change for change in found if change.how == "recreate" and not params["allow_recreate"]
+        ]
+        option = "allow_recreate"
+        if not blocked and needs_stop and not params["allow_stop"]:
+            recreates = any(change.how == "recreate" for change in found)
+            blocked = [] if recreates else [change for change in found if change.how == "stop"]
+            option = "allow_stop"
+        if not blocked:
+            return
+        texts = []
+        for change in blocked:
+            before, after = diff.shown(change.field, change.before, change.after)
+            texts.append(f"{change.field} is {_said(before)} and should be {_said(after)}")
+        verb = "deleting it and making it anew" if option == "allow_recreate" else "stopping it"
+        cost = ", which loses what is on its boot disk" if option == "allow_recreate" else ""
+        raise GceError(
+            f"The {self.calls.where} differs in what can't change without {verb}: {'; '.join(texts)}. "
+            "Nothing was changed.",
+            reason="notAllowed",
+            remedy=f"set {option}: true to let this happen{cost}, or set the named fields back.",
+            details={
+                "changes": [change.as_dict() for change in found],
+                "blocked": [change.field for change in blocked],
+            },
+        )
+
+    def _refuse_protected(
+        self, resource: Mapping[str, Any], params: Mapping[str, Any], deed: str
+    ) -> None:
+        if resource.get("deletionProtection") and params["deletion_protection"] is not False:
+            raise GceError(
+                f"The {self.calls.where} has deletion protection, so it was not {deed}.",
+                reason="deletionProtection",
+                remedy="name deletion_protection: false in the same task if it really should go.",
+            )
+
+    def _refuse_more_disks(self, resource: Mapping[str, Any]) -> None:
+        more = [
+            str(disk.get("deviceName"))
+            for disk in resource.get("disks") or []
+            if not disk.get("boot")
+        ]
+        if more:
+            raise GceError(
+                f"The {self.calls.where} has further disks ({', '.join(more)}), which recreating it "
+                "could lose. Nothing was changed.",
+                reason="furtherDisks",
+                remedy="detach them (`gcloud compute instances detach-disk`), run again, and attach them.",
+            )
+
+    def _result(
+        self, resource: dict[str, Any] | None, found: list[Change], difference: dict[str, Any]
+    ) -> dict[str, Any]:
+        return {
+            "changed": bool(found),
+            "changes": [change.as_dict() for change in found],
+            "diff": difference,
+            "instance": without_secrets(resource),
+            "addresses": fields_of.addresses(resource),
+            "warnings": self.warnings,
+        }
+
+
+def _said(value: Any) -> str:
+    return "not set" if value is None else str(value)

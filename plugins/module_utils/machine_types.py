@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What machine types bring along: GPUs, and the quota that they draw on. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from . import convert
+
+# GPU types in the order of Google's own documentation: the legacy regional metric of each, where it
+# has one. Newer GPUs are counted by Cloud Quotas only.
+GPU_METRICS: dict[str, str | None] = {
+    "nvidia-l4": "NVIDIA_L4_GPUS",
+    "nvidia-tesla-t4": "NVIDIA_T4_GPUS",
+    "nvidia-tesla-a100": "NVIDIA_A100_GPUS",
+    "nvidia-a100-80gb": "NVIDIA_A100_80GB_GPUS",
+    "nvidia-tesla-v100": "NVIDIA_V100_GPUS",
+    "nvidia-tesla-p100": "NVIDIA_P100_GPUS",
+    "nvidia-tesla-p4": "NVIDIA_P4_GPUS",
+    "nvidia-h100-80gb": None,
+    "nvidia-h100-mega-80gb": None,
+    "nvidia-h200-141gb": None,
+    "nvidia-b200": None,
+    "nvidia-rtx-pro-6000": None,
+}
+# Machine type to its bundled GPUs, (type, count).
+BUNDLED: dict[str, tuple[str, int]] = {
+    **{f"g2-standard-{cpus}": ("nvidia-l4", 1) for cpus in (4, 8, 12, 16, 32)},
+    **{f"g2-standard-{cpus}": ("nvidia-l4", gpus) for cpus, gpus in ((24, 2), (48, 4), (96, 8))},
+    **{f"a2-highgpu-{gpus}g": ("nvidia-tesla-a100", gpus) for gpus in (1, 2, 4, 8)},
+    "a2-megagpu-16g": ("nvidia-tesla-a100", 16),
+    **{f"a2-ultragpu-{gpus}g": ("nvidia-a100-80gb", gpus) for gpus in (1, 2, 4, 8)},
+    **{f"a3-highgpu-{gpus}g": ("nvidia-h100-80gb", gpus) for gpus in (1, 2, 4, 8)},
+    "a3-megagpu-8g": ("nvidia-h100-mega-80gb", 8),
+    "a3-ultragpu-8g": ("nvidia-h200-141gb", 8),
+    "a4-highgpu-8g": ("nvidia-b200", 8),
+    **{
+        f"g4-standard-{cpus}": ("nvidia-rtx-pro-6000", gpus)
+        for cpus, gpus in ((48, 1), (96, 2), (192, 4), (384, 8))
+    },
+}
+_BUNDLED_SERIES = re.compile(r"^(g2|a2|a3|a4|a4x|g4)-")
+# T4 on N1: cards to the most vCPUs they may serve.
+T4_MOST_CPUS = {1: 48, 2: 48, 4: 96}
+# The legacy metric of each series' vCPUs; those not here draw on CPUS.
+_CPU_METRICS = {
+    "a2": "A2_CPUS",
+    "c2": "C2_CPUS",
+    "c2d": "C2D_CPUS",
+    "c3": "C3_CPUS",
+    "m1": "M1_CPUS",
+    "m2": "M2_CPUS",
+    "m3": "M3_CPUS",
+    "n2": "N2_CPUS",
+    "n2d": "N2D_CPUS",
+    "t2a": "T2A_CPUS",
+    "t2d": "T2D_CPUS",
+}
+# GPU series whose vCPUs no legacy metric limits: their GPUs do.
+_UNCOUNTED_CPUS = frozenset({"g2", "g4", "a3", "a4", "a4x"})
+_DISK_METRICS = {
+    "pd-standard": "DISKS_TOTAL_GB",
+    "pd-balanced": "SSD_TOTAL_GB",
+    "pd-ssd": "SSD_TOTAL_GB",
+    "pd-extreme": "SSD_TOTAL_GB",
+}
+
+
+def series(machine_type: str) -> str:
+    """`g2` of `g2-standard-8`."""
+    return machine_type.split("-", 1)[0]
+
+
+def bundles_gpus(machine_type: str) -> bool:
+    """Whether GPUs come with the machine type, so that a request names none."""
+    return bool(_BUNDLED_SERIES.match(machine_type))
+
+
+def bundled(machine_type: str) -> list[dict[str, Any]]:
+    """GPUs that come with a machine type, `[{type, count}]`; empty where none or not known."""
+    found = BUNDLED.get(machine_type)
+    return [{"type": found[0], "count": found[1]}] if found else []
+
+
+def gpus_of(resource: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """GPUs that the API says a machine type bundles; the table where the API says nothing."""
+    listed = [
+        {
+            "type": convert.short(str(entry.get("guestAcceleratorType", ""))),
+            "count": int(entry.get("guestAcceleratorCount", 0)),
+        }
+        for entry in resource.get("accelerators") or []
+    ]
+    return listed or bundled(str(resource.get("name", "")))
+
+
+def combination_problem(
+    machine: Mapping[str, Any], wanted: list[dict[str, Any]], most_cards: int | None = None
+) -> str:
+    """Why `wanted` accelerators don't go with a machine type, with what does; '' where they do.
+
+    Args:
+        machine: the API's machine type resource (`name`, `guestCpus`, `accelerators`).
+        wanted: `[{type, count}]`.
+        most_cards: `maximumCardsPerInstance` of the accelerator type, where known.
+    """
+    name = str(machine.get("name", ""))
+    own = gpus_of(machine)
+    if not wanted:
+        return ""
+    asked = " and ".join(f"{one['count']} x {one['type']}" for one in wanted)
+    if own:
+        if own == wanted:
+            return ""
+        has = " and ".join(f"{one['count']} x {one['type']}" for one in own)
+        return (
+            f"{name} comes with {has}, and {asked} was asked for. Leave the accelerator out, "
+            f"name {has}, or take {_types_with(wanted)}"
+        )
+    if series(name) != "n1":
+        return (
+            f"{name} takes no accelerators, and {asked} was asked for. "
+            f"They go with {_types_with(wanted)}"
+        )
+    if len(wanted) > 1:
+        return f"{name} takes accelerators of one type, and {asked} was asked for"
+    return _n1_problem(name, int(machine.get("guestCpus", 0)), wanted[0], most_cards)
+
+
+def _n1_problem(name: str, cpus: int, one: Mapping[str, Any], most_cards: int | None) -> str:
+    kind, count = str(one["type"]), int(one["count"])
+    if any(kind == bundle for bundle, _ in BUNDLED.values()):
+        return (
+            f"{name} can't have {count} x {kind}: that accelerator comes only with "
+            f"{_types_with([dict(one)])}"
+        )
+    if kind == "nvidia-tesla-t4":
+        if count not in T4_MOST_CPUS:
+            return f"{name} can't have {count} x {kind}. Allowed are 1, 2 or 4 of them"
+        if cpus > T4_MOST_CPUS[count]:
+            return (
+                f"{name} has {cpus} vCPUs, and {count} x {kind} serves at most "
+                f"{T4_MOST_CPUS[count]}. Take a smaller n1 machine type or 4 x {kind} (96 vCPUs)"
+            )
+    if most_cards is not None and count > most_cards:
+        return f"{name} can have at most {most_cards} x {kind}, and {count} was asked for"
+    return ""
+
+
+def _types_with(wanted: list[dict[str, Any]]) -> str:
+    kind, count = str(wanted[0]["type"]), int(wanted[0]["count"])
+    exact = [name for name, gpus in BUNDLED.items() if gpus == (kind, count)]
+    other = [f"{name} ({gpus[1]})" for name, gpus in BUNDLED.items() if gpus[0] == kind]
+    if exact:
+        return "one of " + ", ".join(sorted(exact, key=_by_size))
+    if other:
+        return f"another number of {kind}: " + ", ".join(other)
+    return "an n1 machine type (n1-standard-4, n1-highmem-8, …)"
+
+
+def _by_size(name: str) -> int:
+    return int(re.sub(r"\D", "", name.rsplit("-", 1)[-1]) or 0)
+
+
+def quota_needs(
+    machine: Mapping[str, Any],
+    gpus: list[dict[str, Any]],
+    *,
+    spot: bool = False,
+    disk_gb: int = 0,
+    disk_type: str = "",
+    external_ip: bool = False,
+    count: int = 1,
+) -> dict[str, int]:
+    """Metric to amount that `count` such instances draw, in the legacy metrics of a region.
+
+    GPUs without a legacy metric appear as GPUS_ALL_REGIONS alone: how many more there may be, only
+    Cloud Quotas can say.
+    """
+    needs: dict[str, int] = {}
+
+    def add(metric: str, amount: int) -> None:
+        if amount:
+            needs[metric] = needs.get(metric, 0) + amount * count
+
+    kind = series(str(machine.get("name", "")))
+    if kind not in _UNCOUNTED_CPUS:
+        add(_CPU_METRICS.get(kind, "CPUS"), int(machine.get("guestCpus", 0)))
+        add("CPUS_ALL_REGIONS", int(machine.get("guestCpus", 0)))
+    for one in gpus:
+        metric = GPU_METRICS.get(one["type"])
+        if metric:
+            add(f"PREEMPTIBLE_{metric}" if spot else metric, int(one["count"]))
+        add("GPUS_ALL_REGIONS", int(one["count"]))
+    if disk_type in _DISK_METRICS:
+        add(_DISK_METRICS[disk_type], disk_gb)
+    add("IN_USE_ADDRESSES", int(external_ip))
+    add("INSTANCES", 1)
+    return needs

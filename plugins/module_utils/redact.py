@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resources as they may be shown: metadata values for few eyes are left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .diff import shown
+
+
+def without_secrets(resource: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The instance's resource with secret and long metadata values replaced; the original stays as it is."""
+    if not resource or not (resource.get("metadata") or {}).get("items"):
+        return resource
+    items = [
+        {**item, "value": shown(f"metadata.{item['key']}", item.get("value"), item.get("value"))[0]}
+        for item in resource["metadata"]["items"]
+    ]
+    return {**resource, "metadata": {**resource["metadata"], "items": items}}

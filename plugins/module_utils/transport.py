@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When to send a request again: statuses, pauses and a deadline, for urllib3."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+from urllib3.exceptions import MaxRetryError
+from urllib3.util.retry import Retry
+
+RETRY_STATUSES = frozenset({429, 500, 502, 503, 504})
+FIRST_PAUSE_S = 0.4
+LONGEST_PAUSE_S = 20.0
+
+
+class DeadlineRetry(Retry):
+    """Exponential backoff with full jitter, which ends at a deadline instead of after a count.
+
+    Every verb is retried: each POST, PATCH and DELETE carries a requestId, by which Google
+    recognises the second copy of a request it has already accepted.
+    """
+
+    def __init__(self, *args: Any, deadline: float = float("inf"), **rest: Any) -> None:
+        super().__init__(*args, **rest)
+        self.deadline = deadline
+
+    def new(self, **changes: Any) -> DeadlineRetry:
+        """Copy, as urllib3 does after each attempt; the deadline goes along."""
+        return super().new(deadline=self.deadline, **changes)
+
+    def get_backoff_time(self) -> float:
+        """Seconds to the next attempt."""
+        failures = sum(1 for past in self.history if past.redirect_location is None)
+        if failures == 0:
+            return 0.0
+        ceiling = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (failures - 1))
+        return float(ceiling / 2 + random.uniform(0, ceiling / 2))  # noqa: S311 - jitter, not a secret
+
+    def get_retry_after(self, response: Any) -> float | None:
+        """Seconds that the server asks for, never beyond the deadline."""
+        asked = super().get_retry_after(response)
+        if asked is None:
+            return None
+        return max(0.0, min(float(asked), self.deadline - time.monotonic()))
+
+    def increment(self, *args: Any, **rest: Any) -> DeadlineRetry:
+        """Count one failure; give up where the deadline has passed."""
+        following = super().increment(*args, **rest)
+        if time.monotonic() + following.get_backoff_time() > self.deadline:
+            pool = args[4] if len(args) > 4 else rest.get("_pool")
+            url = args[1] if len(args) > 1 else rest.get("url")
+            error = args[3] if len(args) > 3 else rest.get("error")
+            raise MaxRetryError(pool, url or "", error)  # type: ignore[arg-type]
+        return following
+
+
+def retry_policy(deadline: float) -> DeadlineRetry:
+    """The policy for one run.
+
+    A refused connection is tried three times only (under two seconds): nothing listens there, and
+    more patience would only delay the message.
+    """
+    return DeadlineRetry(
+        total=12,
+        connect=3,
+        redirect=3,
+        status_forcelist=RETRY_STATUSES,
+        allowed_methods=None,
+        raise_on_status=False,
+        respect_retry_after_header=True,
+        deadline=deadline,
+    )

@@ -1,0 +1,104 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module llmops.gce_vllm.gce_image_info."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gce_image_info
+short_description: The newest image of a family, or one image by name
+version_added: 0.1.0
+description:
+  - Says which image a family stands for today, or reads one image.
+  - Fails where family or image do not exist, and names the families that do, the nearest and the
+    newest CUDA first.
+author:
+  - gce-vllm maintainers
+extends_documentation_fragment:
+  - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.attributes_info
+options:
+  image_project:
+    description: Project that the image belongs to, for example V(deeplearning-platform-release).
+    type: str
+    required: true
+  family:
+    description: Image family.
+    type: str
+  name:
+    description: Image.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Which image would be used today
+  llmops.gce_vllm.gce_image_info:
+    project: my-project-123456
+    image_project: deeplearning-platform-release
+    family: common-cu129-ubuntu-2404-nvidia-580
+  register: newest
+
+- name: Say it
+  ansible.builtin.debug:
+    msg: "{{ newest.image.name }} of {{ newest.image.creationTimestamp }}"
+"""
+
+RETURN = r"""
+image:
+  description: The image as the API shows it.
+  returned: success
+  type: dict
+  sample: {"name": "common-cu129-ubuntu-2404-nvidia-580-v20260301", "family":
+    "common-cu129-ubuntu-2404-nvidia-580", "diskSizeGb": "50"}
+families:
+  description: All families of the project, newest CUDA first.
+  returned: when the family does not exist
+  type: list
+  elements: str
+  sample: [common-cu129-ubuntu-2404-nvidia-580]
+closest:
+  description: Names like the one that does not exist, best first.
+  returned: when the family or image does not exist
+  type: list
+  elements: str
+  sample: [common-cu129-ubuntu-2404-nvidia-580]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.arguments import common_spec, run
+from ..module_utils.images import by_name, from_family
+
+
+def core(client, params, _check):
+    """Family or name to the module's result."""
+    if params["family"]:
+        image = from_family(client, params["image_project"], params["family"])
+    else:
+        image = by_name(client, params["image_project"], params["name"])
+    state = image.get("deprecated") or {}
+    warnings = []
+    if state.get("state"):
+        successor = f" Its successor is {state['replacement']}." if state.get("replacement") else ""
+        warnings.append(f"The image {image['name']} is {state['state'].lower()}.{successor}")
+    return {"changed": False, "image": image, "warnings": warnings}
+
+
+def main():
+    """Entry point."""
+    spec = {
+        "image_project": {"type": "str", "required": True},
+        "family": {"type": "str"},
+        "name": {"type": "str"},
+    }
+    module = AnsibleModule(
+        argument_spec={**common_spec(), **spec},
+        supports_check_mode=True,
+        mutually_exclusive=[("family", "name")],
+        required_one_of=[("family", "name")],
+    )
+    run(module, core)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module llmops.gce_vllm.gce_instance."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gce_instance
+short_description: Compute Engine instances that run, are stopped, or are gone
+version_added: 0.1.0
+description:
+  - Makes an instance, changes what differs in one that is there, starts, stops or deletes it, and
+    waits until that is done.
+  - Options that are not given are left as they are; labels, metadata and tags that others set
+    survive.
+  - Each difference is changed live, or by a stop and start (only with O(allow_stop)), or by
+    deleting the instance and making it
+    anew (only with O(allow_recreate)). Where the needed permission is missing, the run fails, names
+      the differences and changes nothing.
+  - Needs a stop, RV(ignore:machine_type) within a series, accelerators, service account, shielded
+    and scheduling options.
+    Needs a recreate, image, disk type, smaller disk, network, subnetwork, provisioning model, and a
+      machine type of another series with
+    bundled GPUs.
+  - An image family is resolved when the instance is made and recorded in the metadata keys
+    C(gce-vllm-image-family) and
+    C(gce-vllm-image). A newer image in the same family is no difference; another family is.
+  - In diffs and results, metadata values whose key contains C(secret), C(token), C(passw),
+    C(credential), C(private) or C(key)
+    are hidden (but not those of C(ssh-keys)), and those of more than 100 characters are given by
+      length and digest. Who may read the
+    instance may read its metadata, so put no secrets there.
+author:
+  - gce-vllm maintainers
+extends_documentation_fragment:
+  - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.attributes
+options:
+  zone:
+    description: Zone of the instance, for example V(us-central1-a).
+    type: str
+    required: true
+  name:
+    description: Name of the instance, unique in the project and zone.
+    type: str
+    required: true
+  state:
+    description:
+      - V(present) means running. An instance that is stopped or suspended is started.
+      - V(stopped) never makes an instance; where there is none, nothing is done.
+      - V(absent) deletes the instance and its boot disk.
+    type: str
+    choices: [present, stopped, absent]
+    default: present
+  machine_type:
+    description: For example V(g2-standard-8). Required where the instance has to be made.
+    type: str
+  accelerators:
+    description:
+      - GPUs of an N1 instance. GPUs that come with the machine type (series g2, g4, a2, a3, a4)
+        need not be named; if they are, they
+        have to agree.
+    type: list
+    elements: dict
+    suboptions:
+      type:
+        description: For example V(nvidia-tesla-t4).
+        type: str
+        required: true
+      count:
+        description: How many of them.
+        type: int
+        default: 1
+  boot_disk:
+    description: The disk that the instance boots from. An image or a family is required where the
+      instance has to be made.
+    type: dict
+    suboptions:
+      image:
+        description: An image by name, or by path.
+        type: str
+      image_family:
+        description: The newest image of this family, at the time when the instance is made.
+        type: str
+      image_project:
+        description: Project of the image or family. The instance's own where this is not given.
+        type: str
+      size_gb:
+        description: Size. A disk can grow while the instance runs.
+        type: int
+      type:
+        description: For example V(pd-balanced), V(pd-ssd) or V(hyperdisk-balanced).
+        type: str
+  network:
+    description: Network by name, or by path where it belongs to another project. A new instance
+      goes into V(default).
+    type: str
+  subnetwork:
+    description: Subnetwork by name or path, in the zone's region.
+    type: str
+  external_ip:
+    description: Whether it has an (ephemeral) external address. A new instance has one.
+    type: bool
+  tags:
+    description: Network tags it has to have, beside those that others gave it.
+    type: list
+    elements: str
+  labels:
+    description: Labels it has to have. A label of V(null) is removed.
+    type: dict
+  metadata:
+    description: Metadata it has to have. A key of V(null) is removed.
+    type: dict
+  service_account:
+    description: The service account whose rights programs on the instance have. A new instance has
+      none.
+    type: dict
+    suboptions:
+      email:
+        description: Address of the account. Empty means none.
+        type: str
+        required: true
+      scopes:
+        description: OAuth scopes, in full or by their last part. V(cloud-platform) where not given
+          for a new account.
+        type: list
+        elements: str
+  shielded:
+    description:
+      - Shielded VM options. A new instance has vTPM and integrity monitoring; Secure Boot is off,
+        as it refuses NVIDIA's kernel
+        module on images that build it themselves.
+    type: dict
+    suboptions:
+      secure_boot:
+        description: Boots signed software only.
+        type: bool
+      vtpm:
+        description: Virtual trusted platform module.
+        type: bool
+      integrity_monitoring:
+        description: Compares each boot with a known good one.
+        type: bool
+  scheduling:
+    description: Availability and price.
+    type: dict
+    suboptions:
+      provisioning_model:
+        description: V(SPOT) costs less, and Google may take the machine back. A new instance is
+          V(STANDARD).
+        type: str
+        choices: [STANDARD, SPOT]
+      instance_termination_action:
+        description: What becomes of a Spot instance that Google takes back. V(STOP) for a new one.
+        type: str
+        choices: [STOP, DELETE]
+      on_host_maintenance:
+        description: Instances with GPUs and Spot instances can't migrate, so V(TERMINATE) is their
+          default.
+        type: str
+        choices: [MIGRATE, TERMINATE]
+      automatic_restart:
+        description: Whether Google starts it again after a failure of the host. Not possible with
+          Spot.
+        type: bool
+  deletion_protection:
+    description: Refuses every deletion, also by this module, until it is switched off by name.
+    type: bool
+  allow_stop:
+    description: Stop and start a running instance where a difference needs it.
+    type: bool
+    default: false
+  allow_recreate:
+    description:
+      - Delete the instance and make it anew where a difference needs it. What is on its boot disk
+        is lost.
+      - Options that the task doesn't name are carried over. An instance with further disks is never
+        recreated.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: An L4 machine from the newest image of a family
+  llmops.gce_vllm.gce_instance:
+    project: my-project-123456
+    zone: us-central1-a
+    name: llm-server
+    machine_type: g2-standard-8
+    boot_disk:
+      image_project: deeplearning-platform-release
+      image_family: common-cu129-ubuntu-2404-nvidia-580
+      size_gb: 100
+      type: pd-balanced
+    tags: [llm-server]
+    labels:
+      owner: search-team
+
+- name: A Spot machine with a T4
+  llmops.gce_vllm.gce_instance:
+    project: my-project-123456
+    zone: us-central1-b
+    name: llm-server
+    machine_type: n1-standard-8
+    accelerators:
+      - type: nvidia-tesla-t4
+    boot_disk:
+      image_project: deeplearning-platform-release
+      image_family: common-cu129-ubuntu-2404-nvidia-580
+    scheduling:
+      provisioning_model: SPOT
+      instance_termination_action: STOP
+
+- name: More vCPUs, by a stop and a start
+  llmops.gce_vllm.gce_instance:
+    project: my-project-123456
+    zone: us-central1-a
+    name: llm-server
+    machine_type: g2-standard-16
+    allow_stop: true
+
+- name: Nothing is left of it
+  llmops.gce_vllm.gce_instance:
+    project: my-project-123456
+    zone: us-central1-a
+    name: llm-server
+    state: absent
+"""
+
+RETURN = r"""
+instance:
+  description:
+    - The instance as the API shows it, secret metadata hidden; null where there is none.
+    - In check mode the instance as it is now.
+  returned: success
+  type: dict
+  sample: {"name": "llm-server", "status": "RUNNING", "machineType":
+    "https://www.googleapis.com/compute/v1/…/g2-standard-8"}
+addresses:
+  description: Addresses of the first network interface, each null where there is none.
+  returned: success
+  type: dict
+  contains:
+    internal:
+      description: Address in the network.
+      type: str
+    external:
+      description: Address on the internet.
+      type: str
+  sample: {"internal": "10.128.0.2", "external": "203.0.113.10"}
+changes:
+  description: What differed, one entry a field, in check mode as in a real run. Also returned where
+    the run fails because a permission is missing.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    field:
+      description: Name of the option (V(labels.owner), V(boot_disk.size_gb)), V(status), or
+        V(instance) where it was made or deleted.
+      type: str
+    from:
+      description: What was found.
+      type: raw
+    to:
+      description: What the task asks for.
+      type: raw
+    how:
+      description: V(live), V(stop), V(recreate), V(create) or V(delete).
+      type: str
+  sample: [{"field": "machine_type", "from": "g2-standard-8", "to": "g2-standard-16", "how":
+    "stop"}]
+blocked:
+  description: Fields whose change needs O(allow_stop) or O(allow_recreate).
+  returned: when the run fails for that reason
+  type: list
+  elements: str
+  sample: [machine_type]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.arguments import common_spec, run
+from ..module_utils.diff import is_secret
+from ..module_utils.instance import Instance
+from ..module_utils.instance_options import SPEC
+
+
+def core(client, params, check):
+    """State and wish to the module's result."""
+    instance = Instance(client, params["zone"], params["name"], check)
+    return getattr(instance, params["state"])(params)
+
+
+def main():
+    """Entry point."""
+    module = AnsibleModule(argument_spec={**common_spec(), **SPEC}, supports_check_mode=True)
+    for key, value in (module.params["metadata"] or {}).items():
+        if is_secret(key) and len(str(value)) > 3:
+            module.no_log_values.add(str(value))
+    run(module, core)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module llmops.gce_vllm.gce_instance_info."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gce_instance_info
+short_description: Read one Compute Engine instance
+version_added: 0.1.0
+description:
+  - Reads an instance by zone and name. That there is none is an answer, not an error.
+author:
+  - gce-vllm maintainers
+extends_documentation_fragment:
+  - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.attributes_info
+options:
+  zone:
+    description: Zone of the instance.
+    type: str
+    required: true
+  name:
+    description: Name of the instance.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Look for the instance
+  llmops.gce_vllm.gce_instance_info:
+    project: my-project-123456
+    zone: us-central1-a
+    name: llm-server
+  register: server
+
+- name: Say where it is
+  ansible.builtin.debug:
+    msg: "{{ server.addresses.external if server.instance else 'There is no such instance.' }}"
+"""
+
+RETURN = r"""
+instance:
+  description: The instance as the API shows it, secret metadata hidden; null where there is none.
+  returned: success
+  type: dict
+  sample: {"name": "llm-server", "status": "RUNNING"}
+addresses:
+  description: Addresses of the first network interface, each null where there is none.
+  returned: success
+  type: dict
+  contains:
+    internal:
+      description: Address in the network.
+      type: str
+    external:
+      description: Address on the internet.
+      type: str
+  sample: {"internal": "10.128.0.2", "external": "203.0.113.10"}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.arguments import common_spec, run
+from ..module_utils.instance import Instance
+from ..module_utils.instance_fields import addresses
+from ..module_utils.redact import without_secrets
+
+
+def core(client, params, check):
+    """Zone and name to the module's result."""
+    found = Instance(client, params["zone"], params["name"], check).fetch()
+    return {
+        "changed": False,
+        "instance": without_secrets(found),
+        "addresses": addresses(found),
+    }
+
+
+def main():
+    """Entry point."""
+    spec = {"zone": {"type": "str", "required": True}, "name": {"type": "str", "required": True}}
+    run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module llmops.gce_vllm.gce_machine_type_info."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gce_machine_type_info
+short_description: Whether a machine can be had in a zone, what quota it draws on, and its list
+  price
+version_added: 0.1.0
+description:
+  - Checks that project, zone, machine type and accelerator exist and go together. What does not is
+    named, with what would.
+  - Says which quota such a machine draws on, and what it costs an hour where the collection's dated
+    price table knows it.
+author:
+  - gce-vllm maintainers
+extends_documentation_fragment:
+  - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.attributes_info
+options:
+  zone:
+    description: Zone, for example V(us-central1-a).
+    type: str
+    required: true
+  machine_type:
+    description: Machine type, for example V(g2-standard-8).
+    type: str
+    required: true
+  accelerator_type:
+    description: GPU to attach, for example V(nvidia-tesla-t4). Not needed where GPUs come with the
+      machine type.
+    type: str
+  accelerator_count:
+    description: How many GPUs to attach.
+    type: int
+    default: 1
+  provisioning_model:
+    description: V(SPOT) draws on the preemptible GPU quota and has prices of its own.
+    type: str
+    choices: [STANDARD, SPOT]
+    default: STANDARD
+  boot_disk_size_gb:
+    description: Size of the boot disk, for quota and price.
+    type: int
+    default: 0
+  boot_disk_type:
+    description: Type of the boot disk, for quota and price.
+    type: str
+    default: pd-balanced
+  external_ip:
+    description: Whether an external address is used, for quota and price.
+    type: bool
+    default: false
+  count:
+    description: How many such instances are planned; multiplies RV(quota_needs), not RV(price).
+    type: int
+    default: 1
+"""
+
+EXAMPLES = r"""
+- name: Can this be had, and what does it take
+  llmops.gce_vllm.gce_machine_type_info:
+    project: my-project-123456
+    zone: us-central1-a
+    machine_type: g2-standard-8
+    boot_disk_size_gb: 100
+    external_ip: true
+  register: machine
+
+- name: Does the quota suffice
+  llmops.gce_vllm.gce_quota_info:
+    project: my-project-123456
+    region: us-central1
+    needs: "{{ machine.quota_needs }}"
+"""
+
+RETURN = r"""
+machine_type:
+  description: The machine type as the API shows it.
+  returned: success
+  type: dict
+  sample: {"name": "g2-standard-8", "guestCpus": 8, "memoryMb": 32768}
+gpus:
+  description: GPUs of such an instance, bundled or attached.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    type:
+      description: Accelerator type.
+      type: str
+    count:
+      description: How many.
+      type: int
+  sample: [{"type": "nvidia-l4", "count": 1}]
+quota_needs:
+  description: Quota metric to the amount needed.
+  returned: success
+  type: dict
+  sample: {"NVIDIA_L4_GPUS": 1, "GPUS_ALL_REGIONS": 1, "SSD_TOTAL_GB": 100, "IN_USE_ADDRESSES": 1,
+    "INSTANCES": 1}
+price:
+  description: List price of one such instance; null where the table does not know the machine, the
+    region or the model.
+  returned: success
+  type: dict
+  contains:
+    hourly:
+      description: Price an hour of everything under RV(price.items), before discounts and taxes.
+      type: float
+    currency:
+      description: Always V(USD).
+      type: str
+    dated:
+      description: Date of the prices.
+      type: str
+    source:
+      description: Where the prices were read.
+      type: str
+    region:
+      description: Region that the prices are of.
+      type: str
+    items:
+      description: The parts, each with RV(ignore:what) and RV(ignore:hourly).
+      type: list
+      elements: dict
+    unknown:
+      description: Parts of the plan that the table has no price for, so that RV(price.hourly) is
+        without them.
+      type: list
+      elements: str
+allowed:
+  description: Names that would have been accepted.
+  returned: when something does not exist
+  type: list
+  elements: str
+closest:
+  description: Names like the one that does not exist, best first.
+  returned: when something does not exist
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import convert, lookups, machine_types, prices
+from ..module_utils.arguments import common_spec, run
+from ..module_utils.errors import GceError
+
+
+def core(client, params, _check):
+    """Plan to the module's result."""
+    zone = params["zone"]
+    machine = lookups.machine_type(client, zone, params["machine_type"])
+    gpus = machine_types.gpus_of(machine)
+    wanted = []
+    if params["accelerator_type"]:
+        wanted = [{"type": params["accelerator_type"], "count": params["accelerator_count"]}]
+        most = None
+        if wanted != gpus:
+            card = lookups.accelerator_type(client, zone, params["accelerator_type"])
+            most = card.get("maximumCardsPerInstance")
+        problem = machine_types.combination_problem(machine, wanted, most)
+        if problem:
+            raise GceError(
+                f"Machine type and accelerator don't go together: {problem}.",
+                reason="badCombination",
+                remedy="correct the machine type or the accelerator.",
+            )
+    gpus = gpus or wanted
+    spot = params["provisioning_model"] == "SPOT"
+    plan = {
+        "spot": spot,
+        "disk_gb": params["boot_disk_size_gb"],
+        "disk_type": params["boot_disk_type"],
+        "external_ip": params["external_ip"],
+    }
+    return {
+        "changed": False,
+        "machine_type": machine,
+        "gpus": gpus,
+        "quota_needs": machine_types.quota_needs(machine, gpus, count=params["count"], **plan),
+        "price": prices.price(machine["name"], gpus, convert.region_of(zone), **plan),
+    }
+
+
+def main():
+    """Entry point."""
+    spec = {
+        "zone": {"type": "str", "required": True},
+        "machine_type": {"type": "str", "required": True},
+        "accelerator_type": {"type": "str"},
+        "accelerator_count": {"type": "int", "default": 1},
+        "provisioning_model": {
+            "type": "str",
+            "choices": ["STANDARD", "SPOT"],
+            "default": "STANDARD",
+        },
+        "boot_disk_size_gb": {"type": "int", "default": 0},
+        "boot_disk_type": {"type": "str", "default": "pd-balanced"},
+        "external_ip": {"type": "bool", "default": False},
+        "count": {"type": "int", "default": 1},
+    }
+    run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)
+
+
+if __name__ == "__main__":
+    main()
