@@ -9,10 +9,11 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import requests
 
 from demo import daemon, host, package_sources, paths, report, settings
 from emulator.backend import MachineError
@@ -95,8 +96,7 @@ def playbook(name: str, *extra: str) -> None:
 
 def emulator_state(chosen: settings.Settings) -> dict[str, Any]:
     """Everything that the emulator holds."""
-    with urllib.request.urlopen(f"{chosen.url}/emulator/v1/state", timeout=10) as answer:
-        state: dict[str, Any] = json.load(answer)
+    state: dict[str, Any] = requests.get(f"{chosen.url}/emulator/v1/state", timeout=10).json()
     return state
 
 

@@ -9,10 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+
+import requests
 
 from demo import paths
 
@@ -35,11 +35,8 @@ def free_port() -> int:
 def healthy(port: int) -> bool:
     """Whether the emulator answers on that port of loopback."""
     try:
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{port}/emulator/v1/health", timeout=2
-        ) as answer:
-            return bool(answer.status == 200)
-    except OSError:
+        return requests.get(f"http://127.0.0.1:{port}/emulator/v1/health", timeout=2).ok
+    except requests.RequestException:
         return False
 
 

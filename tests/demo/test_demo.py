@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import urllib.request
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from conftest import ROOT, outcome, run, site
+import requests
+from google.auth.transport.requests import AuthorizedSession
+from google.oauth2.service_account import Credentials
 
 from demo import report
+from tests.demo.commands import ROOT, outcome, run, site
 
 SUMMARY_KEYS = {
     "endpoint",
@@ -44,31 +45,15 @@ def changed_tasks() -> set[str]:
 
 def api(demo: dict[str, Any], method: str, path: str, body: object = None) -> Any:
     """Call the emulated Compute Engine as somebody with the console open would."""
-    credentials = ROOT / ".demo" / "emulator" / "credentials.json"
-    token = subprocess.run(
-        [
-            ".venv/bin/python",
-            "-c",
-            "import sys\n"
-            "from google.auth.transport.requests import Request\n"
-            "from google.oauth2.service_account import Credentials as C\n"
-            "c = C.from_service_account_file(sys.argv[1], scopes=['https://www.googleapis.com/auth/cloud-platform'])\n"
-            "c.refresh(Request()); print(c.token)",
-            str(credentials),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    request = urllib.request.Request(
-        f"{demo['emulator']}/compute/v1/projects/{demo['project']}/{path}",
-        method=method,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    credentials = Credentials.from_service_account_file(
+        ROOT / ".demo" / "emulator" / "credentials.json",
+        scopes=["https://www.googleapis.com/auth/cloud-platform"],
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
+    url = f"{demo['emulator']}/compute/v1/projects/{demo['project']}/{path}"
+    with AuthorizedSession(credentials) as session:
+        answer = session.request(method, url, json=body, timeout=30)
+    answer.raise_for_status()
+    return answer.json()
 
 
 def test_summary_is_complete(demo: dict[str, Any]) -> None:
@@ -95,7 +80,9 @@ def test_without_the_key_nothing_but_health(demo: dict[str, Any]) -> None:
 def test_outside_the_source_range_times_out(demo: dict[str, Any]) -> None:
     url = demo["endpoint"] + "/health"
     command = ["curl", "-s", "--max-time", "4", url]
-    done = run(".venv/bin/python", "-m", "emulator.machines", "client", "--owner", "demo", "t", *command)
+    done = run(
+        ".venv/bin/python", "-m", "emulator.machines", "client", "--owner", "demo", "t", *command
+    )
     assert done.returncode == 28, done.stdout  # curl's code for a time-out
 
 
@@ -196,7 +183,11 @@ BAD_INPUT: list[tuple[str, Sequence[str], Sequence[str]]] = [
         ["-e", "gce_service_account_file=/nonexistent/key.json"],
         ["/nonexistent/key.json"],
     ),
-    ("no credentials", ["-e", "gce_service_account_file="], ["gcloud auth application-default login"]),
+    (
+        "no credentials",
+        ["-e", "gce_service_account_file="],
+        ["gcloud auth application-default login"],
+    ),
     (
         "world-open API",
         ["-e", '{"gce_network_api_source_ranges": ["0.0.0.0/0"]}'],
@@ -215,7 +206,11 @@ def test_bad_input_is_one_message_and_creates_nothing(
     tmp_path: Any,
 ) -> None:
     before = api(demo, "GET", "aggregated/instances"), api(demo, "GET", "global/firewalls")
-    environment = {"HOME": str(tmp_path), "GOOGLE_APPLICATION_CREDENTIALS": "", "NO_GCE_CHECK": "true"}
+    environment = {
+        "HOME": str(tmp_path),
+        "GOOGLE_APPLICATION_CREDENTIALS": "",
+        "NO_GCE_CHECK": "true",
+    }
     done = site("-e", "gce_name=another", *arguments, environment=environment)
     assert done.returncode != 0, done.stdout
     for words in said:
@@ -229,10 +224,8 @@ def test_no_quota_is_one_message_and_creates_nothing(demo: dict[str, Any]) -> No
     quota = f"{demo['emulator']}/emulator/v1/projects/{demo['project']}/regions/us-central1/quotas"
 
     def limit(value: int) -> None:
-        request = urllib.request.Request(
-            f"{quota}/NVIDIA_L4_GPUS", method="PUT", data=json.dumps({"limit": value}).encode()
-        )
-        urllib.request.urlopen(request, timeout=10).close()
+        answer = requests.put(f"{quota}/NVIDIA_L4_GPUS", json={"limit": value}, timeout=10)
+        answer.raise_for_status()
 
     limit(0)
     try:

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Controller's half of sync_tree: reads the folder and sends it in one go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+SKIPPED = "__pycache__"
+
+
+def read_tree(root: Path) -> dict[str, str]:
+    """Relative path → text of every file below a folder, without compiled Python."""
+    files = sorted(p for p in root.rglob("*") if p.is_file() and SKIPPED not in p.parts)
+    return {p.relative_to(root).as_posix(): p.read_text(encoding="utf-8") for p in files}
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Replaces `src` by the contents of that folder."""
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Run the module with the files' contents as an argument."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        args = dict(self._task.args)
+        try:
+            args["_files"] = read_tree(Path(args["src"]))
+        except KeyError:
+            raise AnsibleActionFail("src is missing: name a folder on the controller") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise AnsibleActionFail(
+                f"{args['src']} can't be read as text files: {error}"
+            ) from error
+        if not args["_files"]:
+            raise AnsibleActionFail(f"{args['src']} is no folder with files on the controller")
+        result.update(self._execute_module(module_args=args, task_vars=task_vars))
+        # The contents are in the collection: no need to print them again.
+        result.get("invocation", {}).get("module_args", {}).pop("_files", None)
+        return result

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the documented commands from the clone's root."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(
+    *command: str, environment: dict[str, str] | None = None, seconds: int = 900
+) -> subprocess.CompletedProcess[str]:
+    """Run a command from the clone's root; output captured as one text."""
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def site(
+    *extra: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run site.yml against the demo with plain ansible-playbook."""
+    return run(
+        ".venv/bin/ansible-playbook",
+        "-i",
+        "inventories/demo",
+        "playbooks/site.yml",
+        *extra,
+        environment=environment,
+    )
+
+
+def outcome() -> dict[str, Any]:
+    """What the last run left for scripts."""
+    document: dict[str, Any] = json.loads((ROOT / ".demo" / "run.json").read_text())
+    return document
