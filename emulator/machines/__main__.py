@@ -77,6 +77,9 @@ def _network(arguments: argparse.Namespace) -> None:
 def _client(arguments: argparse.Namespace) -> int:
     """Run a command in a second container on the owner's network, which boots nothing."""
     backend = PodmanBackend(arguments.owner)
+    command = arguments.command[arguments.command[:1] == ["--"] :]
+    if not command:
+        raise MachineError("Say what to run: client [--owner OWNER] NAME COMMAND [ARGUMENT ...]")
     argv = backend.podman.command(
         "run",
         "--rm",
@@ -86,7 +89,7 @@ def _client(arguments: argparse.Namespace) -> int:
         f"--label={network.LABEL}={arguments.owner}",
         *backend.podman.ulimits,
         image.ensure(backend.podman),
-        *arguments.command,
+        *command,
     )
     return subprocess.run(argv, check=False).returncode
 
@@ -139,7 +142,8 @@ def _parser() -> argparse.ArgumentParser:
         "client", parents=[owner], help="run a command in a plain container beside the machines"
     )
     client.add_argument("name")
-    client.add_argument("command", nargs="+")
+    # Everything after NAME is the command's, its options too
+    client.add_argument("command", nargs=argparse.REMAINDER)
     client.set_defaults(run=_client)
     bridge = commands.add_parser("network", parents=[owner], help="print the network as JSON")
     bridge.set_defaults(run=_network)
