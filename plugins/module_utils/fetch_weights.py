@@ -54,7 +54,12 @@ def wanted_files(sizes: dict[str, int], ignore: list[str]) -> dict[str, int]:
 
 def fetch_hub(spec: dict[str, Any], folder: Path) -> str:
     """Download a repository of the Hugging Face hub; returns the commit it stood at."""
-    from huggingface_hub import HfApi, errors, snapshot_download
+    # Only the environment on the host has these packages.
+    from huggingface_hub import (  # type: ignore[import-not-found]  # noqa: PLC0415
+        HfApi,
+        errors,
+        snapshot_download,
+    )
 
     repository = spec["repository"]
     revision = spec["revision"] or None
@@ -93,14 +98,18 @@ def fetch_hub(spec: dict[str, Any], folder: Path) -> str:
 def unpack_gguf(spec: dict[str, Any], folder: Path) -> str:
     """Turn a GGUF file into safetensors, tokenizer and chat template; returns the file's name."""
     os.environ["HF_HUB_OFFLINE"] = "1"
-    import gguf
+    import gguf  # noqa: PLC0415
 
     # transformers reads the file three times and asks for the same table once a module: 10 s of 20.
     gguf.GGUFReader = functools.cache(gguf.GGUFReader)
     gguf.get_tensor_name_map = functools.cache(gguf.get_tensor_name_map)
 
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    import torch  # noqa: PLC0415
+    from transformers import (  # noqa: PLC0415
+        AutoModelForCausalLM,
+        AutoTokenizer,
+        GgufConfig,
+    )
 
     source = Path(spec["gguf"])
     place = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
