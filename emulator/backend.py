@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,11 @@ class Backend(Protocol):
 
     def running(self, key: MachineKey) -> bool:
         """Whether the machine is up right now."""
+
+
+@runtime_checkable
+class HasConsole(Protocol):
+    """A backend that can also show what a machine wrote to its console; optional."""
+
+    def console(self, key: MachineKey) -> str:
+        """All console output since the last boot."""
