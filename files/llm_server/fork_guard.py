@@ -12,6 +12,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 #: Longest wait for the loop to stand still; it is never busy that long.
@@ -32,6 +33,11 @@ class ForkGuard:
         self._pid = os.getpid()
         #: Set once a process was forked: from then on imports cannot leave it a held lock.
         self.forked = threading.Event()
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """From now on no engine may begin: a thread that would fork one waits for the exit."""
+        self._closed.set()
 
     def install(self) -> None:
         """Registers the hooks; call it in the loop's thread. They last as long as the process."""
@@ -46,7 +52,11 @@ class ForkGuard:
         return os.getpid() == self._pid and threading.get_ident() != self._thread
 
     def _before(self) -> None:
-        if not self._mine() or not self._loop.is_running():
+        if not self._mine():
+            return
+        while self._closed.is_set():
+            time.sleep(1)
+        if not self._loop.is_running():
             return
         self._parked.clear()
         self._release.clear()

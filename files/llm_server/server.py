@@ -93,6 +93,9 @@ class Service:
         await asyncio.wait({serving, model, stop}, return_when=asyncio.FIRST_COMPLETED)
         if stop.done():
             await self._drain()
+        else:
+            self._exit = EXIT_FAILED  # only a signal is a reason to end well
+        guard.close()
         self.server.should_exit = True
         model.cancel()
         stop.cancel()
