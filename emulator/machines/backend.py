@@ -135,6 +135,17 @@ class PodmanBackend:
         found = self._find(key)
         return found is not None and found.running
 
+    def console(self, key: MachineKey) -> str:
+        """Return what it logged since it booted; nothing while it is down.
+
+        systemd finds no console in a container, so this is its journal, which holds the same.
+        """
+        found = self._find(key)
+        if found is None or not found.running:
+            return ""
+        journal = ("journalctl", "--no-pager", "--output=short-monotonic", "--no-hostname")
+        return self.podman.run("exec", found.name, *journal)
+
     def machines(self) -> list[Container]:
         """Return every machine of the owner."""
         return containers.find_all(self.podman, self.owner)

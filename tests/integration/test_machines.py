@@ -156,6 +156,7 @@ def test_the_machine_is_a_real_systemd_host(backend: PodmanBackend, booted: dict
     assert state.strip() == "running"
     journal = m.inside(backend, "a", "journalctl", "--unit=ssh", "--output=cat", "--no-pager")
     assert "Server listening" in journal
+    assert "Reached target" in backend.console(A)
     run = ("systemd-run", "--quiet", "--wait", "--pipe", "--collect")
     strict = (*run, "-p", "ProtectSystem=strict", "sh", "-c", "touch /etc/x 2>&1; exit 0")
     assert "Read-only file system" in m.inside(backend, "a", *strict)
@@ -210,6 +211,7 @@ def test_power_off_and_on(
     backend.stop(A)
     assert not backend.running(A)
     assert backend.guest_attributes(A) == {}
+    assert backend.console(A) == ""
     # what is wished while it is off counts from its next first moment
     backend.apply_firewall(A, [])
     backend.apply_firewall(B, [])
