@@ -96,7 +96,7 @@ def _mounts(folders: list[str], indexes: list[str], ca_bundle: str) -> list[str]
 
 
 def _index_root(folder: str) -> str:
-    """What to mount of an index kept in files: its pages link from simple/ to their neighbour files/."""
+    """What to mount of an index in files: its pages link from simple/ to the neighbour files/."""
     path = Path(folder)
     return str(path.parent if path.name == "simple" else path)
 
