@@ -72,7 +72,7 @@ def machine_options(chosen: settings.Settings) -> list[str]:
         folder = paths.CACHE / name
         folder.mkdir(parents=True, exist_ok=True)
         mounts.append(f"{folder}:{GUEST_CACHE}/{name}")
-    options = ["--project", settings.PROJECT]
+    options = ["--project", settings.PROJECT, "--owner", settings.OWNER]
     for mount in mounts:
         options += ["--machine-option", f"mount={mount}"]
     return options
