@@ -39,7 +39,7 @@ def reference(value: str, project: str) -> str:
 
 
 def image_reference(value: str, default_project: str) -> str:
-    """`PROJECT/IMAGE` of a link to an image, of `PROJECT/IMAGE`, or of a name in `default_project`."""
+    """`PROJECT/IMAGE` of a link, of `PROJECT/IMAGE`, or of a name in `default_project`."""
     path = relative(value)
     if path.startswith("projects/"):
         return f"{path.split('/')[1]}/{short(path)}"
@@ -54,7 +54,7 @@ def scope(value: str) -> str:
 
 
 def error_reason(error: Mapping[str, Any]) -> str:
-    """The most telling reason in the API's error: `errors[].reason`, else `details[].reason`, else `status`."""
+    """The most telling reason in the API's error; '' where it gives none."""
     for entry in error.get("details") or []:
         if isinstance(entry, Mapping) and entry.get("reason") in (
             "SERVICE_DISABLED",

@@ -2,7 +2,8 @@
 """From what is and what is wished to a list of changes. Pure.
 
 State and wish are flat: dotted field names (`scheduling.on_host_maintenance`, `labels.owner`) to
-values. A field that the wish doesn't name is not looked at; a wish of None means 'should not be there'.
+values. A field that the wish doesn't name is not looked at; a wish of None means 'should not be
+there'.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ How = Literal["live", "stop", "recreate", "create", "delete"]
 Flat = Mapping[str, Any]
 LONGEST_SHOWN = 100
 # ssh-keys and its kin are public keys, yet long: they are shortened, not hidden.
-_SECRET = re.compile(r"secret|token|passw|credential|private|(?<!ssh-)key(?!s$)", re.IGNORECASE)
+_SECRET = re.compile(r"secret|token|passw|credential|private|(?<!ssh-)(?<!ssh)key", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

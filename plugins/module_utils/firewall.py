@@ -30,7 +30,7 @@ def how(field: str, _before: Any, _after: Any) -> diff.How:
 
 
 def normal_range(text: str) -> str:
-    """`203.0.113.7` and `203.0.113.7/32` are one range; host bits are cut off, as Google refuses them.
+    """`203.0.113.7` and `203.0.113.7/32` are one range; host bits are cut off.
 
     Raises:
         GceError: not an address range.

@@ -40,7 +40,8 @@ class GceClient:
             raise GceError(
                 "The project id is empty.",
                 reason="noProject",
-                remedy="set the project (gce_project in the inventory); `gcloud projects list` shows the ids.",
+                remedy="set the project (gce_project in the inventory); "
+                "`gcloud projects list` shows the ids.",
             )
         if not settings.endpoint.startswith(("https://", "http://")):
             raise GceError(
@@ -69,7 +70,7 @@ class GceClient:
         return self._call("GET", path, what, query, None)
 
     def find(self, path: str, what: str, **query: Any) -> dict[str, Any] | None:
-        """Read one resource, or None where just that resource is missing (not its project or zone)."""
+        """Read one resource, or None where it is missing (but its project and zone are not)."""
         try:
             return self.get(path, what, **query)
         except ApiError as error:
@@ -125,7 +126,7 @@ class GceClient:
                 )
             except auth_errors.TransportError as error:
                 raise self._unreachable(what, "the address that issues tokens", error) from None
-            except (auth_errors.RefreshError, auth_errors.GoogleAuthError) as error:
+            except auth_errors.GoogleAuthError as error:
                 raise self._refused(what, error) from None
             except http_errors.RequestException as error:
                 raise self._unreachable(what, self.endpoint, error) from None
@@ -174,7 +175,14 @@ class GceClient:
             details=details,
         )
 
-    def _refused(self, what: str, error: Exception) -> GceError:
+    def _refused(self, what: str, error: Any) -> GceError:
+        if error.retryable:
+            # google-auth has tried again already; nothing is wrong with the credentials.
+            return GceError(
+                f"Could not {what}: the address that issues tokens failed ({str(error)[:200]}).",
+                reason="tokenEndpoint",
+                remedy="wait a minute and run again; see https://status.cloud.google.com.",
+            )
         return GceError(
             f"Could not {what}: the credentials were refused ({str(error)[:300]}).",
             reason="unauthorized",

@@ -73,7 +73,8 @@ def _refuse_disabled(resource: dict[str, Any], where: str) -> None:
     # Not named on the instance, the project's own metadata may still allow it.
     if value is not None and value.upper() not in ("TRUE", "1", "Y", "YES"):
         raise GceError(
-            f"The {where} may not publish guest attributes: its metadata has {ENABLING_KEY}={value}.",
+            f"The {where} may not publish guest attributes: "
+            f"its metadata has {ENABLING_KEY}={value}.",
             reason="guestAttributesDisabled",
             remedy=f"set its metadata {ENABLING_KEY} to TRUE and restart it.",
         )

@@ -99,10 +99,10 @@ class Instance:
         ):
             if not any(wanted.get(name) for name in names):
                 raise GceError(
-                    f"The {self.calls.where} does not exist, and {field}, without which none can be "
-                    "made, is not given.",
+                    f"The {self.calls.where} does not exist, and {field}, without which none "
+                    "can be made, is not given.",
                     reason="missingOption",
-                    remedy=f"give {field}, or correct name and zone if the instance should be there.",
+                    remedy=f"give {field}, or correct name and zone if it should be there.",
                 )
         final = fields_of.with_creation_defaults({k: v for k, v in wanted.items() if v is not None})
         family = final.get("boot_disk.image_family")
@@ -205,7 +205,7 @@ class Instance:
         return view
 
     def _family_of_disk(self, resource: Mapping[str, Any]) -> str:
-        """For an instance that others made: the family of its disk's image; '' where that is gone."""
+        """For an instance that others made: the family of its image; '' where that is gone."""
         disk = self.calls.fetch_boot_disk(resource) or {}
         path = convert.relative(str(disk.get("sourceImage", "")))
         image = (
@@ -217,8 +217,8 @@ class Instance:
         """The wish without what nothing is known of to compare it with."""
         if "boot_disk.image_family" in wanted and "boot_disk.image_family" not in current:
             self.warnings.append(
-                f"The image that the {self.calls.where} was made from no longer exists, so its family "
-                "was not compared."
+                f"The image that the {self.calls.where} was made from no longer exists, so its "
+                "family was not compared."
             )
             wanted = {field: v for field, v in wanted.items() if field != "boot_disk.image_family"}
         machine = wanted.get("machine_type", current["machine_type"])
@@ -272,8 +272,8 @@ class Instance:
         verb = "deleting it and making it anew" if option == "allow_recreate" else "stopping it"
         cost = ", which loses what is on its boot disk" if option == "allow_recreate" else ""
         raise GceError(
-            f"The {self.calls.where} differs in what can't change without {verb}: {'; '.join(texts)}. "
-            "Nothing was changed.",
+            f"The {self.calls.where} differs in what can't change without {verb}: "
+            f"{'; '.join(texts)}. Nothing was changed.",
             reason="notAllowed",
             remedy=f"set {option}: true to let this happen{cost}, or set the named fields back.",
             details={
@@ -300,10 +300,11 @@ class Instance:
         ]
         if more:
             raise GceError(
-                f"The {self.calls.where} has further disks ({', '.join(more)}), which recreating it "
-                "could lose. Nothing was changed.",
+                f"The {self.calls.where} has further disks ({', '.join(more)}), which recreating "
+                "it could lose. Nothing was changed.",
                 reason="furtherDisks",
-                remedy="detach them (`gcloud compute instances detach-disk`), run again, and attach them.",
+                remedy="detach them (`gcloud compute instances detach-disk`), run again, and "
+                "attach them.",
             )
 
     def _result(

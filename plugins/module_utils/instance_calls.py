@@ -102,7 +102,7 @@ class InstanceCalls:
         self.call("setDeletionProtection", deletionProtection=str(on).lower())
 
     def _merge(self, group: str, wanted: Mapping[str, Any], resource: Mapping[str, Any]) -> None:
-        """Set some keys, keeping those of others; anew from a fresh read where someone was faster."""
+        """Set some keys, keeping those of others; anew where someone was faster."""
         for attempt in range(1, FINGERPRINT_TRIES + 1):
             verb, body = _merged_body(group, wanted, resource)
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import machine_types
 from . import price_table as table
 
 HOURS_A_MONTH = 730
@@ -27,31 +28,34 @@ def price(
     machine = table.MACHINES.get(region, {}).get(machine_type)
     if machine is None or spot:
         return None
-    items: list[dict[str, Any]] = [{"what": machine_type, "hourly": machine}]
+    items: list[dict[str, Any]] = []
+
+    def add(what: str, hourly: float, dated: str = table.DATED) -> None:
+        items.append({"what": what, "hourly": round(hourly, 6), "dated": dated})
+
+    add(machine_type, machine)
     unknown = []
-    for one in [] if machine_type in table.GPUS_INCLUDED else gpus:
+    for one in [] if machine_types.bundles_gpus(machine_type) else gpus:
         each = table.GPUS.get(region, {}).get(one["type"])
-        what = f"{one['count']} x {one['type']}"
         if each is None:
             # Without its GPU's, the price would be far too low.
             return None
-        items.append({"what": what, "hourly": each * one["count"]})
+        add(f"{one['count']} x {one['type']}", each * one["count"])
     if disk_gb:
         monthly = table.DISKS_GB_MONTH.get(region, {}).get(disk_type)
         what = f"{disk_gb} GB {disk_type}"
         if monthly is None:
             unknown.append(what)
         else:
-            items.append({"what": what, "hourly": monthly * disk_gb / HOURS_A_MONTH})
+            add(what, monthly * disk_gb / HOURS_A_MONTH)
     if external_ip:
-        items.append({"what": "external IPv4 address", "hourly": table.EXTERNAL_IPV4})
-    rounded = [{**item, "hourly": round(float(item["hourly"]), 6)} for item in items]
+        add("external IPv4 address", table.EXTERNAL_IPV4, table.EXTERNAL_IPV4_DATED)
     return {
-        "hourly": round(sum(float(item["hourly"]) for item in items), 4),
+        "hourly": round(sum(item["hourly"] for item in items), 4),
         "currency": "USD",
         "dated": table.DATED,
         "source": table.SOURCE,
         "region": region,
-        "items": rounded,
+        "items": items,
         "unknown": unknown,
     }

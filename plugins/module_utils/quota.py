@@ -53,9 +53,9 @@ def headroom(
 ) -> list[dict[str, Any]]:
     """One row a needed metric: metric, region, limit, usage, free, needed, ok.
 
-    `ok` is None where Google lists no such metric: absent is not zero. A Spot GPU counts against the
-    standard metric where the project has no preemptible quota, as Google does; `metric` is then the
-    standard one and `instead_of` the preemptible one.
+    `ok` is None where Google lists no such metric: absent is not zero. A Spot GPU counts against
+    the standard metric where the project has no preemptible quota, as Google does; `metric` is then
+    the standard one and `instead_of` the preemptible one.
     """
     rows = []
     for metric, needed in sorted(needs.items()):
@@ -93,7 +93,8 @@ def shortfalls(rows: list[dict[str, Any]], project: str) -> list[str]:
     return [
         f"{row['metric']} ({row['region']}): {row['needed']} needed, {row['free']} free "
         f"(limit {row['limit']}, in use {row['usage']}). Next: ask for a limit of "
-        f"{_plain(float(row['usage'] + row['needed']))} at {CONSOLE}{project} (filter: {row['metric']}"
+        f"{_plain(float(row['usage'] + row['needed']))} at {CONSOLE}{project} "
+        f"(filter: {row['metric']}"
         f"{'' if row['region'] == 'global' else ', region ' + row['region']}), "
         f"free what is not used{'' if row['region'] == 'global' else ', or choose another region'}."
         for row in rows

@@ -9,7 +9,7 @@ from .diff import shown
 
 
 def without_secrets(resource: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The instance's resource with secret and long metadata values replaced; the original stays as it is."""
+    """A copy of an instance's resource, its secret and long metadata values replaced."""
     if not resource or not (resource.get("metadata") or {}).get("items"):
         return resource
     items = [

@@ -11,7 +11,8 @@ NO_CREDENTIALS = (
 
 _BY_REASON = {
     "accessNotConfigured": (
-        "enable the API with `gcloud services enable compute.googleapis.com --project {project}` or at "
+        "enable the API with `gcloud services enable compute.googleapis.com --project {project}` "
+        "or at "
         "https://console.cloud.google.com/apis/library/compute.googleapis.com?project={project}, "
         "wait a minute, and run again."
     ),
@@ -32,17 +33,18 @@ _BY_REASON = {
         "https://console.cloud.google.com/iam-admin/quotas?project={project}."
     ),
     "ZONE_RESOURCE_POOL_EXHAUSTED": (
-        "the zone has no such machine free just now: try another zone or machine type, or wait and run again."
+        "the zone has no such machine free just now: try another zone or machine type, or wait "
+        "and run again."
     ),
     "projectNotFound": (
         "check the id with `gcloud projects list` (the id, not the name or number), and that the "
         "account may see it."
     ),
-    "rateLimitExceeded": "too many requests were sent in this project: wait a minute and run again.",
+    "rateLimitExceeded": "too many requests came from this project: wait a minute and run again.",
     "resourceInUseByAnotherResource": "detach or delete what uses it first; the message names it.",
-    "resourceNotReady": "another change to it is still under way: wait for it to end and run again.",
+    "resourceNotReady": "another change to it is under way: wait for it to end and run again.",
     "conditionNotMet": "someone changed it at the same moment: run again.",
-    "backendError": "Google Cloud failed to answer: see https://status.cloud.google.com and run again.",
+    "backendError": "Google Cloud failed: see https://status.cloud.google.com and run again.",
 }
 _ALIASES = {
     "SERVICE_DISABLED": "accessNotConfigured",
