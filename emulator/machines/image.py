@@ -53,8 +53,8 @@ UNWANTED_UNITS = ("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.tim
 HOOKS = (
     'chmod 0440 "$1/etc/sudoers.d/google_sudoers"',
     'chroot "$1" groupadd --system google-sudoers',
-    f'systemctl --root="$1" mask {" ".join(UNWANTED_UNITS)}',
-    'systemctl --root="$1" enable ssh-host-keys.service',
+    f'chroot "$1" systemctl mask {" ".join(UNWANTED_UNITS)}',
+    'chroot "$1" systemctl enable ssh-host-keys.service',
     # Every machine gets an identity of its own on its first boot.
     'rm -f "$1"/etc/ssh/ssh_host_*',
     ': > "$1/etc/machine-id"',
@@ -164,6 +164,9 @@ def _build(tarball: Path) -> None:
             )
         part.replace(tarball)
         log.unlink()
+        for other in tarball.parent.glob("machine-*.tar"):
+            if other != tarball:  # of a recipe that is no more
+                other.unlink()
     finally:
         part.unlink(missing_ok=True)
     size = tarball.stat().st_size / 1e6
