@@ -78,7 +78,7 @@ class Backend(Protocol):
         """Do what Google's guest agent does: users and keys of `ssh-keys`."""
 
     def guest_attributes(self, key: MachineKey) -> Mapping[str, Mapping[str, str]]:
-        """Namespaces to key/value pairs, for example `hostkeys` to `ssh-ed25519`; empty while booting."""
+        """Namespaces to key/value pairs, like `hostkeys` to `ssh-ed25519`; empty while booting."""
 
     def apply_firewall(self, key: MachineKey, rules: Sequence[IngressRule]) -> None:
         """Replace the machine's ingress filter; rules are in order of evaluation, default deny."""

@@ -103,10 +103,6 @@ class Machine:
         return f"{self.cpus} vCPU, {self.memory_mb / 1024:g} GB RAM{gpus}"
 
 
-def _gpu(cpus: int, gb: int, kind: str, count: int, cpu_quota: str | None, spot: bool) -> Machine:
-    return Machine(cpus, gb * 1024, (kind, count), cpu_quota, spot_only=spot)
-
-
 def _machines() -> dict[str, Machine]:
     machines = {
         "e2-micro": Machine(2, 1024, shared_cpu=True),
@@ -156,7 +152,10 @@ def _machines() -> dict[str, Machine]:
         family = name.split("-")[0]
         quota = {"g2": "CPUS", "a2": "A2_CPUS"}.get(family)
         spot = name in {"a3-highgpu-1g", "a3-highgpu-2g", "a3-highgpu-4g"}
-        machines[name] = _gpu(*shape, quota, spot)
+        cpus, memory_gb, kind, count = shape
+        machines[name] = Machine(
+            cpus, memory_gb * 1024, (kind, count), cpu_quota=quota, spot_only=spot
+        )
     return machines
 
 

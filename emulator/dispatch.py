@@ -44,7 +44,7 @@ class Dispatcher:
         headers: Mapping[str, str],
         body: bytes,
     ) -> Answer:
-        """Status and JSON for a request; `path` begins with `projects/`, header names are lower case."""
+        """Status and JSON for a request; `path` begins with `projects/`, headers in lower case."""
         try:
             user = self.authority.check(headers.get("authorization"))
             return 200, self._call(verb, path, query, user, body)
@@ -74,7 +74,7 @@ class Dispatcher:
         return select(answer, params["fields"]) if params.get("fields") else answer
 
     def _alone(self, method: Method) -> AbstractContextManager[None]:
-        """Changes happen one at a time and whole; waiting for an operation must not hold others up."""
+        """Changes happen one at a time and whole; waiting for an operation holds nobody up."""
         if method.verb == "GET" or method.id.endswith(_NOT_CHANGING):
             return nullcontext()
         return self.world.store.transaction()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors in the two shapes that Compute Engine gives them: an HTTP answer and a failed operation."""
+"""Errors in Compute Engine's two shapes: an HTTP answer and a failed operation."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def _entry(tokens: list[str], at: int, mask: Mask) -> int:
 
 
 def _apply(value: Any, mask: Mask | None) -> Any:
-    if mask is None or "*" in mask and mask["*"] is None:
+    if mask is None or ("*" in mask and mask["*"] is None):
         return value
     if isinstance(value, list):
         return [_apply(item, mask) for item in value]

@@ -2,12 +2,13 @@
 """List filters: Google's AIP-160 form and the older regular expression form (`eq`, `ne`).
 
 The subset that gcloud, the google.cloud inventory and google-cloud-compute send: comparisons,
-`:*`, wildcards, AND, OR, NOT, parentheses, terms side by side. OR binds tighter than AND, as AIP-160
-has it.
+`:*`, wildcards, AND, OR, NOT, parentheses, terms side by side. OR binds tighter than AND, as
+AIP-160 has it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -205,10 +206,8 @@ def _holds(value: Any, operator: str, wanted: str) -> bool:
         return wanted == "*" or _equal(value, wanted) or wanted.lower() in _text(value).lower()
     left: Any = _text(value)
     right: Any = wanted
-    try:
+    with contextlib.suppress(ValueError):  # both numbers, else both text
         left, right = float(left), float(right)
-    except ValueError:
-        pass
     results = {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}
     return bool(results[operator])
 

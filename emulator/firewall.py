@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from emulator.backend import IngressRule
 from emulator.errors import Json
@@ -80,7 +80,7 @@ def _sources(rule: Json, instances: Sequence[Json]) -> tuple[str, ...]:
     return tuple(sources)
 
 
-def _addresses(interface: Mapping[str, Json]) -> list[str]:
+def _addresses(interface: Json) -> list[str]:
     found = [str(interface["networkIP"])]
     found += [str(a["natIP"]) for a in interface.get("accessConfigs", []) if "natIP" in a]
     return [f"{address}/32" for address in found]

@@ -47,7 +47,13 @@ def flat(kind: str, path: str, items: list[Json], params: dict[str, Any]) -> Jso
 
 
 def aggregated(
-    kind: str, collection: str, path: str, scopes: list[str], items: Keyed, params: dict[str, Any]
+    kind: str,
+    collection: str,
+    path: str,
+    *,
+    scopes: list[str],
+    items: Keyed,
+    params: dict[str, Any],
 ) -> Json:
     """An aggregated list's answer: every scope is there, empty ones with a warning."""
     chosen, token = page(items, params)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from emulator.backend import MachineError
 from emulator.errors import ApiError, Json
@@ -22,7 +22,7 @@ _WORKERS = 32
 
 def now() -> str:
     """The time as the API writes it."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def new_id() -> str:
@@ -62,7 +62,8 @@ class Operations:
             work: does it; an ApiError or MachineError becomes the operation's error.
         """
         stamp = now()
-        name = f"operation-{time.time_ns() // 10**6}-{secrets.token_hex(6)}-{secrets.token_hex(4)}"
+        milliseconds = time.time_ns() // 10**6
+        name = f"operation-{milliseconds}-{secrets.token_hex(6)}-{secrets.token_hex(4)}"
         ref = Ref(project, scope, "operations", name)
         operation: Json = {
             "kind": "compute#operation",
@@ -79,7 +80,9 @@ class Operations:
             "selfLink": ref.link,
         }
         if scope != "global":
-            operation[scope.split("/")[0].removesuffix("s")] = link(f"projects/{project}/{scope}")
+            operation[scope.split("/", maxsplit=1)[0].removesuffix("s")] = link(
+                f"projects/{project}/{scope}"
+            )
         self._store.put(ref, operation)
         self._pool.submit(self._run, ref, work)
         return operation

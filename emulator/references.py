@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from emulator.errors import invalid
 
-# google.cloud's modules compare selfLinks literally, so this prefix can't follow the server's address.
+# google.cloud's modules compare selfLinks literally: this can't follow the server's address.
 PREFIX = "https://www.googleapis.com/compute/v1/"
 _URL_HEAD = re.compile(r"^https?://[^/]+/(?:compute/(?:v1|beta|alpha)/)?")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules that the discovery document does not hold: label syntax, CIDR ranges, ports, tags, metadata."""
+"""Rules that the discovery document does not hold: labels, ranges, ports, tags, metadata."""
 
 from __future__ import annotations
 
@@ -109,19 +109,10 @@ def firewall(rule: Json) -> None:
             _protocol(entry, f"resource.{kind}[{position}]")
     if not 0 <= rule.get("priority", 1000) <= 65535:
         raise invalid("resource.priority", rule["priority"], "It must be between 0 and 65535.")
-    egress = rule.get("direction") == "EGRESS"
-    wrong = (
-        ("sourceRanges", "sourceTags", "sourceServiceAccounts")
-        if egress
-        else ("destinationRanges",)
-    )
-    if not egress and rule.get("destinationRanges") and rule.get("sourceRanges"):
-        wrong = ()
-    for field in wrong:
-        if rule.get(field):
-            raise invalid(
-                f"resource.{field}", rule[field], f"Not for {rule.get('direction', 'INGRESS')}."
-            )
+    if rule.get("direction") == "EGRESS":
+        for field in ("sourceRanges", "sourceTags", "sourceServiceAccounts"):
+            if rule.get(field):
+                raise invalid(f"resource.{field}", rule[field], "Not for EGRESS.")
     for field in ("sourceRanges", "destinationRanges"):
         for position, text in enumerate(rule.get(field, [])):
             cidr(text, f"resource.{field}[{position}]")

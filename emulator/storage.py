@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The emulator's state in one SQLite file: every change is a transaction, so a restart finds it whole."""
+"""The emulator's state in one SQLite file; changes are transactions, so restarts find it whole."""
 
 from __future__ import annotations
 

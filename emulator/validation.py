@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks requests against the discovery document: unknown names, types, enums, formats, patterns."""
+"""Checks requests by the discovery document: unknown names, types, enums, formats, patterns."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class World:
     # Projects
 
     def add_project(self, name: str) -> None:
-        """Creates an empty project with Google's default network; one that exists stays as it is."""
+        """Creates a project with Google's default network; one that exists stays as it is."""
         with self.store.transaction():
             if self.store.setting(f"project:{name}") is not None:
                 return
@@ -101,7 +101,7 @@ class World:
     # Addresses
 
     def external_address(self) -> str:
-        """An unused address of the records backend; a different one each time, as a restart shows."""
+        """An unused address; a different one each time, as a stop and start shows."""
         taken = {a["address"] for _, a in self.store.items("addresses")}
         for _, instance in self.store.items("instances"):
             taken.update(nat_addresses(instance))

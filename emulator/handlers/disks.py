@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import re
+
 from emulator import catalog, fingerprints, rules
 from emulator import catalog_data as data
 from emulator.call import Call, handles
 from emulator.errors import Json, already_exists, condition_not_met, in_use, invalid
 from emulator.references import Ref, link, parse
 from emulator.world import base
+
+# gcloud names the image that it asked for by the URL of the question.
+_FAMILY_VIEW = re.compile(r"/zones/[^/]+/imageFamilyViews/([^/]+)$")
 
 
 @handles("disks.insert")
@@ -21,7 +26,9 @@ def insert(call: Call) -> Json:
     image = find_image(call, image_text, "resource.sourceImage") if image_text else None
     kind = find_disk_type(call, body.get("type") or "pd-standard", "resource.type")
     ref = call.ref("disks", body["name"])
-    disk = make_disk(call, ref, kind, body.get("sizeGb"), image, "resource.sizeGb")
+    disk = make_disk(
+        call, ref, kind=kind, size=body.get("sizeGb"), image=image, field="resource.sizeGb"
+    )
     rules.labels(body.get("labels", {}))
     disk |= {field: body[field] for field in ("description", "labels") if field in body}
     disk["labelFingerprint"] = fingerprints.of(disk.get("labels", {}))
@@ -40,6 +47,7 @@ def find_disk_type(call: Call, text: str, field: str) -> str:
 
 def find_image(call: Call, text: str, field: str) -> Json:
     """The image or the newest of the family that a request names; 400 when there is none."""
+    text = _FAMILY_VIEW.sub(r"/global/images/family/\1", text)
     ref = parse(text, field=field, project=call.project, scope="global", collection="images")
     if ref.name.startswith("family/"):
         image = catalog.family(ref.project, ref.name.removeprefix("family/"))
@@ -51,7 +59,7 @@ def find_image(call: Call, text: str, field: str) -> Json:
 
 
 def make_disk(
-    call: Call, ref: Ref, kind: str, size: str | None, image: Json | None, field: str
+    call: Call, ref: Ref, *, kind: str, size: str | None, image: Json | None, field: str
 ) -> Json:
     """A new disk's resource, checked for name, size and quota."""
     if call.world.find(ref):

@@ -171,7 +171,12 @@ def _interfaces(call: Call) -> list[Json]:
             "network": network,
             "subnetwork": subnet_ref.link,
             "networkIP": _internal_address(
-                call, subnet_ref, subnet, given.get("networkIP"), taken, f"{field}.networkIP"
+                call,
+                subnet_ref,
+                subnet,
+                wanted=given.get("networkIP"),
+                taken=taken,
+                field=f"{field}.networkIP",
             ),
             "stackType": given.get("stackType", "IPV4_ONLY"),
         }
@@ -242,7 +247,7 @@ def _place(call: Call, given: Json, field: str) -> tuple[str, Ref, Json]:
 
 
 def _internal_address(
-    call: Call, ref: Ref, subnet: Json, wanted: str | None, taken: set[str], field: str
+    call: Call, ref: Ref, subnet: Json, *, wanted: str | None, taken: set[str], field: str
 ) -> str:
     for _, instance in call.world.store.items("instances", call.project):
         for interface in instance["networkInterfaces"]:
@@ -326,7 +331,7 @@ def _new_disk(call: Call, ref: Ref, given: Json, index: int, instance: Json) -> 
         raise required(f"{field}.sourceImage")
     disk_ref = call.ref("disks", name)
     size = params.get("diskSizeGb") or given.get("diskSizeGb")
-    disk = make_disk(call, disk_ref, kind, size, image, f"{field}.diskSizeGb")
+    disk = make_disk(call, disk_ref, kind=kind, size=size, image=image, field=f"{field}.diskSizeGb")
     rules.labels(params.get("labels", {}), f"{field}.labels")
     if params.get("labels"):
         disk["labels"] = params["labels"]

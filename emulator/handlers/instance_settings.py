@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changes to an existing instance: labels, tags, metadata, machine type, scheduling and more.
 
-A change is checked with the request and takes effect in its operation, so a client that does not wait
-sees the old state.
+A change is checked with the request and takes effect in its operation, so a client that does not
+wait sees the old state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator import fingerprints, instance_rules, machines_sync, rules
 from emulator import catalog_data as data
+from emulator import fingerprints, instance_rules, machines_sync, rules
 from emulator.call import Call, handles
 from emulator.errors import ApiError, Json, condition_not_met, invalid, must_be_stopped
 from emulator.handlers.addresses import mark_users

@@ -21,7 +21,7 @@ def insert_network(call: Call) -> Json:
     if call.world.find(ref):
         raise already_exists(ref.path)
     call.world.quotas.check(call.project, None, {"NETWORKS": 1})
-    extra = {k: body[k] for k in ("description", "mtu", "routingConfig") if k in body}
+    extra: Json = {k: body[k] for k in ("description", "mtu", "routingConfig") if k in body}
     network = make_network(
         call.world.store,
         call.project,

@@ -43,4 +43,6 @@ def aggregated_list(call: Call) -> Json:
     scopes = [s for kind in ("global", "regions", "zones") for s in call.world.scopes(kind)]
     path = link(f"projects/{call.project}/aggregated/operations")
     items = [(s, i) for s in scopes for i in call.world.items("operations", call.project, s)]
-    return aggregated("operation", "operations", path, scopes, items, call.params)
+    return aggregated(
+        "operation", "operations", path, scopes=scopes, items=items, params=call.params
+    )

@@ -87,9 +87,9 @@ def aggregated_list(call: Call) -> Json:
         COLLECTIONS[collection][0],
         collection,
         link(f"projects/{call.project}/aggregated/{collection}"),
-        scopes,
-        [(s, item) for s in scopes for item in call.world.items(collection, call.project, s)],
-        call.params,
+        scopes=scopes,
+        items=[(s, item) for s in scopes for item in call.world.items(collection, call.project, s)],
+        params=call.params,
     )
 
 

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: `emulator` is a live one with an empty project, `api` speaks to it."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # helper modules beside the tests
+from emulator_fixture import Api, Emulator  # noqa: E402
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def emulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """One process for the whole run."""
+    emulator = Emulator(tmp_path_factory.mktemp("emulator"))
+    emulator.start()
+    yield emulator
+    assert emulator.stop() == 0
+
+
+@pytest.fixture
+def emulator(emulator_process: Emulator) -> Iterator[Emulator]:
+    """The live emulator with a new project that no other test has touched."""
+    emulator_process.project = f"test-project-{next(_numbers)}"
+    emulator_process.admin("PUT", f"projects/{emulator_process.project}")
+    yield emulator_process
+    emulator_process.admin("DELETE", "stockouts")
+    emulator_process.admin("PUT", "operation-delay", {"seconds": 0})
+
+
+@pytest.fixture
+def own_emulator(tmp_path: Path) -> Iterator[Emulator]:
+    """An emulator that a test may stop and start."""
+    emulator = Emulator(tmp_path / "state")
+    emulator.start()
+    yield emulator
+    emulator.stop()
+
+
+@pytest.fixture
+def api(emulator: Emulator) -> Iterator[Api]:
+    """Raw calls to `emulator`."""
+    client = Api(emulator)
+    yield client
+    client.session.close()
