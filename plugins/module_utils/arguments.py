@@ -34,17 +34,16 @@ def common_spec() -> dict[str, Any]:
 def run(module: AnsibleModule, core: Callable[[GceClient, dict[str, Any], bool], Any]) -> None:
     """Call `core(client, params, check_mode)` and end the module with what it returns or raises."""
     params = module.params
+    settings = Settings(
+        project=params["project"] or "",
+        service_account_file=params["service_account_file"] or "",
+        access_token=params["access_token"] or "",
+        endpoint=params["endpoint"] or DEFAULT_ENDPOINT,
+        timeout=params["timeout"],
+    )
     try:
-        client = GceClient(
-            Settings(
-                project=params["project"] or "",
-                service_account_file=params["service_account_file"] or "",
-                access_token=params["access_token"] or "",
-                endpoint=params["endpoint"] or DEFAULT_ENDPOINT,
-                timeout=params["timeout"],
-            )
-        )
-        result = core(client, params, module.check_mode)
+        with GceClient(settings) as client:
+            result = core(client, params, module.check_mode)
     except GceError as error:
         module.fail_json(**error.as_result())
     for text in result.pop("warnings", []):

@@ -61,6 +61,14 @@ class GceClient:
         """Path of the project."""
         return f"projects/{self.project}"
 
+    def __enter__(self) -> GceClient:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            self._session.close()
+
     def seconds_left(self) -> float:
         """Seconds until this run's deadline; never negative."""
         return max(0.0, self.deadline - time.monotonic())
