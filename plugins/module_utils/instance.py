@@ -127,7 +127,8 @@ class Instance:
         is_up = current["status"] not in STOPPED | GOING | {"SUSPENDED"}
         if is_up != (status == "RUNNING"):
             found.append(Change("status", current["status"], status, "live"))
-        settling = current["status"] in COMING and status == "RUNNING"
+        # On its way there already: nothing to change, yet something to wait for.
+        settling = current["status"] in (COMING if status == "RUNNING" else GOING)
         self._refuse_unallowed(found, params, needs_stop=is_up and status == "RUNNING")
         kinds = {change.how for change in found}
         after = diff.merged(

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""gce_instance against the emulator: every transition predicted, made once, and undone."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration import modules_fixtures as m
+
+ACCOUNT = "llm@demo-project.iam.gserviceaccount.com"
+Change = tuple[dict[str, Any], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[m.Cloud]:
+    with m.running_emulator(tmp_path_factory.mktemp("emulator")) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def name(cloud: m.Cloud) -> Iterator[str]:
+    name = m.new_name("llm")
+    yield name
+    cloud.admin("PUT", "operation-delay", {"seconds": 0})
+    cloud.ok(
+        "gce_instance", zone=m.ZONE, name=name, state="absent", deletion_protection=False
+    )
+
+
+def transition(cloud: m.Cloud, **options: Any) -> dict[str, Any]:
+    """Check, run, run again: the prediction holds and the second run has nothing to do."""
+    untouched = cloud.stored("instances")
+    predicted = cloud.ok("gce_instance", check=True, **options)
+    assert cloud.stored("instances") == untouched
+    made = cloud.ok("gce_instance", **options)
+    for part in ("changed", "changes", "diff"):
+        assert made[part] == predicted[part], part
+    again = cloud.ok("gce_instance", **options)
+    assert again["changed"] is False, again["changes"]
+    assert again["diff"]["before"] == again["diff"]["after"]
+    assert again["instance"] == made["instance"]
+    return made
+
+
+def hows(result: dict[str, Any]) -> dict[str, str]:
+    """Field to the way in which it was changed."""
+    return {one["field"]: one["how"] for one in result["changes"]}
+
+
+def stored(cloud: m.Cloud, name: str) -> dict[str, Any]:
+    """The one instance of that name."""
+    found = [one for one in cloud.stored("instances") if one["name"] == name]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_create_is_least_privilege_and_shielded(cloud: m.Cloud, name: str) -> None:
+    made = transition(cloud, **m.machine(name))
+    assert hows(made) == {"instance": "create"}
+    instance = made["instance"]
+    assert instance["status"] == "RUNNING"
+    assert not instance.get("serviceAccounts")
+    assert instance["shieldedInstanceConfig"]["enableVtpm"] is True
+    assert instance["scheduling"]["onHostMaintenance"] == "TERMINATE"
+    assert made["addresses"]["internal"] and made["addresses"]["external"]
+    record = {one["key"]: one["value"] for one in instance["metadata"]["items"]}
+    assert record["gce-vllm-image-family"] == f"{m.IMAGES}/{m.FAMILY}"
+
+
+def test_spot_with_a_t4(cloud: m.Cloud, name: str) -> None:
+    made = transition(
+        cloud,
+        **m.machine(
+            name,
+            machine_type="n1-standard-8",
+            accelerators=[{"type": "nvidia-tesla-t4", "count": 1}],
+            scheduling={"provisioning_model": "SPOT"},
+        ),
+    )
+    scheduling = made["instance"]["scheduling"]
+    assert scheduling["provisioningModel"] == "SPOT"
+    assert scheduling["automaticRestart"] is False
+    assert scheduling["instanceTerminationAction"] == "STOP"
+
+
+LIVE: list[Change] = [
+    ({"labels": {"owner": "others", "team": "search"}}, {"labels.owner": "live", "labels.team": "live"}),
+    ({"labels": {"owner": None}}, {"labels.owner": "live"}),
+    ({"metadata": {"enable-guest-attributes": "FALSE"}}, {"metadata.enable-guest-attributes": "live"}),
+    ({"tags": ["llm-server", "http"]}, {"tags.http": "live"}),
+    ({"external_ip": False}, {"external_ip": "live"}),
+    ({"deletion_protection": True}, {"deletion_protection": "live"}),
+]
+
+
+@pytest.mark.parametrize(("changed", "fields"), LIVE)
+def test_live_changes_there_and_back(
+    cloud: m.Cloud, name: str, changed: dict[str, Any], fields: dict[str, str]
+) -> None:
+    first = cloud.ok("gce_instance", **m.machine(name))["instance"]
+    there = transition(cloud, **m.machine(name, **changed))
+    assert hows(there) == fields
+    opposite: dict[str, Any] = {
+        "labels": {"owner": "tests", "team": None},
+        "external_ip": True,
+        "deletion_protection": False,
+    }
+    back = {key: opposite[key] for key in changed if key in opposite}
+    transition(cloud, **m.machine(name, **back))
+    assert stored(cloud, name)["id"] == first["id"]
+
+
+STOP: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"machine_type": "g2-standard-16"}, {"machine_type": "g2-standard-8"}, "machine_type"),
+    (
+        {"service_account": {"email": ACCOUNT, "scopes": ["cloud-platform"]}},
+        {"service_account": {"email": ""}},
+        "service_account.email",
+    ),
+    ({"shielded": {"vtpm": False, "integrity_monitoring": False}}, {}, "shielded.vtpm"),
+    (
+        {"scheduling": {"automatic_restart": False}},
+        {"scheduling": {"automatic_restart": True}},
+        "scheduling.automatic_restart",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changed", "back", "field"), STOP)
+def test_changes_that_need_a_stop(
+    cloud: m.Cloud, name: str, changed: dict[str, Any], back: dict[str, Any], field: str
+) -> None:
+    first = cloud.ok("gce_instance", **m.machine(name))["instance"]
+    for check in (True, False):
+        failed = cloud.fails("gce_instance", check=check, **m.machine(name, **changed))
+        assert failed["reason"] == "notAllowed"
+        assert field in failed["blocked"]
+        assert "allow_stop: true" in failed["msg"]
+        assert field in failed["msg"]
+    assert stored(cloud, name) == first
+    there = transition(cloud, **m.machine(name, allow_stop=True, **changed))
+    assert hows(there)[field] == "stop"
+    assert there["instance"]["status"] == "RUNNING"
+    assert there["instance"]["id"] == first["id"]
+    if back:
+        restored = cloud.ok("gce_instance", **m.machine(name, allow_stop=True, **back))
+        assert restored["changed"] is True
+
+
+def test_gpus_of_n1_need_a_stop(cloud: m.Cloud, name: str) -> None:
+    one = {"machine_type": "n1-standard-8", "accelerators": [{"type": "nvidia-tesla-t4"}]}
+    two = {**one, "accelerators": [{"type": "nvidia-tesla-t4", "count": 2}]}
+    cloud.ok("gce_instance", **m.machine(name, **one))
+    there = transition(cloud, **m.machine(name, allow_stop=True, **two))
+    assert hows(there) == {"accelerators": "stop"}
+    assert there["instance"]["guestAccelerators"][0]["acceleratorCount"] == 2
+
+
+def boot(**changes: Any) -> dict[str, Any]:
+    return {"boot_disk": {**m.machine("x")["boot_disk"], **changes}}
+
+
+RECREATE: list[tuple[dict[str, Any], str]] = [
+    (boot(image_family="common-cu129-ubuntu-2204-nvidia-580"), "boot_disk.image_family"),
+    (boot(type="pd-ssd"), "boot_disk.type"),
+    (boot(size_gb=60), "boot_disk.size_gb"),
+    ({"scheduling": {"provisioning_model": "SPOT"}}, "scheduling.provisioning_model"),
+    (
+        {"machine_type": "n1-standard-8", "accelerators": [{"type": "nvidia-tesla-t4"}]},
+        "machine_type",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changed", "field"), RECREATE)
+def test_changes_that_need_a_recreate(
+    cloud: m.Cloud, name: str, changed: dict[str, Any], field: str
+) -> None:
+    first = cloud.ok("gce_instance", **m.machine(name, labels={"owner": "tests", "kept": "1"}))
+    failed = cloud.fails("gce_instance", **m.machine(name, allow_stop=True, **changed))
+    assert field in failed["blocked"]
+    assert "allow_recreate: true" in failed["msg"]
+    assert stored(cloud, name)["id"] == first["instance"]["id"]
+    there = transition(cloud, **m.machine(name, allow_recreate=True, **changed))
+    assert hows(there)[field] == "recreate"
+    assert there["instance"]["id"] != first["instance"]["id"]
+    assert there["instance"]["labels"]["kept"] == "1"
+    disks = [one["name"] for one in cloud.stored("disks")]
+    assert disks.count(name) == 1
+
+
+def test_disk_grows_live(cloud: m.Cloud, name: str) -> None:
+    first = cloud.ok("gce_instance", **m.machine(name))
+    there = transition(cloud, **m.machine(name, **boot(size_gb=150)))
+    assert hows(there) == {"boot_disk.size_gb": "live"}
+    assert there["instance"]["id"] == first["instance"]["id"]
+
+
+def test_stop_and_start(cloud: m.Cloud, name: str) -> None:
+    cloud.ok("gce_instance", **m.machine(name))
+    stopped = transition(cloud, zone=m.ZONE, name=name, state="stopped")
+    assert stopped["changes"] == [
+        {"field": "status", "from": "RUNNING", "to": "TERMINATED", "how": "live"}
+    ]
+    assert stopped["instance"]["status"] == "TERMINATED"
+    started = transition(cloud, **m.machine(name))
+    assert started["changes"] == [
+        {"field": "status", "from": "TERMINATED", "to": "RUNNING", "how": "live"}
+    ]
+
+
+def test_stopped_instance_changes_without_permission_to_stop(cloud: m.Cloud, name: str) -> None:
+    cloud.ok("gce_instance", **m.machine(name))
+    cloud.ok("gce_instance", zone=m.ZONE, name=name, state="stopped")
+    there = transition(cloud, **m.machine(name, machine_type="g2-standard-4"))
+    assert hows(there) == {"machine_type": "stop", "status": "live"}
+    assert there["instance"]["status"] == "RUNNING"
+
+
+def test_stopping_none_makes_none(cloud: m.Cloud, name: str) -> None:
+    found = transition(cloud, **m.machine(name, state="stopped"))
+    assert found["changed"] is False
+    assert found["instance"] is None
+
+
+def test_absent_once(cloud: m.Cloud, name: str) -> None:
+    cloud.ok("gce_instance", **m.machine(name))
+    gone = transition(cloud, zone=m.ZONE, name=name, state="absent")
+    assert gone["changes"] == [{"field": "instance", "from": name, "to": None, "how": "delete"}]
+    assert name not in [one["name"] for one in cloud.stored("disks")]
+
+
+def test_deletion_protection_holds_until_named(cloud: m.Cloud, name: str) -> None:
+    cloud.ok("gce_instance", **m.machine(name, deletion_protection=True))
+    for check in (True, False):
+        failed = cloud.fails("gce_instance", check=check, zone=m.ZONE, name=name, state="absent")
+        assert failed["reason"] == "deletionProtection"
+    transition(cloud, zone=m.ZONE, name=name, state="absent", deletion_protection=False)
+
+
+def test_what_others_set_survives(cloud: m.Cloud, name: str) -> None:
+    cloud.ok("gce_instance", **m.machine(name))
+    with cloud.api() as api:
+        path = f"{api.root}/zones/{m.ZONE}/instances/{name}"
+        now = api.get(path, "read")
+        labels = {**now["labels"], "cost-center": "42"}
+        body = {"labels": labels, "labelFingerprint": now["labelFingerprint"]}
+        api.post(f"{path}/setLabels", "set labels", body)
+        tags = {"items": ["llm-server", "theirs"], "fingerprint": now["tags"]["fingerprint"]}
+        api.post(f"{path}/setTags", "set tags", tags)
+    assert cloud.ok("gce_instance", **m.machine(name))["changed"] is False
+    cloud.ok("gce_instance", **m.machine(name, labels={"owner": "x"}, tags=["more"]))
+    after = stored(cloud, name)
+    assert after["labels"]["cost-center"] == "42"
+    assert sorted(after["tags"]["items"]) == ["llm-server", "more", "theirs"]
+
+
+def test_instance_that_others_made_is_adopted(cloud: m.Cloud, name: str) -> None:
+    with cloud.api() as api:
+        zone = f"{api.root}/zones/{m.ZONE}"
+        family = f"projects/{m.IMAGES}/global/images/family/{m.FAMILY}"
+        body = {
+            "name": name,
+            "machineType": f"zones/{m.ZONE}/machineTypes/g2-standard-8",
+            "disks": [{"boot": True, "autoDelete": True, "initializeParams": {"sourceImage": family}}],
+            "networkInterfaces": [{"network": "global/networks/default"}],
+            "scheduling": {"onHostMaintenance": "TERMINATE"},
+        }
+        api.post(f"{zone}/instances", "make an instance", body)
+    options = {
+        "zone": m.ZONE,
+        "name": name,
+        "machine_type": "g2-standard-8",
+        "boot_disk": {"image_project": m.IMAGES, "image_family": m.FAMILY},
+        "network": "default",
+    }
+    assert cloud.ok("gce_instance", **options)["changed"] is False
+
+
+def test_secret_metadata_is_never_shown(cloud: m.Cloud, name: str) -> None:
+    secret = "correct-horse-battery"
+    wish = {"metadata": {"hf-token": secret, "notes": "x" * 200}}
+    for check in (True, False):
+        made = cloud.ok("gce_instance", check=check, **m.machine(name, **wish))
+        assert secret not in str(made)
+        assert "x" * 101 not in str({k: v for k, v in made.items() if k != "invocation"})
+    changed = cloud.ok("gce_instance", **m.machine(name, metadata={"hf-token": "another-one"}))
+    assert hows(changed) == {"metadata.hf-token": "live"}
+    assert secret not in str(changed) and "another-one" not in str(changed)
+    items = {one["key"]: one["value"] for one in stored(cloud, name)["metadata"]["items"]}
+    assert items["hf-token"] == "another-one"
+
+
+@pytest.mark.parametrize("state", ["present", "stopped", "absent"])
+def test_killed_run_is_finished_by_the_next(cloud: m.Cloud, name: str, state: str) -> None:
+    if state != "present":
+        cloud.ok("gce_instance", **m.machine(name))
+    cloud.admin("PUT", "operation-delay", {"seconds": 2})
+    before = cloud.stored("operations")
+    command = cloud.command("gce_instance", **m.machine(name, state=state))
+    run = subprocess.Popen(command, env=m.module_environment(), stdout=subprocess.DEVNULL)
+    end = time.monotonic() + 20
+    while len(cloud.stored("operations")) == len(before):
+        assert time.monotonic() < end and run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGKILL)
+    run.wait(timeout=5)
+    finished = cloud.ok("gce_instance", **m.machine(name, state=state))
+    cloud.admin("PUT", "operation-delay", {"seconds": 0})
+    left = [one for one in cloud.stored("instances") if one["name"] == name]
+    if state == "absent":
+        assert left == []
+    else:
+        assert [one["status"] for one in left] == [
+            "RUNNING" if state == "present" else "TERMINATED"
+        ]
+        assert finished["instance"]["name"] == name
+    assert cloud.ok("gce_instance", **m.machine(name, state=state))["changed"] is False
