@@ -95,8 +95,10 @@ def playbook(name: str, *extra: str) -> None:
 
 
 def emulator_state(chosen: settings.Settings) -> dict[str, Any]:
-    """Everything that the emulator holds."""
-    state: dict[str, Any] = requests.get(f"{chosen.url}/emulator/v1/state", timeout=10).json()
+    """Everything that the emulator holds of the demo's project."""
+    answer = requests.get(f"{chosen.url}/emulator/v1/state", timeout=10)
+    answer.raise_for_status()
+    state: dict[str, Any] = answer.json()["projects"][settings.PROJECT]
     return state
 
 
