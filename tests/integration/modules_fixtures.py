@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Helpers of the module tests: an emulator of one's own, and modules run against it."""
+"""Helpers of the module tests: modules run against the live emulator."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ import io
 import json
 import os
 import socket
-import subprocess
 import sys
-import time
-import urllib.request
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emulator_fixture import Emulator
+
 ROOT = Path(__file__).parents[2]
-PROJECT, ZONE, REGION = "demo-project", "us-central1-a", "us-central1"
+ZONE, REGION = "us-central1-a", "us-central1"
 IMAGES = "deeplearning-platform-release"
 FAMILY = "common-cu129-ubuntu-2404-nvidia-580"
 MODULES = "ansible_collections.llmops.gce_vllm.plugins.modules"
@@ -29,20 +25,15 @@ MODULES = "ansible_collections.llmops.gce_vllm.plugins.modules"
 Json = dict[str, Any]
 
 
-@dataclass
 class Cloud:
-    """An emulated Compute Engine and the options with which modules reach it."""
+    """The live emulator and the options with which modules reach one project in it."""
 
-    address: str
-    folder: Path
-    options: Json = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.options = {
-            "project": PROJECT,
-            "endpoint": f"{self.address}/compute/v1",
-            "service_account_file": str(self.folder / "credentials.json"),
-            **self.options,
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+        self.options: Json = {
+            "project": emulator.project,
+            "endpoint": emulator.endpoint,
+            "service_account_file": str(emulator.credentials_file),
         }
 
     def run(self, module: str, check: bool = False, **options: Any) -> Json:
@@ -81,25 +72,21 @@ class Cloud:
 
     def admin(self, verb: str, path: str, body: Json | None = None) -> Json:
         """Use the emulator's own controls."""
-        request = urllib.request.Request(  # noqa: S310 - loopback
-            f"{self.address}/emulator/v1/{path}",
-            method=verb,
-            data=json.dumps(body).encode() if body is not None else None,
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            return json.load(answer)
+        return self.emulator.admin(verb, path, body)
 
     def stored(self, collection: str) -> list[Json]:
-        """What the emulator holds of a collection."""
-        return self.admin("GET", "state")["projects"][PROJECT][collection]
+        """What the emulator holds of a collection in this project."""
+        found: list[Json] = self.admin("GET", "state")["projects"][self.emulator.project][
+            collection
+        ]
+        return found
 
     def api(self) -> Any:
         """The modules' own client, for what no module does."""
         from ansible_collections.llmops.gce_vllm.plugins.module_utils import gce_client
 
         settings = gce_client.Settings(
-            project=PROJECT,
+            project=self.emulator.project,
             endpoint=self.options["endpoint"],
             service_account_file=self.options["service_account_file"],
         )
@@ -116,26 +103,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@contextmanager
-def running_emulator(folder: Path) -> Iterator[Cloud]:
-    """An emulator of records only, with an empty project, until the block ends."""
-    port, log = free_port(), folder / "emulator.log"
-    command = [sys.executable, "-m", "emulator", "serve", "--port", str(port)]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*command, "--state-dir", str(folder)], cwd=ROOT, stdout=output, stderr=output
-        )
-        try:
-            end = time.monotonic() + 30
-            while "ready " not in log.read_text():
-                assert process.poll() is None and time.monotonic() < end, log.read_text()
-                time.sleep(0.1)
-            yield Cloud(f"http://127.0.0.1:{port}", folder)
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
 
 
 def new_name(prefix: str) -> str:

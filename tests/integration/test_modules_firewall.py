@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from emulator_fixture import Emulator
 
 from tests.integration import modules_fixtures as m
 
@@ -17,17 +17,14 @@ BASE: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[m.Cloud]:
-    with m.running_emulator(tmp_path_factory.mktemp("emulator")) as cloud:
-        yield cloud
+@pytest.fixture
+def cloud(emulator: Emulator) -> m.Cloud:
+    return m.Cloud(emulator)
 
 
 @pytest.fixture
-def rule(cloud: m.Cloud) -> Iterator[str]:
-    name = m.new_name("rule")
-    yield name
-    cloud.ok("gce_firewall", name=name, state="absent")
+def rule() -> str:
+    return m.new_name("rule")
 
 
 def transition(cloud: m.Cloud, **options: Any) -> dict[str, Any]:
@@ -49,7 +46,10 @@ def transition(cloud: m.Cloud, **options: Any) -> dict[str, Any]:
 CHANGES: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"source_ranges": ["198.51.100.0/24"]}, {"source_ranges": "live"}),
     ({"source_ranges": ["203.0.113.7", "2001:db8::/32"]}, {"source_ranges": "live"}),
-    ({"source_ranges": [], "source_tags": ["edge"]}, {"source_ranges": "live", "source_tags": "live"}),
+    (
+        {"source_ranges": [], "source_tags": ["edge"]},
+        {"source_ranges": "live", "source_tags": "live"},
+    ),
     ({"target_tags": []}, {"target_tags": "live"}),
     ({"target_tags": ["a", "b"]}, {"target_tags": "live"}),
     ({"allowed": [{"protocol": "tcp", "ports": ["8000-8010", "22"]}]}, {"allowed": "live"}),

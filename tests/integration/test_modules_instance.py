@@ -6,10 +6,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from emulator_fixture import Emulator
 
 from tests.integration import modules_fixtures as m
 
@@ -17,20 +17,14 @@ ACCOUNT = "llm@demo-project.iam.gserviceaccount.com"
 Change = tuple[dict[str, Any], dict[str, str]]
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[m.Cloud]:
-    with m.running_emulator(tmp_path_factory.mktemp("emulator")) as cloud:
-        yield cloud
+@pytest.fixture
+def cloud(emulator: Emulator) -> m.Cloud:
+    return m.Cloud(emulator)
 
 
 @pytest.fixture
-def name(cloud: m.Cloud) -> Iterator[str]:
-    name = m.new_name("llm")
-    yield name
-    cloud.admin("PUT", "operation-delay", {"seconds": 0})
-    cloud.ok(
-        "gce_instance", zone=m.ZONE, name=name, state="absent", deletion_protection=False
-    )
+def name() -> str:
+    return m.new_name("llm")
 
 
 def transition(cloud: m.Cloud, **options: Any) -> dict[str, Any]:
@@ -90,9 +84,15 @@ def test_spot_with_a_t4(cloud: m.Cloud, name: str) -> None:
 
 
 LIVE: list[Change] = [
-    ({"labels": {"owner": "others", "team": "search"}}, {"labels.owner": "live", "labels.team": "live"}),
+    (
+        {"labels": {"owner": "others", "team": "search"}},
+        {"labels.owner": "live", "labels.team": "live"},
+    ),
     ({"labels": {"owner": None}}, {"labels.owner": "live"}),
-    ({"metadata": {"enable-guest-attributes": "FALSE"}}, {"metadata.enable-guest-attributes": "live"}),
+    (
+        {"metadata": {"enable-guest-attributes": "FALSE"}},
+        {"metadata.enable-guest-attributes": "live"},
+    ),
     ({"tags": ["llm-server", "http"]}, {"tags.http": "live"}),
     ({"external_ip": False}, {"external_ip": "live"}),
     ({"deletion_protection": True}, {"deletion_protection": "live"}),
@@ -268,7 +268,9 @@ def test_instance_that_others_made_is_adopted(cloud: m.Cloud, name: str) -> None
         body = {
             "name": name,
             "machineType": f"zones/{m.ZONE}/machineTypes/g2-standard-8",
-            "disks": [{"boot": True, "autoDelete": True, "initializeParams": {"sourceImage": family}}],
+            "disks": [
+                {"boot": True, "autoDelete": True, "initializeParams": {"sourceImage": family}}
+            ],
             "networkInterfaces": [{"network": "global/networks/default"}],
             "scheduling": {"onHostMaintenance": "TERMINATE"},
         }
