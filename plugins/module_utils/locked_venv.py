@@ -132,16 +132,12 @@ def find_damage(site_packages: Path) -> dict[str, str]:
 
 
 def _damage_of(info: Path) -> str | None:
-    record = info / "RECORD"
-    if not record.is_file():
+    rows = _record(info)
+    # uv lists INSTALLER in RECORD as its last step: without it the install was cut off.
+    if not _lists(rows, info, "INSTALLER"):
         return "was not fully installed"
     if (info / "direct_url.json").exists():
         return "was installed from a path or address"
-    with record.open(newline="", encoding="utf-8") as handle:
-        rows = list(csv.reader(handle))
-    # uv lists INSTALLER in RECORD as its last step: without it the install was cut off.
-    if not any(row and row[0] == f"{info.name}/INSTALLER" for row in rows):
-        return "was not fully installed"
     for row in rows:
         # Compiled files are rewritten by the interpreter, also the few that wheels ship.
         if len(row) < 3 or not row[2] or row[0].endswith(".pyc"):
@@ -153,6 +149,23 @@ def _damage_of(info: Path) -> str | None:
         if size != int(row[2]):
             return f"{row[0]} was changed"
     return None
+
+
+def is_torn(info: Path) -> bool:
+    """Whether a package's own list of files is useless for uninstalling it."""
+    return not _lists(_record(info), info, "METADATA")
+
+
+def _record(info: Path) -> list[list[str]]:
+    try:
+        with (info / "RECORD").open(newline="", encoding="utf-8") as handle:
+            return list(csv.reader(handle))
+    except OSError:
+        return []
+
+
+def _lists(rows: list[list[str]], info: Path, name: str) -> bool:
+    return any(row and row[0] == f"{info.name}/{name}" for row in rows)
 
 
 def describe(plan: Plan, pins: Mapping[str, Pin], installed: Mapping[str, str]) -> dict[str, str]:

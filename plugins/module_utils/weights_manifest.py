@@ -51,7 +51,7 @@ def differences(folder: Path, source: Mapping[str, Any], full: bool) -> dict[str
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = manifest["files"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return {MANIFEST: "missing or unreadable"}
     if manifest.get("source") != source:
         return {".": f"is from {manifest.get('source')}"}

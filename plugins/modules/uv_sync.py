@@ -111,6 +111,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import
     canonical,
     describe,
     find_damage,
+    is_torn,
     make_plan,
     parse_lock,
 )
@@ -172,10 +173,10 @@ class Environment:
             )
 
     def _drop_torn_metadata(self, plan: Plan) -> None:
-        """Forget packages without a list of files: uv refuses to uninstall those."""
+        """Forget packages without a true list of their files: uv can't uninstall those."""
         for info in self.site_packages().glob("*.dist-info"):
             name = canonical(info.name.removesuffix(".dist-info").partition("-")[0])
-            if name in {*plan.install, *plan.remove} and not (info / "RECORD").is_file():
+            if name in {*plan.install, *plan.remove} and is_torn(info):
                 shutil.rmtree(info)
 
     def _target(self) -> tuple[str, str]:

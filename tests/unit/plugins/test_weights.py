@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model folder's manifest, the choice of files, and how a folder is put in place."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+    fetch_weights,
+    weights_manifest,
+)
+from ansible_collections.llmops.gce_vllm.plugins.modules import model_weights
+
+SOURCE = {"source": "hub", "repository": "a/b", "revision": "main", "ignore_patterns": []}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A whole model folder."""
+    path = tmp_path / "model"
+    (path / "sub").mkdir(parents=True)
+    (path / "config.json").write_text("{}")
+    (path / "sub" / "weights").write_text("12345")
+    manifest = weights_manifest.build(path, SOURCE, "abc")
+    (path / weights_manifest.MANIFEST).write_text(json.dumps(manifest))
+    return path
+
+
+def test_whole_folder_has_no_difference(folder: Path) -> None:
+    assert weights_manifest.differences(folder, SOURCE, full=True) == {}
+    (folder / "notes.txt").write_text("someone's own")
+    assert weights_manifest.differences(folder, SOURCE, full=True) == {}
+
+
+def test_size_is_seen_at_once_and_contents_when_asked(folder: Path) -> None:
+    (folder / "sub" / "weights").write_text("12x45")
+    assert weights_manifest.differences(folder, SOURCE, full=False) == {}
+    assert weights_manifest.differences(folder, SOURCE, full=True) == {"sub/weights": "changed"}
+    (folder / "sub" / "weights").write_text("123456")
+    assert weights_manifest.differences(folder, SOURCE, full=False) == {"sub/weights": "changed"}
+    (folder / "config.json").unlink()
+    assert weights_manifest.differences(folder, SOURCE, full=False)["config.json"] == "missing"
+
+
+def test_another_source_is_a_difference(folder: Path) -> None:
+    found = weights_manifest.differences(folder, {**SOURCE, "revision": "v2"}, full=False)
+    assert list(found) == ["."]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": '])
+def test_unreadable_manifest(folder: Path, text: str) -> None:
+    (folder / weights_manifest.MANIFEST).write_text(text)
+    assert list(weights_manifest.differences(folder, SOURCE, full=False)) == ["manifest.json"]
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    found = weights_manifest.differences(tmp_path / "none", SOURCE, full=False)
+    assert found == {".": "missing"}
+
+
+def test_files_wanted_of_a_repository() -> None:
+    sizes = {"model.safetensors": 9, "pytorch_model.bin": 9, "original/x.pth": 9, "config.json": 1}
+    chosen = fetch_weights.wanted_files(sizes, ["original/*"])
+    assert chosen == {"model.safetensors": 9, "config.json": 1}
+    assert "pytorch_model.bin" in fetch_weights.wanted_files({"pytorch_model.bin": 9}, [])
+
+
+def test_too_little_disk(tmp_path: Path) -> None:
+    fetch_weights.check_space(tmp_path, 1)
+    with pytest.raises(fetch_weights.FetchError, match=r"GB free, the model needs 1000000\.0 GB"):
+        fetch_weights.check_space(tmp_path, 10**15)
+
+
+def test_folder_appears_whole_and_readable(folder: Path, tmp_path: Path) -> None:
+    def fill(partial: Path) -> str:
+        assert (folder / "config.json").exists(), "the old one serves until the new one is whole"
+        (partial / "new").write_text("x")
+        os.chmod(partial / "new", 0o600)  # noqa: PTH101
+        return "done"
+
+    assert model_weights.replace(folder, "key", fill) == "done"
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    assert (folder / "new").stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_download_that_was_cut_off_goes_on(tmp_path: Path) -> None:
+    def cut_off(partial: Path) -> None:
+        (partial / "half").write_text("x")
+        raise KeyboardInterrupt
+
+    for key in ("old", "new"):
+        with pytest.raises(KeyboardInterrupt):
+            model_weights.replace(tmp_path / "model", key, cut_off)
+    assert not (tmp_path / "model").exists()
+    seen = model_weights.replace(
+        tmp_path / "model", "new", lambda partial: [path.name for path in partial.iterdir()]
+    )
+    assert seen == ["half"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    shutil.rmtree(tmp_path / "model")

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each role's specification and its defaults say the same, in names and in values."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+ROLES = sorted(path.parent.name for path in (ROOT / "roles").glob("*/tasks"))
+
+
+def load(role: str, path: str) -> dict[str, Any]:
+    file = ROOT / "roles" / role / path
+    return (yaml.safe_load(file.read_text()) or {}) if file.exists() else {}
+
+
+def options(role: str) -> dict[str, Any]:
+    return load(role, "meta/argument_specs.yml")["argument_specs"]["main"].get("options", {})
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_defaults_and_specification_agree(role: str) -> None:
+    defaults = load(role, "defaults/main.yml")
+    specified = {key: spec["default"] for key, spec in options(role).items() if "default" in spec}
+    assert specified == defaults
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_option_is_described_and_typed(role: str) -> None:
+    for key, spec in options(role).items():
+        assert spec.get("description"), key
+        assert spec.get("type"), key
+        assert key.startswith(f"{role}_"), f"{key} must start with the role's name"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_an_option_is_required_or_has_a_default(role: str) -> None:
+    for key, spec in options(role).items():
+        assert spec.get("required", False) != ("default" in spec), key
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_names_of_internals_say_whose_they_are(role: str) -> None:
+    """Registers and constants start with two underscores and the role's name."""
+    for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml")):
+        registers = re.findall(r"^\s*register: *(\S+)", path.read_text(), re.MULTILINE)
+        for name in registers:
+            assert f"{name}_".startswith(f"__{role}_"), f"{path.name}: {name}"
+    for name in load(role, "vars/main.yml"):
+        assert name.startswith(f"__{role}_"), name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_secrets_are_marked(role: str) -> None:
+    for key, spec in options(role).items():
+        if re.search(r"_(token|api_keys?|password)$", key):
+            assert spec.get("no_log") is True, key
