@@ -67,7 +67,10 @@ class Emulator:
             if word == "ready":
                 self.url = value
                 return
-        raise AssertionError(f"the emulator ended with {self.process.wait()}")
+        self.process.stdout.close()
+        status = self.process.wait()
+        self.process = None
+        raise AssertionError(f"the emulator ended with {status}")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ends the process; returns its exit status."""

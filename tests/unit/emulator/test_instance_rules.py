@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""GPUs against machine types, and scheduling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from emulator import catalog
+from emulator import catalog_data as data
+from emulator.errors import ApiError
+from emulator.instance_rules import accelerators, machine_type, scheduling
+from emulator.references import last
+
+ZONE = "us-central1-a"
+
+
+def _accelerators(name: str, *wanted: tuple[str, int], zone: str = ZONE) -> list[tuple[str, int]]:
+    asked = [
+        {"acceleratorType": f"zones/{zone}/acceleratorTypes/{kind}", "acceleratorCount": count}
+        for kind, count in wanted
+    ]
+    found = accelerators(asked, name, "p", zone)
+    return [(last(item["acceleratorType"]), item["acceleratorCount"]) for item in found]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "expected"),
+    [
+        ("e2-small", [], []),
+        ("g2-standard-4", [], [("nvidia-l4", 1)]),
+        ("g2-standard-24", [("nvidia-l4", 2)], [("nvidia-l4", 2)]),
+        ("n1-standard-8", [("nvidia-tesla-t4", 1)], [("nvidia-tesla-t4", 1)]),
+        ("n1-standard-96", [("nvidia-tesla-t4", 4)], [("nvidia-tesla-t4", 4)]),
+        ("n1-standard-8", [("nvidia-tesla-t4", 0)], []),
+    ],
+)
+def test_accelerators(
+    name: str, wanted: list[tuple[str, int]], expected: list[tuple[str, int]]
+) -> None:
+    assert _accelerators(name, *wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "words"),
+    [
+        ("g2-standard-4", [("nvidia-l4", 2)], "comes with 1 x nvidia-l4"),
+        ("g2-standard-4", [("nvidia-tesla-t4", 1)], "comes with 1 x nvidia-l4"),
+        ("e2-small", [("nvidia-tesla-t4", 1)], "can't be attached to the machine type e2-small"),
+        ("n1-standard-8", [("nvidia-l4", 1)], "can't be attached"),
+        ("n1-standard-8", [("nvidia-tesla-t4", 3)], "one of 1, 2, 4"),
+        ("n1-standard-64", [("nvidia-tesla-t4", 2)], "at most 48 vCPUs"),
+        ("n1-standard-8", [("nvidia-tesla-p4", 1)], "has no such type; it has nvidia-l4"),
+    ],
+)
+def test_accelerators_that_do_not_fit(name: str, wanted: list[tuple[str, int]], words: str) -> None:
+    with pytest.raises(ApiError, match=words) as caught:
+        _accelerators(name, *wanted)
+    assert caught.value.status == 400
+
+
+GPU = [{"acceleratorType": "nvidia-l4", "acceleratorCount": 1}]
+
+
+@pytest.mark.parametrize(
+    ("given", "gpus", "expected"),
+    [
+        ({}, [], {"provisioningModel": "STANDARD", "onHostMaintenance": "MIGRATE",
+                  "automaticRestart": True, "preemptible": False}),
+        ({"onHostMaintenance": "TERMINATE"}, GPU,
+         {"provisioningModel": "STANDARD", "onHostMaintenance": "TERMINATE",
+          "automaticRestart": True, "preemptible": False}),
+        ({"provisioningModel": "SPOT"}, GPU,
+         {"provisioningModel": "SPOT", "onHostMaintenance": "TERMINATE",
+          "automaticRestart": False, "preemptible": True, "instanceTerminationAction": "STOP"}),
+        ({"preemptible": True, "instanceTerminationAction": "DELETE"}, GPU,
+         {"provisioningModel": "SPOT", "onHostMaintenance": "TERMINATE",
+          "automaticRestart": False, "preemptible": True, "instanceTerminationAction": "DELETE"}),
+    ],
+)  # fmt: skip
+def test_scheduling(given: dict[str, Any], gpus: list[Any], expected: dict[str, Any]) -> None:
+    assert scheduling(given, "g2-standard-4", gpus) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "words"),
+    [
+        ({}, "g2-standard-4", "onHostMaintenance to TERMINATE"),
+        ({"onHostMaintenance": "MIGRATE"}, "g2-standard-4", "onHostMaintenance to TERMINATE"),
+        ({"provisioningModel": "SPOT", "onHostMaintenance": "MIGRATE"}, "e2-small", "TERMINATE"),
+        ({"provisioningModel": "SPOT", "automaticRestart": True}, "g2-standard-4", "Spot"),
+        ({"onHostMaintenance": "TERMINATE", "instanceTerminationAction": "STOP"},
+         "g2-standard-4", "Only for Spot"),
+        ({"onHostMaintenance": "TERMINATE"}, "a3-highgpu-1g", "only comes as SPOT or FLEX_START"),
+    ],
+)  # fmt: skip
+def test_scheduling_that_does_not_go_together(given: dict[str, Any], name: str, words: str) -> None:
+    gpus = GPU if data.MACHINES[name].gpus else []
+    with pytest.raises(ApiError, match=words):
+        scheduling(given, name, gpus)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "g2-standard-4",
+        f"zones/{ZONE}/machineTypes/g2-standard-4",
+        f"projects/p/zones/{ZONE}/machineTypes/g2-standard-4",
+        f"https://www.googleapis.com/compute/v1/projects/p/zones/{ZONE}/machineTypes/g2-standard-4",
+        f"http://127.0.0.1:1/compute/v1/projects/p/zones/{ZONE}/machineTypes/g2-standard-4",
+    ],
+)
+def test_machine_type_in_every_spelling(text: str) -> None:
+    assert machine_type(text, "p", ZONE, "f") == "g2-standard-4"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("g2-standard-5", "does not exist in zone"),
+        ("a4-highgpu-8g", "does not exist in zone"),
+        ("zones/us-east1-b/machineTypes/g2-standard-4", "must be in the zone"),
+        ("diskTypes/pd-ssd", "does not name one of machineTypes"),
+    ],
+)
+def test_machine_type_that_is_not_there(text: str, words: str) -> None:
+    with pytest.raises(ApiError, match=words):
+        machine_type(text, "p", ZONE, "f")
+
+
+def test_every_bundle_is_somewhere() -> None:
+    for name, machine in data.MACHINES.items():
+        assert catalog.zones_with(name), name
+        if machine.gpus:
+            assert machine.gpus[1] <= data.ACCELERATORS[machine.gpus[0]].most
+
+
+def test_every_region_has_a_subnetwork() -> None:
+    assert set(catalog.REGIONS) == set(data.SUBNET_RANGES)
+
+
+def test_a_family_is_its_newest_image() -> None:
+    image = catalog.family("deeplearning-platform-release", "common-cu129-ubuntu-2404-nvidia-580")
+    assert image is not None
+    assert image["name"].endswith("-v20260918")
+    gone = "pytorch-2-7-cu128-ubuntu-2204-nvidia-570"
+    assert catalog.family("deeplearning-platform-release", gone) is None
