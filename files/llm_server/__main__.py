@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import pwd
 import sys
 from pathlib import Path
 
+from . import log
 from .errors import ConfigError
 from .settings import load_keys, load_settings
 
@@ -24,9 +24,7 @@ def main() -> int:
         if options.user:
             _become(options.user)
         keys = load_keys(settings.api_key_file) if settings.api_key_file else ()
-        logging.basicConfig(
-            level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
-        )
+        log.configure(settings.log_level)
         if options.check_config:
             # Imported here: a mistake found above is told without waiting for vLLM.
             from .engine import check  # noqa: PLC0415

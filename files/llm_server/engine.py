@@ -23,6 +23,9 @@ from .settings import Settings
 logger = logging.getLogger("llm_server.engine")
 T = TypeVar("T")
 
+#: Up to here a CPU host gains more from a quick start than from threads bound to cores.
+SMALL_HOST_CPUS = 4
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -37,8 +40,19 @@ class Engine:
         """Whether the engine's process has ended or failed."""
         return bool(self.client.errored)
 
+    async def shut_down(self) -> None:
+        """Ends the engine's processes."""
+        handler = getattr(self.client, "output_handler", None)
+        if handler is not None:  # or it would report the end of the engine as an error
+            handler.cancel()
+        await asyncio.get_running_loop().run_in_executor(None, self.client.shutdown)
+
     async def generate(self, request: GenerateRequest) -> str:
-        """Continues a prompt; being cancelled aborts the request in the engine."""
+        """Continues a prompt; being cancelled aborts the request in the engine.
+
+        Raises:
+            VLLMValidationError: prompt and answer would not fit the model's context.
+        """
         stop = [request.stop] if isinstance(request.stop, str) else request.stop
         params = vllm_compat.get("SamplingParams")(
             max_tokens=request.max_tokens,
@@ -51,23 +65,41 @@ class Engine:
         renderer = self.client.renderer
         parsed = vllm_compat.get("parse_model_prompt")(self.client.model_config, request.prompt)
         (prompt,) = await renderer.render_cmpl_async([parsed], renderer.default_cmpl_tok_params)
+        self._check_fits(len(prompt.get("prompt_token_ids") or ()), request.max_tokens)
         text = ""
         async for output in self.client.generate(prompt, params, f"generate-{uuid.uuid4().hex}"):
             text = output.outputs[0].text
         return text
+
+    def _check_fits(self, prompt_tokens: int, max_tokens: int) -> None:
+        context = self.client.model_config.max_model_len
+        if prompt_tokens + max_tokens > context:
+            raise vllm_compat.get("VLLMValidationError")(
+                f"The prompt has {prompt_tokens} tokens and max_tokens is {max_tokens}: together"
+                f" more than the model's context of {context} tokens. Shorten one of them.",
+                parameter="max_tokens",
+                value=max_tokens,
+            )
 
 
 def choose_start_method(settings: Settings, config: Any) -> str:
     """Decides how the engine's process begins: `fork` or `spawn`.
 
     Forked, it inherits what is imported already: on two cores a 135M model answers after 10 s
-    instead of 26 s. vLLM itself falls back to spawn where CUDA is initialised. Several
-    workers on CPUs need spawn: each binds its threads by environment before OpenMP loads.
+    instead of 26 s. vLLM itself falls back to spawn where CUDA is initialised. On CPUs spawn
+    lets each worker bind its threads to cores, which pays off where there are many.
     """
     if settings.start_method != "auto":
         return settings.start_method
-    on_cpu = vllm_compat.get("current_platform").is_cpu()
-    return "spawn" if on_cpu and config.parallel_config.world_size > 1 else "fork"
+    if not vllm_compat.get("current_platform").is_cpu():
+        return "fork"
+    small = usable_cpus() <= SMALL_HOST_CPUS and config.parallel_config.world_size == 1
+    return "fork" if small else "spawn"
+
+
+def usable_cpus() -> int:
+    """How many processors this process may run on."""
+    return len(os.sched_getaffinity(0))
 
 
 class Loader:
@@ -127,7 +159,10 @@ class Loader:
         self._say("reading the model's configuration")
         config = vllm_compat.engine_config(args)
         # After the configuration: on CPUs that sets spawn.
-        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = choose_start_method(self._settings, config)
+        method = choose_start_method(self._settings, config)
+        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = method
+        if method == "fork" and "OMP_NUM_THREADS" not in os.environ:
+            vllm_compat.limit_cpu_threads(max(1, usable_cpus() - 1))
         async_llm = vllm_compat.get("AsyncLLM")
         self._say(f"starting the engine of vLLM {vllm_compat.version()} and loading the weights")
         threading.Thread(target=self._preload_app, name="preload", daemon=True).start()

@@ -155,8 +155,7 @@ class Service:
 
     async def _shut_down_engine(self) -> None:
         if self._engine is not None and not self._engine.died:
-            client = self._engine.client
-            await asyncio.get_running_loop().run_in_executor(None, client.shutdown)
+            await self._engine.shut_down()
 
 
 def bind(host: str, port: int) -> socket.socket:

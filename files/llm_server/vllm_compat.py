@@ -12,6 +12,7 @@ import json
 from argparse import Action, Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError
@@ -42,7 +43,9 @@ _HOMES = {
     "UsageContext": ("vllm.usage.usage_lib",),
     "SamplingParams": ("vllm.sampling_params",),
     "RequestOutputKind": ("vllm.sampling_params",),
+    "VLLMValidationError": ("vllm.exceptions",),
     "parse_model_prompt": ("vllm.renderers.inputs.preprocess",),
+    "ModelRegistry": ("vllm.model_executor.models.registry",),
     "ToolParserManager": ("vllm.tool_parsers",),
     "ReasoningParserManager": ("vllm.reasoning",),
     "current_platform": ("vllm.platforms",),
@@ -80,6 +83,32 @@ def get(name: str) -> Any:
 def version() -> str:
     """The version of the installed vLLM, whatever the distribution is called."""
     return str(importlib.import_module("vllm.version").__version__)
+
+
+def inspect_model_here(folder: str) -> None:
+    """Lets vLLM look at the model's class in this process, where it would start one for that.
+
+    Which takes as long as importing vLLM once more, the first time. It does so for fear of
+    initialising CUDA; on a CPU there is nothing to fear.
+    """
+    if not get("current_platform").is_cpu() or not Path(folder).is_dir():
+        return
+    registry = get("ModelRegistry")
+    config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    for name in config.get("architectures") or ():
+        entry = registry.models.get(name)
+        if hasattr(entry, "load_model_cls"):
+            registry.register_model(name, entry.load_model_cls())
+
+
+def limit_cpu_threads(number: int) -> None:
+    """Sets how many threads a model on the CPU computes with; forked processes inherit it.
+
+    One fewer than there are processors, as vLLM does where it spawns: a thread that waits
+    for another, which waits for a processor, makes both many times slower.
+    """
+    if get("current_platform").is_cpu():
+        importlib.import_module("torch").set_num_threads(number)
 
 
 def preload_app() -> None:
@@ -189,6 +218,7 @@ def engine_config(args: Namespace) -> Any:
         ConfigError: vLLM refuses the combination.
     """
     try:
+        inspect_model_here(args.model)
         engine_args = get("AsyncEngineArgs").from_cli_args(args)
         return engine_args.create_engine_config(usage_context=get("UsageContext").OPENAI_API_SERVER)
     except (ValueError, TypeError, OSError, NotImplementedError) as error:
