@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""API keys: only GET /health is open, whatever the app behind has to offer."""
+
+from __future__ import annotations
+
+import anyio
+import httpx
+import pytest
+from fastapi import FastAPI, WebSocket
+from llm_server.auth import ApiKeyMiddleware
+from llm_server.gate import Gate
+from llm_server.state import Phase, ServerState
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocketDisconnect
+
+KEYS = ("first-key-0123456789", "second-key-0123456789")
+
+
+def inner_app() -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/metrics")
+    @app.post("/invocations")
+    @app.get("/health/extra")
+    def answer() -> str:
+        return "inside"
+
+    @app.websocket("/v1/realtime")
+    async def realtime(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text("inside")
+        await socket.close()
+
+    return app
+
+
+def guarded(phase: Phase) -> ASGIApp:
+    state = ServerState("m")
+    if phase is not Phase.LOADING:
+        state.app = inner_app()
+        state.move(Phase.HEALTHY, "")
+        state.move(phase, "")
+    return ApiKeyMiddleware(Gate(state), KEYS)
+
+
+def client(phase: Phase = Phase.HEALTHY) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(guarded(phase))
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+async def status(method: str, path: str, phase: Phase, **headers: str) -> int:
+    async with client(phase) as http:
+        return (await http.request(method, path, headers=headers)).status_code
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/metrics"),
+        ("POST", "/invocations"),
+        ("GET", "/docs"),
+        ("GET", "/openapi.json"),
+        ("OPTIONS", "/metrics"),
+        ("POST", "/health"),
+        ("HEAD", "/health"),
+        ("GET", "/health/"),
+        ("GET", "/health/extra"),
+        ("GET", "//health"),
+        ("GET", "/HEALTH"),
+        ("GET", "/no/such/path"),
+    ],
+)
+def test_closed_without_a_key(phase: Phase, method: str, path: str) -> None:
+    assert anyio.run(status, method, path, phase) == 401
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_health_is_open(phase: Phase) -> None:
+    expected = 200 if phase is Phase.HEALTHY else 503
+    assert anyio.run(status, "GET", "/health", phase) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        KEYS[0],
+        f"Basic {KEYS[0]}",
+        "Bearer",
+        "Bearer ",
+        f"Bearer {KEYS[0]}x",
+        f"Bearer {KEYS[0][:-1]}",
+        f"Bearer {KEYS[0]} {KEYS[1]}",
+        f"Bearer {KEYS[0]},{KEYS[1]}",
+        "Bearer \udcff",
+    ],
+)
+def test_wrong_keys(value: str) -> None:
+    http = TestClient(guarded(Phase.HEALTHY))
+    raw = value.encode("utf-8", "surrogateescape")
+    answer = http.get("/metrics", headers=[(b"authorization", raw)])
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json()["error"]["code"] == 401
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_two_headers_are_refused() -> None:
+    right = ("Authorization", f"Bearer {KEYS[0]}")
+    http = TestClient(guarded(Phase.HEALTHY))
+    assert http.get("/metrics", headers=[right]).status_code == 200
+    assert http.get("/metrics", headers=[right, right]).status_code == 401
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_right_key(key: str, scheme: str) -> None:
+    http = TestClient(guarded(Phase.HEALTHY))
+    answer = http.get("/metrics", headers={"Authorization": f"{scheme} {key}"})
+    assert (answer.status_code, answer.json()) == (200, "inside")
+
+
+def test_websocket() -> None:
+    http = TestClient(guarded(Phase.HEALTHY))
+    with (
+        pytest.raises(WebSocketDisconnect) as refused,
+        http.websocket_connect("/v1/realtime"),
+    ):
+        pass
+    assert refused.value.code == 1008
+    headers = {"Authorization": f"Bearer {KEYS[0]}"}
+    with http.websocket_connect("/v1/realtime", headers=headers) as socket:
+        assert socket.receive_text() == "inside"

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings: what is accepted, and one clear message for each wrong field."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from llm_server.errors import ConfigError
+from llm_server.settings import load_keys, load_settings
+
+ROOT = Path(__file__).parents[3]
+KEY = "k" * 32
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def good(tmp_path: Path, model: Path) -> dict[str, Any]:
+    keys = tmp_path / "keys"
+    keys.write_text(f"# the first\n{KEY}\n\n")
+    return {"model_path": str(model), "served_model_name": "m", "api_key_file": str(keys)}
+
+
+def write(tmp_path: Path, data: object) -> Path:
+    path = tmp_path / "settings.yaml"
+    path.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
+    return path
+
+
+def problems(tmp_path: Path, data: object) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(write(tmp_path, data))
+    return caught.value.messages
+
+
+def test_defaults_are_safe(tmp_path: Path, good: dict[str, Any]) -> None:
+    settings = load_settings(write(tmp_path, good))
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.api_key_required
+    assert settings.vllm_args == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"port": 99999}, "port: Input should be less than or equal to 65535 (found 99999)"),
+        ({"port": "8000"}, "port: Input should be a valid integer (found '8000')"),
+        ({"model_path": "/no/such"}, "the folder /no/such does not exist"),
+        ({"model_path": "/"}, "the folder / has no config.json"),
+        ({"served_model_nam": "x"}, "served_model_nam: no such setting; did you mean served_model"),
+        ({"xyzzy": 1}, "xyzzy: no such setting; drop it"),
+        ({"log_level": "loud"}, "log_level: Input should be 'debug', 'info', 'warning' or 'error'"),
+        ({"shutdown_timeout": -1}, "shutdown_timeout: Input should be greater than or equal to 0"),
+        ({"api_key_required": "no"}, "api_key_required: Input should be a valid boolean"),
+        ({"api_key_file": None}, "api_key_file: not set; name a file"),
+        ({"api_key_required": False}, "api_key_file: set although api_key_required is false"),
+        (
+            {"vllm_args": {"swap_space": 4}},
+            "swap_space was removed from vLLM; its successor is kv_",
+        ),
+        ({"vllm_args": {"--swap-space": 4}}, "its successor is kv_offloading_size"),
+        ({"vllm_args": {"port": 1}}, "port is set by this server; use the setting port"),
+        ({"vllm_args": {"api-key": "x"}}, "use the setting api_key_file"),
+        ({"vllm_args": {"headless": True}}, "headless is set by this server and cannot be changed"),
+        ({"vllm_args": ["dtype"]}, "vllm_args: Input should be a valid dictionary"),
+    ],
+)
+def test_wrong_field(
+    tmp_path: Path, good: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    found = problems(tmp_path, good | change)
+    assert len(found) == 1, found
+    assert message in found[0]
+
+
+def test_every_wrong_field_is_named(tmp_path: Path, good: dict[str, Any]) -> None:
+    wrong = good | {"port": 0, "nope": 1, "vllm_args": {"swap_space": 1, "model": "x"}}
+    found = problems(tmp_path, wrong)
+    assert sorted(line.split(":")[0] for line in found) == [
+        "nope",
+        "port",
+        "vllm_args",
+        "vllm_args",
+    ]
+
+
+def test_missing_fields(tmp_path: Path) -> None:
+    assert problems(tmp_path, {}) == [
+        "model_path: must be set",
+        "served_model_name: must be set",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "is not valid YAML (line"),
+        ("", "must be a mapping of settings, found NoneType"),
+        ("- a", "must be a mapping of settings, found list"),
+    ],
+)
+def test_not_settings(tmp_path: Path, text: str, message: str) -> None:
+    (found,) = problems(tmp_path, text)
+    assert message in found
+
+
+def test_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_settings(tmp_path / "absent.yaml")
+
+
+def test_keys(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text(f"# one\n  {KEY}  \n\n{KEY}2\n")
+    assert load_keys(path) == (KEY, KEY + "2")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no key"),
+        ("# only a comment\n", "holds no key"),
+        ("short\n", "key 1 in .* must be 16 or more"),
+        (f"{KEY}\nwith a space in the key\n", "key 2 in .* must be 16 or more"),
+        (f"{KEY}é\n", "key 1 in .* printable ASCII"),
+    ],
+)
+def test_bad_keys(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "keys"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_keys(path)
+    assert KEY not in str(caught.value)
+
+
+def test_check_config_says_all_and_exits_2(tmp_path: Path, good: dict[str, Any]) -> None:
+    path = write(tmp_path, good | {"port": 0, "prot": 1})
+    done = subprocess.run(
+        [sys.executable, "-m", "llm_server", "--config", str(path), "--check-config"],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "files")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert sorted(line.split(": ")[1] for line in done.stderr.splitlines()) == ["port", "prot"]
