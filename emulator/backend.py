@@ -60,7 +60,7 @@ class Backend(Protocol):
     """
 
     def create(self, spec: MachineSpec) -> str | None:
-        """Make and boot the machine; return its external address, None if it has none of its own."""
+        """Make and boot the machine; return its external address, None if it has none."""
 
     def start(self, key: MachineKey) -> str | None:
         """Boot a stopped machine; return its external address (may differ from before)."""

@@ -49,6 +49,20 @@ def start(world: World, key: MachineKey) -> None:
     world.sync_firewalls(key.project)
 
 
+def refresh(world: World, key: MachineKey) -> None:
+    """Brings a running machine's address and firewall up to date, booting it if it is down."""
+    ref = instance_ref(key)
+    with world.machine(key):
+        address = world.backend.start(key)
+        with world.store.transaction():
+            instance = world.get(ref)
+            world.store.put_setting(f"address:{instance['id']}", address)
+            give_addresses(world, instance)
+            world.store.put(ref, instance)
+        world.sync_firewall(key, force=True)
+    world.sync_firewalls(key.project)
+
+
 def _spec(world: World, key: MachineKey, instance: Json) -> MachineSpec:
     boot = world.store.setting(f"boot:{instance['id']}", "")
     return MachineSpec(

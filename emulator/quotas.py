@@ -105,8 +105,8 @@ class Quotas:
         gpus = instance.get("guestAccelerators", [])
         held: Counter[str] = Counter()
         if project_wide:
-            held["CPUS_ALL_REGIONS"] = machine.cpus
             held["GPUS_ALL_REGIONS"] = sum(gpu["acceleratorCount"] for gpu in gpus)
+            held["CPUS_ALL_REGIONS"] = machine.cpus
             return held
         limits = self.limits(project, region_of(zone))
         spot = instance.get("scheduling", {}).get("preemptible", False)
@@ -116,10 +116,10 @@ class Quotas:
             twin = f"PREEMPTIBLE_{name}"
             return twin if spot and limits.get(twin, 0) > 0 else name
 
-        if machine.cpu_quota:
-            held[metric(machine.cpu_quota)] += machine.cpus
-        for gpu in gpus:
+        for gpu in gpus:  # first, being what usually runs out
             name = data.ACCELERATORS[last(gpu["acceleratorType"])].quota
             if name:
                 held[metric(name)] += gpu["acceleratorCount"]
+        if machine.cpu_quota:
+            held[metric(machine.cpu_quota)] += machine.cpus
         return held

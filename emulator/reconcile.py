@@ -52,7 +52,7 @@ def _settle(world: World, ref: Ref, status: str, being_deleted: bool) -> None:
         machines_sync.create(world, key)
     elif status == "RUNNING":
         if world.backend.running(key):
-            world.sync_firewall(key, force=True)
+            machines_sync.refresh(world, key)
         else:
             machines_sync.start(world, key)
     if being_deleted:

@@ -95,7 +95,7 @@ def reset(call: Call) -> Json:
     def work() -> None:
         with world.machine(key_of(ref)):
             world.backend.reset(key_of(ref))
-            world.sync_firewall(key_of(ref), force=True)
+            machines_sync.refresh(world, key_of(ref))
 
     return call.begin("reset", ref, instance, work)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # helper modules beside the tests
-from emulator_fixture import Api, Emulator
+from tests.integration.emulator_fixture import Api, Emulator
 
 _numbers = itertools.count(1)
 

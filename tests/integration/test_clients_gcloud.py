@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulator_fixture import ZONE, Api, Emulator, access_token
+
+from tests.integration.emulator_fixture import ZONE, Api, Emulator, access_token
 
 pytestmark = pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed")
 Gcloud = Callable[..., Any]

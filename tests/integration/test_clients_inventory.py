@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulator_fixture import ZONE, Api, Emulator, instance_body
+
+from tests.integration.emulator_fixture import ZONE, Api, Emulator, instance_body
 
 BIN = Path(sys.executable).parent
 
@@ -47,7 +48,7 @@ def _plain(value: dict[str, Any]) -> Any:
 @pytest.fixture
 def fleet(api: Api) -> None:
     """Three instances: running and labelled, running in another zone, stopped."""
-    cpu = {"scheduling": {}}
+    cpu: dict[str, Any] = {"scheduling": {}}
     zones = f"zones/{ZONE}/instances"
     labelled = instance_body("llm-a", labels={"app": "llm"})
     api.must("POST", zones, labelled)

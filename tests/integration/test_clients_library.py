@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from emulator_fixture import IMAGE, ROOT, ZONE, Emulator
+
+from tests.integration.emulator_fixture import IMAGE, ROOT, ZONE, Emulator
 
 pytest.importorskip("google.cloud.compute_v1")
 

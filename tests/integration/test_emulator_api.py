@@ -14,10 +14,18 @@ import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from emulator_fixture import SCOPES, ZONE, Api, Emulator, access_token, instance_body
 from google.auth import crypt, exceptions, jwt
 from google.auth.transport.requests import Request
 from google.oauth2 import service_account
+
+from tests.integration.emulator_fixture import (
+    SCOPES,
+    ZONE,
+    Api,
+    Emulator,
+    access_token,
+    instance_body,
+)
 
 VMS = f"zones/{ZONE}/instances"
 

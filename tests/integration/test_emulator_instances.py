@@ -8,7 +8,8 @@ import uuid
 from typing import Any
 
 import pytest
-from emulator_fixture import IMAGE, ZONE, Api, Emulator, instance_body
+
+from tests.integration.emulator_fixture import IMAGE, ZONE, Api, Emulator, instance_body
 
 VMS = f"zones/{ZONE}/instances"
 CPU: dict[str, Any] = {"scheduling": {}}
@@ -210,7 +211,7 @@ def test_quota(emulator: Emulator, api: Api) -> None:
     assert (info["limit"], info["metricName"]) == (1, "compute.googleapis.com/nvidia_l4_gpus")
     assert api.call("GET", f"{VMS}/second")[0] == 404
     # Spot has a quota of its own, unless that is 0.
-    spot = {"scheduling": {"provisioningModel": "SPOT"}}
+    spot: dict[str, Any] = {"scheduling": {"provisioningModel": "SPOT"}}
     api.must("POST", VMS, instance_body("spot", **spot))
     twin = "PREEMPTIBLE_NVIDIA_L4_GPUS"
     emulator.admin("PUT", f"{base}/regions/us-central1/quotas/{twin}", {"limit": 0})

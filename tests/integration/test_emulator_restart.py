@@ -6,7 +6,8 @@ from __future__ import annotations
 import signal
 
 import pytest
-from emulator_fixture import ZONE, Api, Emulator, access_token, instance_body
+
+from tests.integration.emulator_fixture import ZONE, Api, Emulator, access_token, instance_body
 
 VMS = f"zones/{ZONE}/instances"
 
