@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real server in a process of its own, with a real vLLM and a real model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import yaml
+
+ROOT = Path(__file__).parents[2]
+KEY = "integration-test-key-0123456789"
+MODEL_NAME = "test-model"
+#: Loading took 14 s on two idle cores; a busy machine may take many times that.
+LOAD_TIMEOUT_S = 300.0
+
+ARGS: dict[str, Any] = {"dtype": "float32", "enforce_eager": True, "max_model_len": 1024}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One answer of /health: seconds since the process began, seconds it took, what it said."""
+
+    at: float
+    took: float
+    status: int
+    body: dict[str, Any]
+
+
+@dataclass
+class Server:
+    """Starts, asks and stops `python -m llm_server`."""
+
+    folder: Path
+    python: str
+    model: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self.config = self.folder / "settings.yaml"
+        self.log = self.folder / "log.txt"
+        keys = self.folder / "keys"
+        keys.write_text(KEY + "\n")
+        base = {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "model_path": self.model,
+            "served_model_name": MODEL_NAME,
+            "api_key_file": str(keys),
+            "vllm_args": ARGS,
+        }
+        self.config.write_text(yaml.safe_dump(base | self.settings))
+        self.open = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
+        self.authorised = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}",
+            timeout=120,
+            headers={"Authorization": f"Bearer {KEY}"},
+        )
+
+    def environment(self) -> dict[str, str]:
+        """What the unit sets, with the caches of all servers of this run in one folder."""
+        return os.environ | {
+            "PYTHONPATH": str(ROOT / "files"),
+            "VLLM_CACHE_ROOT": str(self.folder.parent / "vllm-cache"),
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            "HF_HUB_OFFLINE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+            "DO_NOT_TRACK": "1",
+        }
+
+    def command(self, *more: str) -> list[str]:
+        """The command line."""
+        return [self.python, "-m", "llm_server", "--config", str(self.config), *more]
+
+    def check(self) -> subprocess.CompletedProcess[str]:
+        """Runs --check-config."""
+        return subprocess.run(
+            self.command("--check-config"),
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=LOAD_TIMEOUT_S,
+            check=False,
+        )
+
+    def start(self) -> None:
+        """Starts the process; it may not listen yet."""
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(str(self.folder / "notify"))
+        self.notify.setblocking(False)
+        self.began = time.monotonic()
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                self.command(),
+                env=self.environment() | {"NOTIFY_SOCKET": str(self.folder / "notify")},
+                stdout=log,
+                stderr=log,
+            )
+
+    def health(self) -> Sample | None:
+        """Asks once; None while nothing listens."""
+        asked = time.monotonic()
+        try:
+            answer = self.open.get("/health")
+        except httpx.TransportError:
+            return None
+        now = time.monotonic()
+        sample = Sample(now - self.began, now - asked, answer.status_code, answer.json())
+        self.samples.append(sample)
+        self._receive()
+        return sample
+
+    def wait_for(self, status: str, timeout: float = LOAD_TIMEOUT_S) -> Sample:
+        """Asks /health until it says `status`."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            sample = self.health()
+            if sample is not None and sample.body["status"] == status:
+                return sample
+            if self.process.poll() is not None:
+                raise AssertionError(f"ended with {self.process.returncode}:\n{self.tail()}")
+            time.sleep(0.05)
+        raise AssertionError(f"never {status}:\n{self.tail()}")
+
+    def processes(self) -> list[psutil.Process]:
+        """The server's process and all below it."""
+        server = psutil.Process(self.process.pid)
+        return [server, *server.children(recursive=True)]
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(60)
+        finally:
+            self._receive()
+
+    def close(self) -> None:
+        """Ends whatever is left."""
+        if self.process.poll() is None:
+            for process in reversed(self.processes()):
+                process.kill()
+            self.process.wait(30)
+        self.notify.close()
+        self.open.close()
+        self.authorised.close()
+
+    def metric(self, name: str) -> float:
+        """Sum of one of the engine's own metrics."""
+        lines = self.authorised.get("/metrics").text.splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + "{"))
+
+    def tail(self) -> str:
+        """The end of the log."""
+        return self.log.read_text(errors="replace")[-3000:]
+
+    def _receive(self) -> None:
+        while True:
+            try:
+                self.notices.append(self.notify.recv(4096).decode())
+            except BlockingIOError:
+                return
+
+
+def all_gone(processes: list[psutil.Process], timeout: float = 5) -> list[psutil.Process]:
+    """Those of the processes that still run after the timeout; zombies count as gone."""
+    deadline = time.monotonic() + timeout
+    while True:
+        alive = [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+        if not alive or time.monotonic() > deadline:
+            return alive
+        time.sleep(0.1)

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server with a real vLLM and a real model, from its first second to its last."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from server_fixture import ARGS, KEY, MODEL_NAME, Server, all_gone
+
+pytestmark = pytest.mark.vllm
+
+QUESTION = {
+    "model": MODEL_NAME,
+    "messages": [{"role": "user", "content": "What is the capital of France?"}],
+    "temperature": 0,
+    "max_tokens": 20,
+}
+
+LIST_ROUTES = """
+import json, sys
+from pathlib import Path
+from llm_server import vllm_compat
+from llm_server.settings import load_settings
+args = vllm_compat.parse(load_settings(Path(sys.argv[1])))
+app = vllm_compat.get("build_app")(args, ("generate",), None)
+routes = [[sorted(getattr(r, "methods", None) or ["GET"]), r.path] for r in app.routes]
+print(json.dumps(routes))
+"""
+
+
+def setting(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        pytest.skip(f"{name} is not set: tests/server sets it")
+    return value
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Makes servers that are not started yet, and ends them all."""
+    python, model = setting("GCE_VLLM_TEST_PYTHON"), setting("GCE_VLLM_TEST_MODEL")
+    root = tmp_path_factory.mktemp("llm-server")
+    made: list[Server] = []
+
+    def new(model_path: str = model, **settings: Any) -> Server:
+        made.append(Server(root / str(len(made)), python, model_path, settings))
+        return made[-1]
+
+    yield new
+    for server in made:
+        if hasattr(server, "process"):
+            server.close()
+
+
+@pytest.fixture(scope="module")
+def server(make: Callable[..., Server]) -> Server:
+    """One that is ready; what it said while it loaded is in `samples` and `early`."""
+    new = make()
+    new.start()
+    new.wait_for("loading")
+    new.early = [  # type: ignore[attr-defined]
+        new.open.get("/v1/models"),
+        new.open.post("/generate", json={"prompt": "x"}),
+        new.authorised.post("/generate", json={"prompt": "x"}),
+        new.open.get("/docs"),
+    ]
+    new.wait_for("healthy")
+    return new
+
+
+def test_health_answers_while_the_model_loads(server: Server) -> None:
+    first = server.samples[0]
+    assert first.status == 503
+    assert (first.body["status"], first.body["model_loaded"]) == ("loading", False)
+    assert first.at < 2, "the process begins to listen before it imports vLLM"
+    loading = [s for s in server.samples if s.body["status"] == "loading"]
+    assert len(loading) > 20
+    assert {s.status for s in loading} == {503}
+    steps = list(dict.fromkeys(s.body["detail"] for s in loading))
+    assert len(steps) >= 3, steps
+    took = sorted(s.took for s in loading)
+    assert took[len(took) * 95 // 100] < 0.5
+
+
+def test_requests_while_the_model_loads(server: Server) -> None:
+    models, no_key, early, docs = server.early  # type: ignore[attr-defined]
+    assert [r.status_code for r in (models, no_key, docs)] == [401, 401, 401]
+    assert early.status_code == 503
+    assert int(early.headers["retry-after"]) > 0
+
+
+def test_systemd_hears_of_readiness_when_the_model_can_answer(server: Server) -> None:
+    ready = [n for n in server.notices if "READY=1" in n]
+    assert len(ready) == 1
+    assert server.notices[-1] == ready[0], "nothing but progress is told before"
+    assert server.metric("vllm:generation_tokens_total") >= 1
+    assert server.samples[-1].body["model_loaded"] is True
+
+
+def test_root(server: Server) -> None:
+    body = server.authorised.get("/").json()
+    assert body["model"] == MODEL_NAME
+    assert body["message"]
+
+
+def test_golden_answer(server: Server) -> None:
+    answer = server.authorised.post("/v1/chat/completions", json=QUESTION)
+    assert "Paris" in answer.json()["choices"][0]["message"]["content"]
+
+
+def test_generate(server: Server) -> None:
+    body = {"prompt": "The capital of France is", "temperature": 0, "max_tokens": 12}
+    first = server.authorised.post("/generate", json=body).json()
+    assert set(first) == {"text", "prompt", "model"}
+    assert "Paris" in first["text"]
+    assert (first["prompt"], first["model"]) == (body["prompt"], MODEL_NAME)
+    plain = server.authorised.post("/v1/completions", json=body | {"model": MODEL_NAME}).json()
+    assert first["text"] == plain["choices"][0]["text"]
+    stopped = server.authorised.post("/generate", json=body | {"stop": ["Paris"]}).json()
+    assert "Paris" not in stopped["text"]
+
+
+def test_streaming(server: Server) -> None:
+    with server.authorised.stream(
+        "POST", "/v1/chat/completions", json=QUESTION | {"stream": True}
+    ) as answer:
+        lines = [line[6:] for line in answer.iter_lines() if line.startswith("data: ")]
+    assert lines[-1] == "[DONE]"
+    deltas = [json.loads(line)["choices"][0]["delta"].get("content") or "" for line in lines[:-1]]
+    assert len(deltas) > 3
+    assert "Paris" in "".join(deltas)
+
+
+def test_every_route_needs_a_key(server: Server) -> None:
+    listed = subprocess.run(
+        [server.python, "-c", LIST_ROUTES, str(server.config)],
+        env=server.environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    routes = {
+        (method, path.replace("{", "").replace("}", ""))
+        for methods, path in json.loads(listed.stdout.splitlines()[-1])
+        for method in methods
+    }
+    schema = server.authorised.get("/openapi.json").json()["paths"]
+    routes |= {(m.upper(), path) for path, methods in schema.items() for m in methods}
+    assert {("GET", "/metrics"), ("POST", "/invocations"), ("POST", "/generate")} <= routes
+    assert len(routes) > 20
+    routes.remove(("GET", "/health"))
+    with httpx.Client(base_url=str(server.open.base_url)) as http:
+        answers = {route: http.request(*route).status_code for route in sorted(routes)}
+        wrong = http.get("/metrics", headers={"Authorization": f"Bearer {KEY}x"})
+    assert {route: code for route, code in answers.items() if code != 401} == {}
+    assert wrong.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({}, 400, "prompt"),
+        ({"prompt": "x", "max_tokens": 0}, 400, "max_tokens"),
+        ({"prompt": "x", "max_tokens": 5000}, 400, "context of 1024 tokens"),
+        ({"prompt": "word " * 3000}, 400, "1024"),
+        ({"prompt": "x", "temperature": "hot"}, 400, "temperature"),
+        ({"prompt": "x", "nonsense": 1}, 400, "nonsense"),
+    ],
+)
+def test_bad_bodies(server: Server, body: dict[str, Any], status: int, says: str) -> None:
+    answer = server.authorised.post("/generate", json=body)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert says in error["message"]
+    assert "Traceback" not in answer.text
+    assert "/site-packages/" not in answer.text
+
+
+def test_unknown_model(server: Server) -> None:
+    answer = server.authorised.post("/v1/chat/completions", json=QUESTION | {"model": "other"})
+    assert answer.status_code == 404
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_a_client_that_leaves_frees_its_slot(server: Server) -> None:
+    body = {"prompt": "Count: 1, 2, 3,", "max_tokens": 1000, "temperature": 1.5, "top_p": 1}
+    with pytest.raises(httpx.ReadTimeout):
+        server.authorised.post("/generate", json=body, timeout=1)
+    deadline = time.monotonic() + 5
+    while server.metric("vllm:num_requests_running") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert server.metric("vllm:num_requests_running") == 0
+
+
+def test_sigterm_answers_what_runs_and_leaves_nothing(server: Server) -> None:
+    processes = server.processes()
+    assert len(processes) >= 2, "the engine has a process of its own"
+    answers: list[httpx.Response] = []
+    body = {"prompt": "Once upon a time", "max_tokens": 60, "temperature": 0}
+    worker = threading.Thread(
+        target=lambda: answers.append(server.authorised.post("/generate", json=body))
+    )
+    worker.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    assert server.stop() == 0
+    worker.join(10)
+    assert [a.status_code for a in answers] == [200]
+    assert answers[0].json()["text"]
+    assert time.monotonic() - began < 30
+    assert all_gone(processes) == []
+    assert any("STOPPING=1" in notice for notice in server.notices)
+    assert "Traceback" not in server.tail()
+
+
+def test_an_engine_that_dies_is_told_and_ends_the_server(make: Callable[..., Server]) -> None:
+    server = make()
+    server.start()
+    server.wait_for("healthy")
+    processes = server.processes()
+    engine = next(p for p in processes if "EngineCore" in " ".join([*p.cmdline(), p.name()]))
+    engine.send_signal(signal.SIGKILL)
+    assert server.wait_for("unhealthy", timeout=5).status == 503
+    assert server.process.wait(30) == 1
+    assert all_gone(processes) == []
+
+
+def test_sigterm_while_loading(make: Callable[..., Server]) -> None:
+    server = make()
+    server.start()
+    server.wait_for("loading")
+    while "engine" not in (server.health() or server.samples[-1]).body["detail"]:
+        time.sleep(0.02)
+    time.sleep(1.5)
+    processes = server.processes()
+    assert server.stop() == 0
+    assert all_gone(processes) == []
+
+
+def test_broken_weights_are_named(make: Callable[..., Server], tmp_path: Path) -> None:
+    source = Path(setting("GCE_VLLM_TEST_MODEL"))
+    broken = tmp_path / "broken"
+    shutil.copytree(source, broken, ignore=shutil.ignore_patterns("*.safetensors"))
+    for weights in source.glob("*.safetensors"):
+        (broken / weights.name).write_bytes(weights.read_bytes()[:100_000])
+    server = make(model_path=str(broken))
+    server.start()
+    processes = [psutil.Process(server.process.pid)]
+    assert server.process.wait(300) == 1
+    last = [line for line in server.log.read_text().splitlines() if "CRITICAL llm_server" in line]
+    assert len(last) == 1
+    assert "The model could not be loaded: SafetensorError" in last[0]
+    assert all_gone(processes) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ({"dtype": "float99"}, "vllm_args: dtype: invalid choice: 'float99'"),
+        ({"max_model_ln": 5}, "vllm_args: max_model_ln: this vLLM has no such option; did you"),
+        ({"enforce_eager": "yes"}, "vllm_args: enforce_eager: must be true or false"),
+        ({"gpu_memory_utilization": 5}, "gpu_memory_utilization"),
+        ({"max_model_len": 999999}, "max_model_len"),
+    ],
+)
+def test_check_config(make: Callable[..., Server], args: dict[str, Any], says: str) -> None:
+    done = make(vllm_args=ARGS | args).check()
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if "settings.yaml: " in line]
+    assert len(lines) == 1, done.stderr
+    assert says in lines[0]
+
+
+def test_check_config_passes(make: Callable[..., Server]) -> None:
+    done = make().check()
+    assert done.returncode == 0, done.stderr
