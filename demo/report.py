@@ -12,7 +12,7 @@ from typing import Any
 from demo import paths
 from demo.settings import INSTANCE, PROJECT, ZONE, Settings
 
-MODEL_PROMPT = "What is the capital of France?"
+QUESTION = "What is the capital of France?"
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,10 @@ def save(document: dict[str, Any]) -> None:
 
 def curl_line(document: dict[str, Any]) -> str:
     """A command that works as printed, from any folder."""
-    body = json.dumps({"prompt": MODEL_PROMPT, "max_tokens": 20, "temperature": 0})
+    message = {"role": "user", "content": QUESTION}
+    body = json.dumps({"messages": [message], "max_tokens": 32, "temperature": 0})
     return (
-        f"curl -s {document['endpoint']}/generate -H 'Content-Type: application/json' "
+        f"curl -s {document['endpoint']}/v1/chat/completions -H 'Content-Type: application/json' "
         f"-H \"Authorization: Bearer $(cat {document['api_key_file']})\" -d '{body}'"
     )
 

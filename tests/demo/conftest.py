@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,13 @@ from tests.demo.commands import ROOT, run
 
 @pytest.fixture(scope="session")
 def demo() -> Iterator[dict[str, Any]]:
-    """A demo made from nothing; removed at the end."""
+    """A demo made from nothing; removed at the end.
+
+    With GCE_VLLM_KEEP_DEMO set, the one that is there is used and left: for work on single tests.
+    """
+    if os.environ.get("GCE_VLLM_KEEP_DEMO"):
+        yield json.loads((ROOT / ".demo" / "summary.json").read_text())
+        return
     assert run("make", "demo-destroy").returncode == 0
     done = run("make", "demo", seconds=1500)
     sys.stdout.write(done.stdout)

@@ -67,6 +67,17 @@ def test_summary_is_complete(demo: dict[str, Any]) -> None:
 def test_printed_curl_line_generates(demo: dict[str, Any]) -> None:
     done = run("bash", "-c", report.curl_line(demo))
     answer = json.loads(done.stdout)
+    assert "Paris" in answer["choices"][0]["message"]["content"]
+
+
+def test_generate_continues_a_prompt(demo: dict[str, Any]) -> None:
+    key = (ROOT / ".demo" / "api_key").read_text().strip()
+    answer = requests.post(
+        f"{demo['endpoint']}/generate",
+        json={"prompt": "The capital of France is", "temperature": 0, "max_tokens": 8},
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=60,
+    ).json()
     assert set(answer) == {"text", "prompt", "model"}
     assert "Paris" in answer["text"]
 
