@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from emulator.backend import MachineKey, MachineSpec
+from emulator.backend import MachineError, MachineKey, MachineSpec
 from emulator.errors import Json
 from emulator.operations import now
 from emulator.world import World, instance_ref, key_of
@@ -90,11 +90,22 @@ def mark_running(world: World, key: MachineKey, address: str | None) -> None:
 
 
 def give_addresses(world: World, instance: Json) -> None:
-    """Fills in external addresses: the machine's own, else unused ones."""
+    """Fills in external addresses: the machine's own, else unused ones.
+
+    Raises:
+        MachineError: a reserved address is asked for, but the machine has one that can't be chosen.
+    """
     own = world.store.setting(f"address:{instance['id']}")
+    reserved = {body["address"] for _, body in world.store.items("addresses")}
     for interface in instance["networkInterfaces"]:
         for access in interface.get("accessConfigs", []):
             if own:
+                if access.get("natIP", own) in reserved - {own}:
+                    raise MachineError(
+                        f"{access['natIP']} can't be given to {instance['name']}: machines that "
+                        f"really boot have addresses of their own (this one {own}). Leave natIP "
+                        "out, or use --backend records."
+                    )
                 access["natIP"] = own
             elif "natIP" not in access:
                 access["natIP"] = world.external_address()

@@ -60,9 +60,15 @@ def stop(call: Call) -> Json:
 
 
 def halt(world: World, ref: Ref) -> None:
-    """Stops an instance's machine and writes TERMINATED."""
-    with world.machine(key_of(ref)):
-        world.backend.stop(key_of(ref))
+    """Stops an instance's machine and writes TERMINATED; where that fails, what it then is."""
+    key = key_of(ref)
+    with world.machine(key):
+        try:
+            world.backend.stop(key)
+        except MachineError as error:
+            if world.backend.running(key):
+                machines_sync.set_status(world, key, "RUNNING", str(error))
+                raise
         mark_terminated(world, ref)
     world.sync_firewalls(ref.project)
 
