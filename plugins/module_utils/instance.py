@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import convert, diff, images, machine_types
+from . import convert, diff, images, lookups, machine_types
 from . import instance_fields as fields_of
 from .diff import Change
 from .errors import ApiError, GceError
 from .gce_client import GceClient
 from .instance_calls import InstanceCalls
-from .lookups import zone_known
 from .operations import wait_until
 from .redact import without_secrets
 
@@ -32,7 +31,7 @@ class Instance:
 
     def fetch(self) -> dict[str, Any] | None:
         """The instance's resource, None where there is none; an unknown zone is an error."""
-        return zone_known(self.client, self.zone, self.calls.fetch)
+        return lookups.zone_known(self.client, self.zone, self.calls.fetch)
 
     def present(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Have it run, with the named fields as wished."""
@@ -105,8 +104,15 @@ class Instance:
                     remedy=f"give {field}, or correct name and zone if it should be there.",
                 )
         final = fields_of.with_creation_defaults({k: v for k, v in wanted.items() if v is not None})
+        # All that can be known to be wrong is found out now: later there may be no old one left.
+        wished_gpus = final.get("accelerators") or []
+        lookups.machine_with(self.client, self.zone, final["machine_type"], wished_gpus)
+        if final.get("network"):
+            lookups.network(self.client, final["network"])
         family = final.get("boot_disk.image_family")
-        if family and not final.get("boot_disk.image"):
+        if final.get("boot_disk.image"):
+            images.by_name(self.client, *final["boot_disk.image"].split("/", 1))
+        elif family:
             project, name = family.split("/", 1)
             image = images.from_family(self.client, project, name)
             final["boot_disk.image"] = f"{project}/{image['name']}"
@@ -135,12 +141,19 @@ class Instance:
             current, {**wanted, "status": status if found or settling else current["status"]}
         )
         managed = [*wanted, "status"]
+        replacement = None
         if "recreate" in kinds:
             self._refuse_protected(resource, params, "recreated")
             self._refuse_more_disks(resource)
+            replacement = self._planned_anew(resource, wanted, current)
+        elif {"machine_type", "accelerators"} & {change.field for change in found}:
+            # Before anything is stopped for a machine that there is not.
+            lookups.machine_with(
+                self.client, self.zone, after["machine_type"], wanted.get("accelerators") or []
+            )
         if not self.check and (found or settling):
-            if "recreate" in kinds:
-                self._recreate(resource, wanted, current)
+            if replacement:
+                self._replace(resource, replacement)
             else:
                 self._carry_out(resource, found, after, is_up)
             resource = self._settled(status)
@@ -154,44 +167,53 @@ class Instance:
         goes_down = any(
             change.field == "status" and change.after == "TERMINATED" for change in found
         )
-        if goes_down or any(change.how == "stop" for change in fields):
-            if is_up:
-                self._settled("RUNNING")
-                self.calls.call("stop")
+        down_for_change = not goes_down and is_up and any(one.how == "stop" for one in fields)
+        if goes_down or down_for_change:
+            self._settled("RUNNING")
+            self.calls.call("stop")
+        if goes_down or down_for_change or resource.get("status") in GOING:
             resource = self._settled("TERMINATED")
-        elif resource.get("status") in GOING:
-            resource = self._settled("TERMINATED")
-        self.calls.apply(fields, resource, after)
-        if after["status"] == "RUNNING":
-            now = resource.get("status")
-            if now in STOPPED:
+        try:
+            self.calls.apply(fields, resource, after)
+        except GceError as error:
+            if down_for_change:
                 self.calls.call("start")
-            elif now == "SUSPENDED":
-                self.calls.call("resume")
+                error.message += " The instance, stopped for this change, was started again."
+            raise
+        if after["status"] != "RUNNING":
+            return
+        if resource.get("status") in STOPPED:
+            self.calls.call("start")
+        elif resource.get("status") == "SUSPENDED":
+            self.calls.call("resume")
 
-    def _recreate(
+    def _planned_anew(
         self, resource: Mapping[str, Any], wanted: Mapping[str, Any], current: Mapping[str, Any]
-    ) -> None:
-        """Delete and make anew; what the caller did not name is carried over."""
+    ) -> dict[str, Any]:
+        """Fields of the instance that takes the place of this one; what is not named is kept."""
         kept = {**self._view(resource, NEEDS_DISK), **current}
+        del kept["status"]
+        stale: list[str] = []
         if {"boot_disk.image", "boot_disk.image_family"} & set(wanted):
             # What is wished decides; a record of the old image would contradict it.
-            for field in ("boot_disk.image", "boot_disk.image_family"):
-                kept.pop(field, None)
-            for record in (fields_of.FAMILY_RECORD, fields_of.IMAGE_RECORD):
-                kept.pop(f"metadata.{record}", None)
-        if machine := wanted.get("machine_type"):
-            kept.pop("accelerators", None) if machine != current["machine_type"] else None
-        if "network" in wanted and "subnetwork" not in wanted:
-            kept.pop("subnetwork", None)
+            stale += ["boot_disk.image", "boot_disk.image_family"]
+            stale += [f"metadata.{fields_of.FAMILY_RECORD}", f"metadata.{fields_of.IMAGE_RECORD}"]
+        if wanted.get("machine_type", current["machine_type"]) != current["machine_type"]:
+            stale += ["accelerators", "scheduling.on_host_maintenance"]
+        if "network" in wanted:
+            stale.append("subnetwork")
         if "scheduling.provisioning_model" in wanted:
-            kept = {k: v for k, v in kept.items() if not k.startswith("scheduling.")}
-        kept.pop("status", None)
-        final = self._planned_new(diff.merged(kept, wanted))
+            stale += [field for field in kept if field.startswith("scheduling.")]
+        kept = {field: value for field, value in kept.items() if field not in stale}
+        return self._planned_new(diff.merged(kept, wanted))
+
+    def _replace(self, resource: Mapping[str, Any], final: Mapping[str, Any]) -> None:
+        """Delete the instance and make it anew from `final`."""
+        body = fields_of.insert_body(self.name, self.zone, self.client.project, final)
         if resource.get("deletionProtection"):
             self.calls.protect(False)
         self.calls.delete()
-        self.calls.insert(fields_of.insert_body(self.name, self.zone, self.client.project, final))
+        self.calls.insert(body)
 
     def _view(
         self, resource: Mapping[str, Any], fields: set[str] | frozenset[str]
@@ -223,9 +245,12 @@ class Instance:
             )
             wanted = {field: v for field, v in wanted.items() if field != "boot_disk.image_family"}
         machine = wanted.get("machine_type", current["machine_type"])
-        if not machine_types.bundles_gpus(machine):
-            return wanted
-        return {field: value for field, value in wanted.items() if field != "accelerators"}
+        if machine_types.bundles_gpus(machine):
+            wanted = {field: value for field, value in wanted.items() if field != "accelerators"}
+        if wanted.get("accelerators"):
+            # With GPUs there is no live migration, whether or not the caller thought of that.
+            return {"scheduling.on_host_maintenance": "TERMINATE", **wanted}
+        return wanted
 
     def _settled(self, status: str) -> dict[str, Any]:
         """Wait until it is in the status (RUNNING or TERMINATED), and return its resource."""

@@ -66,6 +66,9 @@ class InstanceCalls:
         """
         changed = {change.field for change in found}
         groups = {field.split(".", 1)[0] for field in changed}
+        if "scheduling" in groups and after.get("accelerators"):
+            # First: GPUs are refused as long as the host's maintenance means migration.
+            self.call("setScheduling", fields_of.scheduling_body(after))
         if "accelerators" in groups:
             wanted = fields_of.accelerators_body(
                 after.get("accelerators") or [], self.zone, self.client.project
@@ -74,10 +77,10 @@ class InstanceCalls:
         if "machine_type" in groups:
             machine = f"zones/{self.zone}/machineTypes/{after['machine_type']}"
             self.call("setMachineType", {"machineType": machine})
+        if "scheduling" in groups and not after.get("accelerators"):
+            self.call("setScheduling", fields_of.scheduling_body(after))
         if "service_account" in groups:
             self.call("setServiceAccount", fields_of.service_account_body(after))
-        if "scheduling" in groups:
-            self.call("setScheduling", fields_of.scheduling_body(after))
         if "shielded" in groups:
             path = f"{self.path}/updateShieldedInstanceConfig"
             self._run(

@@ -115,3 +115,51 @@ def accelerator_type(client: GceClient, zone: str, name: str) -> dict[str, Any]:
         status=404,
         details={"closest": closest(name, names, 5), "allowed": names},
     )
+
+
+def network(client: GceClient, name: str) -> None:
+    """Make sure that a network exists, given by name or by `projects/…` path.
+
+    Raises:
+        GceError: it does not; names those that do.
+    """
+    path = name if "/" in name else f"{client.root}/global/networks/{name}"
+    if client.find(path, f"look up the network {name}"):
+        return
+    collection = path.rsplit("/", 1)[0]
+    names = sorted(str(one["name"]) for one in client.list(collection, "list the networks"))
+    raise GceError(
+        f"There is no network {name}.{did_you_mean(convert.short(name), names)} "
+        f"There are {listed(names)}.",
+        reason="networkNotFound",
+        remedy="correct the network, or make it first (`gcloud compute networks create`).",
+        status=404,
+        details={"closest": closest(convert.short(name), names, 5), "allowed": names},
+    )
+
+
+def machine_with(
+    client: GceClient, zone: str, name: str, wanted: list[dict[str, Any]]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The machine type's resource and the GPUs that an instance of it with `wanted` has.
+
+    Args:
+        wanted: accelerators asked for, `[{type, count}]`; may be empty.
+
+    Raises:
+        GceError: something does not exist in the zone, or they don't go together.
+    """
+    machine = machine_type(client, zone, name)
+    bundled = machine_types.gpus_of(machine)
+    if not wanted or wanted == bundled:
+        return machine, bundled
+    cards = [accelerator_type(client, zone, str(one["type"])) for one in wanted]
+    most = cards[0].get("maximumCardsPerInstance")
+    problem = machine_types.combination_problem(machine, wanted, most)
+    if problem:
+        raise GceError(
+            f"Machine type and accelerator don't go together: {problem}.",
+            reason="badCombination",
+            remedy="correct the machine type or the accelerator.",
+        )
+    return machine, bundled or wanted

@@ -147,29 +147,15 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import convert, lookups, machine_types, prices
 from ..module_utils.arguments import common_spec, run
-from ..module_utils.errors import GceError
 
 
 def core(client, params, _check):
     """Plan to the module's result."""
     zone = params["zone"]
-    machine = lookups.machine_type(client, zone, params["machine_type"])
-    gpus = machine_types.gpus_of(machine)
     wanted = []
     if params["accelerator_type"]:
         wanted = [{"type": params["accelerator_type"], "count": params["accelerator_count"]}]
-        most = None
-        if wanted != gpus:
-            card = lookups.accelerator_type(client, zone, params["accelerator_type"])
-            most = card.get("maximumCardsPerInstance")
-        problem = machine_types.combination_problem(machine, wanted, most)
-        if problem:
-            raise GceError(
-                f"Machine type and accelerator don't go together: {problem}.",
-                reason="badCombination",
-                remedy="correct the machine type or the accelerator.",
-            )
-    gpus = gpus or wanted
+    machine, gpus = lookups.machine_with(client, zone, params["machine_type"], wanted)
     spot = params["provisioning_model"] == "SPOT"
     plan = {
         "spot": spot,

@@ -162,6 +162,31 @@ def test_gpus_of_n1_need_a_stop(cloud: m.Cloud, name: str) -> None:
     assert there["instance"]["guestAccelerators"][0]["acceleratorCount"] == 2
 
 
+def test_adding_gpus_gives_up_live_migration(cloud: m.Cloud, name: str) -> None:
+    plain = {"machine_type": "n1-standard-8"}
+    gpu = {**plain, "accelerators": [{"type": "nvidia-tesla-t4", "count": 1}]}
+    made = cloud.ok("gce_instance", **m.machine(name, **plain))
+    assert made["instance"]["scheduling"]["onHostMaintenance"] == "MIGRATE"
+    there = transition(cloud, **m.machine(name, allow_stop=True, **gpu))
+    assert hows(there) == {"accelerators": "stop", "scheduling.on_host_maintenance": "stop"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"machine_type": "g2-standard-9"}, "Did you mean g2-standard-96"),
+        ({"service_account": {"email": "not an address"}}, "was started again"),
+    ],
+)
+def test_failed_change_leaves_it_running(
+    cloud: m.Cloud, name: str, changed: dict[str, Any], words: str
+) -> None:
+    cloud.ok("gce_instance", **m.machine(name))
+    failed = cloud.fails("gce_instance", **m.machine(name, allow_stop=True, **changed))
+    assert words in failed["msg"]
+    assert cloud.ok("gce_instance", **m.machine(name))["instance"]["status"] == "RUNNING"
+
+
 def boot(**changes: Any) -> dict[str, Any]:
     return {"boot_disk": {**m.machine("x")["boot_disk"], **changes}}
 
@@ -193,6 +218,24 @@ def test_changes_that_need_a_recreate(
     assert there["instance"]["labels"]["kept"] == "1"
     disks = [one["name"] for one in cloud.stored("disks")]
     assert disks.count(name) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        boot(image_family="pytorch-2-7-cu128-ubuntu-2204-nvidia-570"),
+        {"machine_type": "n1-standard-9"},
+        {"network": "nowhere"},
+        {"machine_type": "n1-standard-8", "accelerators": [{"type": "nvidia-tesla-t5"}]},
+    ],
+)
+def test_nothing_is_deleted_for_what_can_not_be_made(
+    cloud: m.Cloud, name: str, changed: dict[str, Any]
+) -> None:
+    first = cloud.ok("gce_instance", **m.machine(name))["instance"]
+    for check in (True, False):
+        cloud.fails("gce_instance", check=check, **m.machine(name, allow_recreate=True, **changed))
+    assert stored(cloud, name) == first
 
 
 def test_disk_grows_live(cloud: m.Cloud, name: str) -> None:

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the reading modules say, above all where the wish can't be met."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from emulator_fixture import Emulator
+
+from tests.integration import modules_fixtures as m
+
+
+@pytest.fixture
+def cloud(emulator: Emulator) -> m.Cloud:
+    return m.Cloud(emulator)
+
+
+def plan(cloud: m.Cloud, **options: Any) -> dict[str, Any]:
+    return cloud.ok("gce_machine_type_info", **{"zone": m.ZONE, **options})
+
+
+def test_bundled_gpus_quota_and_price(cloud: m.Cloud) -> None:
+    found = plan(
+        cloud, machine_type="g2-standard-8", boot_disk_size_gb=100, external_ip=True, count=2
+    )
+    assert found["gpus"] == [{"type": "nvidia-l4", "count": 1}]
+    assert found["quota_needs"] == {
+        "NVIDIA_L4_GPUS": 2,
+        "GPUS_ALL_REGIONS": 2,
+        "SSD_TOTAL_GB": 200,
+        "IN_USE_ADDRESSES": 2,
+        "INSTANCES": 2,
+    }
+    assert found["price"]["hourly"] == pytest.approx(0.8723)
+    assert found["changed"] is False
+
+
+def test_attached_gpus_on_spot_draw_on_the_preemptible_quota(cloud: m.Cloud) -> None:
+    found = plan(
+        cloud,
+        machine_type="n1-standard-8",
+        accelerator_type="nvidia-tesla-t4",
+        accelerator_count=2,
+        provisioning_model="SPOT",
+    )
+    assert found["gpus"] == [{"type": "nvidia-tesla-t4", "count": 2}]
+    assert found["quota_needs"]["PREEMPTIBLE_NVIDIA_T4_GPUS"] == 2
+    assert found["quota_needs"]["CPUS"] == 8
+    assert found["price"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "words"),
+    [
+        (
+            {"zone": "us-centrall-a", "machine_type": "g2-standard-8"},
+            "zoneNotFound",
+            ["us-centrall-a", "us-central1-a", "gcloud compute zones list"],
+        ),
+        (
+            {"zone": "us-central1-q", "machine_type": "g2-standard-8"},
+            "zoneNotFound",
+            ["Region us-central1 has us-central1-a, us-central1-b"],
+        ),
+        (
+            {"machine_type": "g2-standard-7"},
+            "machineTypeNotFound",
+            ["Did you mean g2-standard-4 or g2-standard-8", "a2-highgpu-1g", "g2-standard-96"],
+        ),
+        (
+            {"machine_type": "n1-standard-8", "accelerator_type": "nvidia-t4"},
+            "acceleratorNotFound",
+            ["Did you mean nvidia-tesla-t4", "nvidia-l4"],
+        ),
+        (
+            {"machine_type": "n1-standard-8", "accelerator_type": "nvidia-l4"},
+            "badCombination",
+            ["n1-standard-8", "nvidia-l4", "g2-standard-4"],
+        ),
+        (
+            {"machine_type": "g2-standard-8", "accelerator_type": "nvidia-tesla-t4"},
+            "badCombination",
+            ["comes with 1 x nvidia-l4", "an n1 machine type"],
+        ),
+        (
+            {
+                "machine_type": "g2-standard-8",
+                "accelerator_type": "nvidia-l4",
+                "accelerator_count": 2,
+            },
+            "badCombination",
+            ["comes with 1 x nvidia-l4", "g2-standard-24"],
+        ),
+        (
+            {
+                "machine_type": "n1-standard-64",
+                "accelerator_type": "nvidia-tesla-t4",
+                "accelerator_count": 2,
+            },
+            "badCombination",
+            ["64 vCPUs", "at most 48"],
+        ),
+        (
+            {
+                "machine_type": "n1-standard-8",
+                "accelerator_type": "nvidia-tesla-t4",
+                "accelerator_count": 3,
+            },
+            "badCombination",
+            ["1, 2 or 4"],
+        ),
+    ],
+)
+def test_what_can_not_be_had_is_named_with_what_can(
+    cloud: m.Cloud, options: dict[str, Any], reason: str, words: list[str]
+) -> None:
+    for check in (True, False):
+        failed = cloud.fails("gce_machine_type_info", check=check, **{"zone": m.ZONE, **options})
+        assert failed["reason"] == reason
+        assert "Next: " in failed["msg"]
+        for word in words:
+            assert word in failed["msg"]
+
+
+def test_machine_type_that_other_zones_have(cloud: m.Cloud) -> None:
+    """Some zone lacks some bundled type that the table knows."""
+    zones = {one["zone"] for one in _lacking(cloud, "a3-megagpu-8g")}
+    assert zones, "the emulator's catalog has it everywhere"
+    failed = cloud.fails(
+        "gce_machine_type_info", zone=sorted(zones)[0], machine_type="a3-megagpu-8g"
+    )
+    assert "this zone does not have it" in failed["msg"]
+
+
+def _lacking(cloud: m.Cloud, machine_type: str) -> list[dict[str, str]]:
+    with cloud.api() as api:
+        zones = [one["name"] for one in api.list(f"{api.root}/zones", "list zones")]
+        return [
+            {"zone": zone}
+            for zone in zones
+            if api.find(f"{api.root}/zones/{zone}/machineTypes/{machine_type}", "look") is None
+        ]
+
+
+def test_image_of_a_family(cloud: m.Cloud) -> None:
+    found = cloud.ok("gce_image_info", image_project=m.IMAGES, family=m.FAMILY)
+    assert found["image"]["family"] == m.FAMILY
+    name = found["image"]["name"]
+    assert cloud.ok("gce_image_info", image_project=m.IMAGES, name=name)["image"]["name"] == name
+
+
+def test_vanished_family_names_those_that_exist(cloud: m.Cloud) -> None:
+    gone = "pytorch-2-7-cu128-ubuntu-2204-nvidia-570"
+    failed = cloud.fails("gce_image_info", image_project=m.IMAGES, family=gone)
+    assert gone in failed["msg"]
+    assert failed["closest"][0] == "pytorch-2-9-cu129-ubuntu-2204-nvidia-580"
+    assert m.FAMILY in failed["families"]
+    assert failed["families"][0] in failed["msg"]
+    # The instance module fails with the same words before it makes anything.
+    name = m.new_name("llm")
+    boot = {"image_project": m.IMAGES, "image_family": gone}
+    for check in (True, False):
+        same = cloud.fails("gce_instance", check=check, **m.machine(name, boot_disk=boot))
+        assert same["msg"] == failed["msg"]
+    assert cloud.stored("instances") == []
+
+
+def test_image_project_and_image_that_are_none(cloud: m.Cloud) -> None:
+    failed = cloud.fails("gce_image_info", image_project="deeplearning-platform", family=m.FAMILY)
+    assert "deeplearning-platform-release" in failed["msg"]
+    failed = cloud.fails("gce_image_info", image_project=m.IMAGES, name=f"{m.FAMILY}-v2")
+    assert failed["reason"] == "imageNotFound"
+    assert any(one.startswith(m.FAMILY) for one in failed["closest"])
+
+
+def test_quota_headroom(cloud: m.Cloud) -> None:
+    project = cloud.emulator.project
+    cloud.admin("PUT", f"projects/{project}/regions/{m.REGION}/quotas/NVIDIA_L4_GPUS", {"limit": 1})
+    needs = {"NVIDIA_L4_GPUS": 1, "GPUS_ALL_REGIONS": 1, "NVIDIA_B200_GPUS": 8}
+    before = cloud.ok("gce_quota_info", region=m.REGION, needs=needs)
+    assert before["sufficient"] is True
+    assert before["unknown"] == ["NVIDIA_B200_GPUS"]
+    cloud.ok("gce_instance", **m.machine(m.new_name("llm")))
+    after = cloud.ok("gce_quota_info", region=m.REGION, needs=needs)
+    assert after["sufficient"] is False
+    rows = {row["metric"]: row for row in after["quotas"]}
+    assert rows["NVIDIA_L4_GPUS"]["free"] == 0
+    assert rows["GPUS_ALL_REGIONS"]["region"] == "global"
+    assert len(after["shortfalls"]) == 1
+    for word in ("NVIDIA_L4_GPUS", m.REGION, "1 needed, 0 free", "limit of 2", project):
+        assert word in after["shortfalls"][0]
+
+
+def test_quota_exceeded_at_creation_says_what_to_do(cloud: m.Cloud) -> None:
+    project = cloud.emulator.project
+    cloud.admin("PUT", f"projects/{project}/regions/{m.REGION}/quotas/NVIDIA_L4_GPUS", {"limit": 0})
+    failed = cloud.fails("gce_instance", **m.machine(m.new_name("llm")))
+    assert failed["reason"] in ("QUOTA_EXCEEDED", "quotaExceeded")
+    assert f"iam-admin/quotas?project={project}" in failed["msg"]
+    assert cloud.stored("instances") == []
+
+
+def test_stock_out_says_what_to_do(cloud: m.Cloud) -> None:
+    cloud.admin("PUT", "stockouts", {"zone": m.ZONE, "machine_type": "g2-standard-8"})
+    failed = cloud.fails("gce_instance", **m.machine(m.new_name("llm")))
+    assert failed["reason"].startswith("ZONE_RESOURCE_POOL_EXHAUSTED")
+    assert "another zone" in failed["msg"]
+
+
+def test_unknown_region_and_needs_that_are_no_numbers(cloud: m.Cloud) -> None:
+    failed = cloud.fails("gce_quota_info", region="us-centra1")
+    assert failed["closest"][0] == "us-central1"
+    failed = cloud.fails("gce_quota_info", region=m.REGION, needs={"CPUS": "many"})
+    assert "CPUS" in failed["msg"]
+
+
+def test_all_quotas_without_needs(cloud: m.Cloud) -> None:
+    found = cloud.ok("gce_quota_info", region=m.REGION)
+    assert {"NVIDIA_L4_GPUS", "GPUS_ALL_REGIONS"} <= {row["metric"] for row in found["quotas"]}
+    assert found["sufficient"] is True
+
+
+def test_host_keys(cloud: m.Cloud) -> None:
+    name = m.new_name("llm")
+    cloud.ok("gce_instance", **m.machine(name))
+    found = cloud.ok("gce_guest_attributes_info", zone=m.ZONE, name=name, wait=10)
+    assert found["attributes"]["hostkeys"]["ssh-ed25519"].startswith("AAAA")
+
+
+def test_host_keys_that_can_not_come(cloud: m.Cloud) -> None:
+    name = m.new_name("llm")
+    missing = cloud.fails("gce_guest_attributes_info", zone=m.ZONE, name=name)
+    assert missing["reason"] == "instanceNotFound"
+    cloud.ok("gce_instance", **m.machine(name, metadata={"enable-guest-attributes": "FALSE"}))
+    forbidden = cloud.fails("gce_guest_attributes_info", zone=m.ZONE, name=name, wait=60)
+    assert "enable-guest-attributes" in forbidden["msg"]
+    nothing = m.new_name("llm")
+    cloud.ok("gce_instance", **m.machine(nothing))
+    empty = cloud.fails(
+        "gce_guest_attributes_info", zone=m.ZONE, name=nothing, query_path="nothing/", wait=1
+    )
+    assert "nothing/" in empty["msg"]
+
+
+def test_instance_info(cloud: m.Cloud) -> None:
+    name = m.new_name("llm")
+    none = cloud.ok("gce_instance_info", zone=m.ZONE, name=name)
+    assert none["instance"] is None
+    made = cloud.ok("gce_instance", **m.machine(name))
+    found = cloud.ok("gce_instance_info", zone=m.ZONE, name=name)
+    assert found["instance"] == made["instance"]
+    assert found["addresses"] == made["addresses"]
+    wrong = cloud.fails("gce_instance_info", zone="us-central1-q", name=name)
+    assert wrong["reason"] == "zoneNotFound"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"machine_type": None}, ["does not exist", "machine_type"]),
+        ({"boot_disk": None}, ["does not exist", "boot_disk.image_family"]),
+        ({"accelerators": [{"type": "nvidia-tesla-t4"}]}, ["comes with 1 x nvidia-l4"]),
+        ({"zone": "us-central1-q"}, ["There is no zone us-central1-q", "us-central1-a"]),
+        ({"machine_type": "g2-standard-9"}, ["g2-standard-9"]),
+        ({"network": "nowhere"}, ["nowhere"]),
+    ],
+)
+def test_instance_that_can_not_be_made(
+    cloud: m.Cloud, changed: dict[str, Any], words: list[str]
+) -> None:
+    options = m.machine(m.new_name("llm"), **changed)
+    failed = cloud.fails("gce_instance", **options)
+    for word in words:
+        assert word in failed["msg"]
+    assert cloud.stored("instances") == []
