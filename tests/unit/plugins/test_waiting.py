@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The waiter on a clock of its own, and when a request is sent again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import operations, transport
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import WaitTimeoutError
+from urllib3.exceptions import MaxRetryError, ProtocolError
+
+
+class FakeTime:
+    """Time that passes only in sleep."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def fake() -> FakeTime:
+    return FakeTime()
+
+
+def wait(fake: FakeTime, states: Iterator[str], seconds: float) -> str:
+    return operations.wait_until(
+        lambda: next(states),
+        lambda state: state == "RUNNING",
+        seconds=seconds,
+        what="the instance x to be RUNNING",
+        describe=str,
+        clock=operations.Clock(lambda: fake.now, fake.sleep),
+    )
+
+
+def test_ends_as_soon_as_it_is_done(fake: FakeTime) -> None:
+    assert wait(fake, iter(["RUNNING"]), 10) == "RUNNING"
+    assert fake.pauses == []
+
+
+def test_pauses_grow_up_to_a_limit(fake: FakeTime) -> None:
+    states = iter(["STAGING"] * 12 + ["RUNNING"])
+    assert wait(fake, states, 100) == "RUNNING"
+    assert fake.pauses[0] == 0.5
+    assert fake.pauses == sorted(fake.pauses)
+    assert max(fake.pauses) == 5.0
+
+
+def test_timeout_says_what_was_last_seen(fake: FakeTime) -> None:
+    states = iter(["PROVISIONING"] * 3 + ["STAGING"] * 100)
+    with pytest.raises(WaitTimeoutError, match=r"Waited 10 s for the instance x.*STAGING"):
+        wait(fake, states, 10)
+    assert fake.now == pytest.approx(10)
+
+
+def test_backoff_grows_with_jitter_and_stays_below_its_limit() -> None:
+    policy = transport.retry_policy(time.monotonic() + 1e6)
+    assert policy.get_backoff_time() == 0
+    seen = []
+    for _ in range(9):
+        policy = policy.increment("GET", "/", error=ProtocolError("reset"))
+        seen.append(policy.get_backoff_time())
+    for number, pause in enumerate(seen):
+        ceiling = min(transport.LONGEST_PAUSE_S, transport.FIRST_PAUSE_S * 2**number)
+        assert ceiling / 2 <= pause <= ceiling
+
+
+def test_no_attempt_after_the_deadline() -> None:
+    policy = transport.retry_policy(time.monotonic() - 1)
+    with pytest.raises(MaxRetryError):
+        policy.increment("POST", "/", error=ProtocolError("reset"))
+
+
+def test_every_verb_is_sent_again() -> None:
+    policy = transport.retry_policy(time.monotonic() + 60)
+    for verb in ("GET", "POST", "PATCH", "DELETE"):
+        assert policy.is_retry(verb, 503)
+        assert not policy.is_retry(verb, 404)
+        assert not policy.is_retry(verb, 409)
