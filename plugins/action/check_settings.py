@@ -33,7 +33,7 @@ def looks_like_ours(name: str, prefixes: Iterable[str]) -> bool:
 def unknown_names(
     names: Iterable[str], known: Iterable[str], prefixes: Iterable[str]
 ) -> dict[str, list[str]]:
-    """Names that carry one of our prefixes but that nothing reads, each with its closest matches."""
+    """Names with one of our prefixes that nothing reads, each with its closest matches."""
     known_names = set(known)
     strangers = sorted(n for n in set(names) - known_names if looks_like_ours(n, prefixes))
     return {n: difflib.get_close_matches(n, sorted(known_names), n=2) for n in strangers}
@@ -84,7 +84,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             + (f" Did you mean {' or '.join(near)}?" if near else " The roles' READMEs list all.")
             for name, near in unknown_names(names, known, args["prefixes"]).items()
         ]
-        # The role that this task belongs to brings its defaults along; those are not anybody's setting.
+        # The defaults of the role that this task belongs to are in scope too: nobody set them.
         own = f"{Path(variables['role_path']).name}_" if "role_path" in variables else None
         values = {
             name: self._templar.template(variables[name])

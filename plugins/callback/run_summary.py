@@ -18,8 +18,8 @@ short_description: Seconds per phase, and the run's outcome as JSON
 version_added: 0.1.0
 description:
   - A phase is what stands before the colon in a play's name. Plays without a colon are not counted.
-  - With a file named, writes changed tasks per host, seconds per phase, failed and unreachable hosts, and what tasks
-    stored with C(ansible.builtin.set_stats).
+  - With a file named, writes changed tasks per host, seconds per phase, failed and unreachable
+    hosts, and what tasks stored with C(ansible.builtin.set_stats).
 options:
   summary_file:
     description: Where to write the JSON; nothing is written without it.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from google.auth.transport.requests import AuthorizedSession
+from google.auth.transport.requests import Request
 from google.oauth2.service_account import Credentials
 
 from demo import report
@@ -50,8 +50,9 @@ def api(demo: dict[str, Any], method: str, path: str, body: object = None) -> An
         scopes=["https://www.googleapis.com/auth/cloud-platform"],
     )
     url = f"{demo['emulator']}/compute/v1/projects/{demo['project']}/{path}"
-    with AuthorizedSession(credentials) as session:
-        answer = session.request(method, url, json=body, timeout=30)
+    credentials.refresh(Request())
+    headers = {"Authorization": f"Bearer {credentials.token}"}
+    answer = requests.request(method, url, json=body, headers=headers, timeout=30)
     answer.raise_for_status()
     return answer.json()
 
@@ -135,7 +136,7 @@ def test_cloud_drift_and_a_stopped_service_are_repaired(demo: dict[str, Any]) ->
     assert repaired(demo) == {
         "Converge the firewall rules",
         "Converge the instance",
-        "Have the service enabled and running",
+        "Have the service enabled, running and up to date",
     }
     labels_after = api(demo, "GET", instance)["labels"]
     assert labels_after["managed-by"] == "gce-vllm"
