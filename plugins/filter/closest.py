@@ -31,7 +31,7 @@ options:
     type: int
     default: 3
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 """
 
 EXAMPLES = r"""

@@ -191,6 +191,14 @@ class GceClient:
                 reason="tokenEndpoint",
                 remedy="wait a minute and run again; see https://status.cloud.google.com.",
             )
+        if self.settings.access_token:
+            # google-auth says only that it can't renew a bare token, which is not what is wrong.
+            return GceError(
+                f"Could not {what}: the access token was refused.",
+                reason="unauthorized",
+                remedy="it is mistyped or has expired (they last an hour): get a new one with "
+                "`gcloud auth print-access-token`, or give credentials that renew themselves.",
+            )
         return GceError(
             f"Could not {what}: the credentials were refused ({str(error)[:300]}).",
             reason="unauthorized",

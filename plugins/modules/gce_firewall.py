@@ -14,7 +14,7 @@ description:
   - A rule that would let the whole internet in is refused unless O(allow_world) says so.
   - Options that are not given are left as they are.
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
   - llmops.gce_vllm.gce.attributes

@@ -14,7 +14,7 @@ description:
     already.
   - The instance's metadata needs C(enable-guest-attributes=TRUE).
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
   - llmops.gce_vllm.gce.attributes_info

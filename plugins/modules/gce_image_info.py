@@ -13,7 +13,7 @@ description:
   - Fails where family or image do not exist, and names the families that do, the nearest and the
     newest CUDA first.
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
   - llmops.gce_vllm.gce.attributes_info

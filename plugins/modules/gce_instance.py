@@ -30,8 +30,10 @@ description:
     are hidden (but not those of C(ssh-keys)), and those of more than 100 characters are given by
       length and digest. Who may read the
     instance may read its metadata, so put no secrets there.
+  - Check mode finds wrong zones, machine types, accelerators, images and networks as a real run
+    does. That quota is exceeded or a zone has no such machine left, only a real run can find out.
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
   - llmops.gce_vllm.gce.attributes

@@ -11,7 +11,7 @@ version_added: 0.1.0
 description:
   - Reads an instance by zone and name. That there is none is an answer, not an error.
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
   - llmops.gce_vllm.gce.attributes_info

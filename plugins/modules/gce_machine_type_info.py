@@ -15,7 +15,7 @@ description:
   - Says which quota such a machine draws on, and what it costs an hour where the collection's dated
     price table knows it.
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
   - llmops.gce_vllm.gce.attributes_info

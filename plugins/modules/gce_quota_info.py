@@ -15,7 +15,7 @@ description:
     RV(unknown) and does not
     count against RV(sufficient).
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
   - llmops.gce_vllm.gce.attributes_info

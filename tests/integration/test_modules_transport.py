@@ -157,7 +157,8 @@ def test_access_token_is_used_and_never_shown(cloud: m.Cloud) -> None:
     failed = cloud.fails("gce_instance_info", **{**options, "access_token": "stale-token"})
     assert failed["reason"] == "unauthorized"
     assert "stale-token" not in json.dumps(failed)
-    assert "renew the access token" in failed["msg"] or "gcloud auth" in failed["msg"]
+    assert "the access token was refused" in failed["msg"]
+    assert "gcloud auth print-access-token" in failed["msg"]
 
 
 @pytest.mark.parametrize(
