@@ -133,19 +133,22 @@ changes:
     "live"}]
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.arguments import common_spec, run
 from ..module_utils.firewall import Firewall
+from ..module_utils.gce_client import GceClient
 
 
-def core(client, params, check):
+def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
     """State and wish to the module's result."""
     rule = Firewall(client, params["name"], check)
     return rule.absent() if params["state"] == "absent" else rule.present(params)
 
 
-def main():
+def main() -> None:
     """Entry point."""
     texts = {"type": "list", "elements": "str"}
     spec = {

@@ -60,19 +60,22 @@ attributes:
   sample: {"hostkeys": {"ssh-ed25519": "AAAAC3NzaC1lZDI1NTE5AAAAI…"}}
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.arguments import common_spec, run
+from ..module_utils.gce_client import GceClient
 from ..module_utils.guest_attributes import read
 
 
-def core(client, params, _check):
+def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
     """Zone and name to the module's result."""
     found = read(client, params["zone"], params["name"], params["query_path"], params["wait"])
     return {"changed": False, "attributes": found}
 
 
-def main():
+def main() -> None:
     """Entry point."""
     spec = {
         "zone": {"type": "str", "required": True},

@@ -64,13 +64,16 @@ closest:
   sample: [common-cu129-ubuntu-2404-nvidia-580]
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.arguments import common_spec, run
+from ..module_utils.gce_client import GceClient
 from ..module_utils.images import by_name, from_family
 
 
-def core(client, params, _check):
+def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
     """Family or name to the module's result."""
     if params["family"]:
         image = from_family(client, params["image_project"], params["family"])
@@ -84,7 +87,7 @@ def core(client, params, _check):
     return {"changed": False, "image": image, "warnings": warnings}
 
 
-def main():
+def main() -> None:
     """Entry point."""
     spec = {
         "image_project": {"type": "str", "required": True},

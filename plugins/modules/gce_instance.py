@@ -280,21 +280,25 @@ blocked:
   sample: [machine_type]
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.arguments import common_spec, run
 from ..module_utils.diff import is_secret
+from ..module_utils.gce_client import GceClient
 from ..module_utils.instance import Instance
 from ..module_utils.instance_options import SPEC
 
 
-def core(client, params, check):
+def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
     """State and wish to the module's result."""
     instance = Instance(client, params["zone"], params["name"], check)
-    return getattr(instance, params["state"])(params)
+    reach = {"present": instance.present, "stopped": instance.stopped, "absent": instance.absent}
+    return reach[params["state"]](params)
 
 
-def main():
+def main() -> None:
     """Entry point."""
     module = AnsibleModule(argument_spec={**common_spec(), **SPEC}, supports_check_mode=True)
     for key, value in (module.params["metadata"] or {}).items():

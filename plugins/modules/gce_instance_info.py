@@ -59,15 +59,18 @@ addresses:
   sample: {"internal": "10.128.0.2", "external": "203.0.113.10"}
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.arguments import common_spec, run
+from ..module_utils.gce_client import GceClient
 from ..module_utils.instance import Instance
 from ..module_utils.instance_fields import addresses
 from ..module_utils.redact import without_secrets
 
 
-def core(client, params, check):
+def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Zone and name to the module's result."""
     found = Instance(client, params["zone"], params["name"], check).fetch()
     return {
@@ -77,7 +80,7 @@ def core(client, params, check):
     }
 
 
-def main():
+def main() -> None:
     """Entry point."""
     spec = {"zone": {"type": "str", "required": True}, "name": {"type": "str", "required": True}}
     run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)

@@ -143,13 +143,16 @@ closest:
   elements: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import convert, lookups, machine_types, prices
 from ..module_utils.arguments import common_spec, run
+from ..module_utils.gce_client import GceClient
 
 
-def core(client, params, _check):
+def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
     """Plan to the module's result."""
     zone = params["zone"]
     wanted = []
@@ -172,7 +175,7 @@ def core(client, params, _check):
     }
 
 
-def main():
+def main() -> None:
     """Entry point."""
     spec = {
         "zone": {"type": "str", "required": True},

@@ -103,14 +103,17 @@ unknown:
   sample: []
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import quota
 from ..module_utils.arguments import common_spec, run
 from ..module_utils.errors import GceError
+from ..module_utils.gce_client import GceClient
 
 
-def core(client, params, _check):
+def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
     """Needs to the module's result."""
     needs = {}
     for metric, amount in (params["needs"] or {}).items():
@@ -134,7 +137,7 @@ def core(client, params, _check):
     }
 
 
-def main():
+def main() -> None:
     """Entry point."""
     spec = {
         "region": {"type": "str", "required": True},
