@@ -55,7 +55,7 @@ DISKS_GB_MONTH: dict[str, dict[str, float]] = {
         "pd-extreme": 0.125,
     },
 }
-# USD an hour for an external IPv4 address in use by an instance, any region; Google's network
-# pricing page, which has a date of its own.
+# USD an hour for an external IPv4 address in use by an instance, any region; from a third-party
+# page that quotes Google's network prices and has a date of its own.
 EXTERNAL_IPV4 = 0.005
 EXTERNAL_IPV4_DATED = "2026-10-16"

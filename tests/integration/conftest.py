@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # helper modules beside the tests
 from tests.integration.emulator_fixture import Api, Emulator
 
 _numbers = itertools.count(1)

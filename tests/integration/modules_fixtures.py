@@ -14,7 +14,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from emulator_fixture import Emulator
+from tests.integration.emulator_fixture import Emulator
 
 ROOT = Path(__file__).parents[2]
 ZONE, REGION = "us-central1-a", "us-central1"

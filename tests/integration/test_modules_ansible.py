@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
-from emulator_fixture import Emulator
 
 from tests.integration import modules_fixtures as m
+from tests.integration.emulator_fixture import Emulator
 
 BIN = Path(sys.executable).parent
 MODULE_FOLDER = m.ROOT / "plugins" / "modules"

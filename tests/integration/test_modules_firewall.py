@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from emulator_fixture import Emulator
 
 from tests.integration import modules_fixtures as m
+from tests.integration.emulator_fixture import Emulator
 
 BASE: dict[str, Any] = {
     "source_ranges": ["203.0.113.7"],

@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 import pytest
-from emulator_fixture import Emulator
 
 from tests.integration import modules_fixtures as m
+from tests.integration.emulator_fixture import Emulator
 
 ACCOUNT = "llm@demo-project.iam.gserviceaccount.com"
 Change = tuple[dict[str, Any], dict[str, str]]
