@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from server_fixture import ARGS, KEY, MODEL_NAME, Server, all_gone
+
+from tests.integration.server_fixture import ARGS, KEY, MODEL_NAME, Server, all_gone
 
 pytestmark = pytest.mark.vllm
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty_proxy import Fault, faulty_proxy
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator, access_token
+from tests.integration.faulty_proxy import Fault, faulty_proxy
 
 RULE: dict[str, Any] = {
     "source_ranges": ["203.0.113.7"],
