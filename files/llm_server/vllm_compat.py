@@ -230,7 +230,8 @@ def _reasons(error: Exception) -> Iterator[str]:
     if callable(details):  # a pydantic error has one entry for each field
         for item in details():
             name = ".".join(map(str, item["loc"]))
-            yield f"{name}: {item['msg']}" if name else str(item["msg"])
+            text = str(item["msg"]).removeprefix("Value error, ")
+            yield f"{name}: {text}" if name else text
     else:
         yield first_line(error)
 
