@@ -227,7 +227,7 @@ def _connect(emulator: Emulator, line: str) -> str:
     [
         ("CONNECT compute.googleapis.com:443 HTTP/1.1", 200),
         ("CONNECT compute.googleapis.com:22 HTTP/1.1", 403),
-        ("CONNECT pypi.org:443 HTTP/1.1", 403),
+        ("CONNECT example.org:443 HTTP/1.1", 403),
         ("CONNECT 127.0.0.1:22 HTTP/1.1", 403),
         ("GET http://compute.googleapis.com/ HTTP/1.1", 405),
     ],

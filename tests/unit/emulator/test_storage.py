@@ -106,7 +106,7 @@ def test_a_mask_that_can_not_be_read() -> None:
         ("evil-googleapis.com", 443, False),
         ("compute.googleapis.com.example.org", 443, False),
         ("google.com", 443, False),
-        ("pypi.org", 443, False),
+        ("example.org", 443, False),
         ("127.0.0.1", 443, False),
     ],
 )
