@@ -36,7 +36,6 @@ def main() -> int:
         "NO_PROXY": "127.0.0.1,localhost",
         # A source that cannot be read is an error here, not an empty inventory.
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
-        "ANSIBLE_CALLBACKS_ENABLED": "",
     }
     environment.pop("https_proxy", None)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
