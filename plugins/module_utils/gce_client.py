@@ -96,6 +96,19 @@ class GceClient:
                 return
             query["pageToken"] = page["nextPageToken"]
 
+    def aggregated(
+        self, path: str, collection: str, what: str, **query: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Every item of a collection in all zones and regions; `path` ends in `aggregated/…`."""
+        query = {"maxResults": PAGE_SIZE, **query}
+        while True:
+            page = self._call("GET", path, what, query, None)
+            for scope in (page.get("items") or {}).values():
+                yield from scope.get(collection) or []
+            if not page.get("nextPageToken"):
+                return
+            query["pageToken"] = page["nextPageToken"]
+
     def post(
         self, path: str, what: str, body: dict[str, Any] | None = None, **query: Any
     ) -> dict[str, Any]:
