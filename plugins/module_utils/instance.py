@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import convert, diff, images, lookups, machine_types
+from . import addresses, convert, diff, images, lookups, machine_types
 from . import instance_fields as fields_of
 from .diff import Change
 from .errors import ApiError, GceError
@@ -105,7 +105,24 @@ class Instance:
         self.calls.delete()
 
     def _wish(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        return fields_of.wish(params, self.client.project)
+        wanted = fields_of.wish(params, self.client.project)
+        if wanted.get("address") and not addresses.is_ip(wanted["address"]):
+            wanted["address"] = self._reserved(wanted["address"])
+        return wanted
+
+    def _reserved(self, wanted: str) -> str:
+        """IP of an address, by name or IP; it is reserved, and nobody else has it."""
+        region = convert.region_of(self.zone)
+        found = addresses.find(self.client, region, wanted)
+        if found:
+            addresses.refuse_taken(found, region, self.name)
+            return str(found["address"])
+        error = addresses.unknown(self.client, region, wanted)
+        if not self.check or addresses.is_ip(wanted):
+            raise error
+        # An earlier task of the same play would have reserved it.
+        self.warnings.append(f"{error.message} The real run needs it.")
+        return f"{wanted} (not reserved yet)"
 
     def _planned_new(self, wanted: dict[str, Any]) -> dict[str, Any]:
         """Every field of a new instance, its image resolved to one by name."""
@@ -129,6 +146,8 @@ class Instance:
         lookups.machine_with(self.client, self.zone, final["machine_type"], wished_gpus)
         if final.get("network"):
             lookups.network(self.client, final["network"])
+        if addresses.is_ip(final.get("address") or ""):
+            self._reserved(final["address"])
         family = final.get("boot_disk.image_family")
         if final.get("boot_disk.image"):
             images.by_name(self.client, *final["boot_disk.image"].split("/", 1))
@@ -164,13 +183,15 @@ class Instance:
         replacement = None
         if "recreate" in kinds:
             self.refuse_recreation(resource, params)
-            self.carried = {**self.carried_fields(resource), **current}
+            self.carried = self.carried_fields(resource, current)
             replacement = self._planned_anew(self.carried, wanted)
         elif {"machine_type", "accelerators"} & {change.field for change in found}:
             # Before anything is stopped for a machine that there is not.
             lookups.machine_with(
                 self.client, self.zone, after["machine_type"], wanted.get("accelerators") or []
             )
+        if any(change.field == "address" for change in found) and addresses.is_ip(after["address"]):
+            self._reserved(after["address"])
         if not self.check and (found or settling):
             if replacement:
                 self.delete(resource)
@@ -209,9 +230,15 @@ class Instance:
         elif resource.get("status") == "SUSPENDED":
             self.calls.call("resume")
 
-    def carried_fields(self, resource: Mapping[str, Any]) -> dict[str, Any]:
+    def carried_fields(
+        self, resource: Mapping[str, Any], known: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """All fields of an instance that is to be made anew, those of its boot disk too."""
-        return self._view(resource, NEEDS_DISK)
+        fields = {**self._view(resource, NEEDS_DISK), **(known or {})}
+        address = fields.get("address")
+        if address and not addresses.find(self.client, convert.region_of(self.zone), address):
+            del fields["address"]  # not reserved: it goes with the instance
+        return fields
 
     def _planned_anew(
         self, carried: Mapping[str, Any], wanted: Mapping[str, Any]
@@ -226,6 +253,8 @@ class Instance:
             stale += ["accelerators", "scheduling.on_host_maintenance"]
         if "network" in wanted:
             stale.append("subnetwork")
+        if wanted.get("external_ip") is False:
+            stale.append("address")
         if "scheduling.provisioning_model" in wanted:
             stale += [field for field in carried if field.startswith("scheduling.")]
         kept = {field: value for field, value in carried.items() if field not in stale}

@@ -50,6 +50,7 @@ SPEC: dict[str, Any] = {
     "network": _TEXT,
     "subnetwork": _TEXT,
     "external_ip": _BOOL,
+    "address": _TEXT,
     "tags": _TEXTS,
     "labels": {"type": "dict"},
     "metadata": {"type": "dict"},

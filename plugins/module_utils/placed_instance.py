@@ -27,7 +27,9 @@ class PlacedInstance:
         self.client, self.params, self.check = client, params, check
         self.name = str(params["name"])
         self.places = placements.listed(params)
+        self.instances: dict[Placement, Instance] = {}
         self.attempts: list[Json] = []
+        self.left_behind: dict[Placement, str] = {}
 
     def reach(self) -> Json:
         """Have the wished state; returns the module's result.
@@ -150,7 +152,12 @@ class PlacedInstance:
         for place in places:
             kept = carried
             if carried and convert.region_of(place.zone) != convert.region_of(carried["zone"]):
-                kept = {k: v for k, v in carried.items() if k != "subnetwork"}
+                if "address" in carried and not self.params["address"]:
+                    self.left_behind[place] = (
+                        f"The address {carried['address']} is of the region of {carried['zone']}: "
+                        f"it stays reserved, and the instance in {place.zone} has another."
+                    )
+                kept = {k: v for k, v in carried.items() if k not in ("subnetwork", "address")}
             kept = kept and {k: v for k, v in kept.items() if k != "zone"}
             plans.append((place, self._at(place).planned(place.options(self.params), kept)))
         return plans
@@ -219,7 +226,10 @@ class PlacedInstance:
     # What is told of it
 
     def _at(self, place: Placement) -> Instance:
-        return Instance(self.client, place.zone, self.name, self.check)
+        # One for each: what it has to warn of while it plans is told with its result.
+        if place not in self.instances:
+            self.instances[place] = Instance(self.client, place.zone, self.name, self.check)
+        return self.instances[place]
 
     def _note(self, place: Placement, error: GceError) -> None:
         self.attempts.append(place.attempt(self.params, placements.refusal(error), error))
@@ -245,4 +255,6 @@ class PlacedInstance:
         made = any(change["how"] == "create" for change in result["changes"])
         if place and made and self.params["placements"] is not None:
             result["diff"]["after"]["zone"] = place.zone
+        if place in self.left_behind:
+            result["warnings"].append(self.left_behind[place])
         return {**result, "zone": place.zone if place else None, "attempts": self.attempts}

@@ -145,8 +145,21 @@ options:
     description: Subnetwork by name or path, in the zone's region.
     type: str
   external_ip:
-    description: Whether it has an (ephemeral) external address. A new instance has one.
+    description: Whether it has an external address, ephemeral unless O(address) names one. A new
+      instance has one.
     type: bool
+  address:
+    description:
+      - A reserved external address of the region, by name or as an IP address. It is attached live;
+        the interface's former external address is given up for it.
+      - The instance keeps it when it is stopped, started, or made anew. See
+        M(llmops.gce_vllm.gce_address). With O(placements) in several regions, give a name that is
+        reserved in each.
+      - To have an ephemeral one again, leave this out, set O(external_ip) to V(false), then to
+        V(true).
+      - In check mode a name that is not reserved yet is a warning, because an earlier task may
+        reserve it.
+    type: str
   tags:
     description: Network tags it has to have, beside those that others gave it.
     type: list
