@@ -78,9 +78,13 @@ async def _body(request: Request) -> Json:
 
 
 def _stockout(world: World, method: str, body: Json) -> Json:
-    """PUT adds a stock-out (`machine_type` `*` or left out: all), DELETE removes one or all."""
+    """PUT adds a stock-out (`machine_type` `*` or left out: all), DELETE removes one or all.
+
+    With `details` true it is told by the second of Google's two codes, `…_WITH_DETAILS`.
+    """
     with world.store.transaction():
         current = set(world.store.setting("stockouts", []))
+        detailed = set(world.store.setting("stockouts_detailed", []))
         if method != "GET" and (body or method == "PUT"):
             zone = body.get("zone")
             if not zone:
@@ -89,8 +93,11 @@ def _stockout(world: World, method: str, body: Json) -> Json:
                 raise invalid("zone", zone, f"It must be one of {', '.join(data.ZONES)}.")
             entry = f"{zone}/{body.get('machine_type') or '*'}"
             current = current | {entry} if method == "PUT" else current - {entry}
+            told = method == "PUT" and body.get("details") is True
+            detailed = detailed | {entry} if told else detailed - {entry}
         elif method == "DELETE":
-            current = set()
+            current, detailed = set(), set()
+        world.store.put_setting("stockouts_detailed", sorted(detailed))
         world.store.put_setting("stockouts", sorted(current))
     return {"stockouts": sorted(current)}
 

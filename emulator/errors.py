@@ -161,7 +161,9 @@ def quota_exceeded(metric: str, limit: float, region: str | None) -> ApiError:
     )
 
 
-def stockout(project: str, zone: str, machine_type: str, elsewhere: list[str]) -> ApiError:
+def stockout(
+    project: str, zone: str, machine_type: str, elsewhere: list[str], *, with_details: bool = False
+) -> ApiError:
     """503 as an operation error: the zone has no such machines to give."""
     metadatas = {"vmType": machine_type, "zone": zone}
     if elsewhere:
@@ -171,7 +173,7 @@ def stockout(project: str, zone: str, machine_type: str, elsewhere: list[str]) -
         "zoneResourcePoolExhausted",
         f"The zone 'projects/{project}/zones/{zone}' does not have enough resources available "
         f"to fulfill the request ({machine_type}). Try a different zone, or try again later.",
-        code="ZONE_RESOURCE_POOL_EXHAUSTED",
+        code="ZONE_RESOURCE_POOL_EXHAUSTED" + ("_WITH_DETAILS" if with_details else ""),
         details=[
             {
                 "errorInfo": {

@@ -74,7 +74,8 @@ def capacity_failure(world: World, ref: Ref, instance: Json) -> ApiError | None:
             others = [z for z in catalog.zones_with(name) if f"{z}/{candidate}" not in dry]
             region = region_of(zone)
             near = [z for z in others if region_of(z) == region]
-            return stockout(ref.project, zone, name, near or others)
+            detailed = f"{zone}/{candidate}" in world.store.setting("stockouts_detailed", [])
+            return stockout(ref.project, zone, name, near or others, with_details=detailed)
     try:
         world.quotas.check_instance(ref.project, zone, instance)
     except ApiError as error:

@@ -33,7 +33,17 @@ class Settings:
 
 
 class GceClient:
-    """Paths are relative to the endpoint: `projects/P/zones/Z/instances/I`."""
+    """Paths are relative to the endpoint: `projects/P/zones/Z/instances/I`.
+
+    Attributes:
+        own_endpoint: Google's own address of the API.
+        endpoint_option: how a person sets another.
+        api: name under which the API is enabled in a project.
+    """
+
+    own_endpoint = DEFAULT_ENDPOINT
+    endpoint_option = "endpoint, or GCE_VLLM_ENDPOINT"
+    api = "compute.googleapis.com"
 
     def __init__(self, settings: Settings) -> None:
         if not settings.project.strip():
@@ -47,7 +57,7 @@ class GceClient:
             raise GceError(
                 f"The endpoint '{settings.endpoint}' is not an http or https address.",
                 reason="badEndpoint",
-                remedy=f"leave it out, or write it in full, as in {DEFAULT_ENDPOINT}.",
+                remedy=f"leave it out, or write it in full, as in {self.own_endpoint}.",
             )
         self.settings = settings
         self.project = settings.project.strip()
@@ -92,6 +102,19 @@ class GceClient:
         while True:
             page = self._call("GET", path, what, query, None)
             yield from page.get("items", [])
+            if not page.get("nextPageToken"):
+                return
+            query["pageToken"] = page["nextPageToken"]
+
+    def aggregated(
+        self, path: str, collection: str, what: str, **query: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Every item of a collection in all zones and regions; `path` ends in `aggregated/…`."""
+        query = {"maxResults": PAGE_SIZE, **query}
+        while True:
+            page = self._call("GET", path, what, query, None)
+            for scope in (page.get("items") or {}).values():
+                yield from scope.get(collection) or []
             if not page.get("nextPageToken"):
                 return
             query["pageToken"] = page["nextPageToken"]
@@ -170,6 +193,7 @@ class GceClient:
         reason = convert.error_reason(content)
         missing = convert.missing_resource(text)
         remedy = remedy_for(reason, answer.status_code, self.project)
+        remedy = remedy.replace(GceClient.api, self.api)
         if missing == self.root:
             text = f"There is no project {self.project}, or this account may not see it."
             reason, remedy = "projectNotFound", remedy_for("projectNotFound", 404, self.project)
@@ -206,7 +230,7 @@ class GceClient:
         )
 
     def _unreachable(self, what: str, where: str, error: Exception) -> GceError:
-        custom = self.endpoint != DEFAULT_ENDPOINT
+        custom = self.endpoint != self.own_endpoint
         if "refused" in str(error).lower():
             text = f"Could not {what}: nothing answers at {where} (connection refused)."
         else:
@@ -216,7 +240,7 @@ class GceClient:
             reason="unreachable",
             remedy=(
                 "start what should listen there, or correct the endpoint "
-                f"(endpoint, or GCE_VLLM_ENDPOINT; Google's own is {DEFAULT_ENDPOINT})."
+                f"({self.endpoint_option}; Google's own is {self.own_endpoint})."
                 if custom
                 else "check this machine's network, DNS and proxy settings (HTTPS_PROXY, NO_PROXY)."
             ),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import convert, diff, images, lookups, machine_types
+from . import addresses, convert, diff, images, lookups, machine_types
 from . import instance_fields as fields_of
 from .diff import Change
 from .errors import ApiError, GceError
@@ -28,64 +28,101 @@ class Instance:
         self.client, self.zone, self.name, self.check = client, zone, name, check
         self.calls = InstanceCalls(client, zone, name)
         self.warnings: list[str] = []
+        # Set where a machine was asked for last, so that a stock-out or quota error is about that.
+        self.asked_for_machine = False
+        # Fields of the instance that a recreation deletes, for whoever makes it elsewhere.
+        self.carried: dict[str, Any] | None = None
 
     def fetch(self) -> dict[str, Any] | None:
         """The instance's resource, None where there is none; an unknown zone is an error."""
         return lookups.zone_known(self.client, self.zone, self.calls.fetch)
 
-    def present(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Have it run, with the named fields as wished."""
-        wanted = fields_of.wish(params, self.client.project)
-        resource = self.fetch()
+    def present(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Have it run, with the named fields as wished; `resource` is what `fetch` returned."""
         if resource is None:
-            return self._create(wanted)
+            return self.make(self.planned(params))
         try:
-            return self._converge(resource, wanted, params, "RUNNING")
+            return self._converge(resource, self._wish(params), params, "RUNNING")
         except GceError as error:
             # A deletion that was under way has ended: now there is none, and one is wished.
             if error.reason == "vanished" and resource.get("status") in GOING:
-                return self._create(wanted)
+                return self.make(self.planned(params))
             raise
 
-    def stopped(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    def stopped(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
         """Have it stopped, with the named fields as wished; never makes one in order to stop it."""
-        wanted = fields_of.wish(params, self.client.project)
-        resource = self.fetch()
         if resource is None:
             return self._result(None, [], {"before": {}, "after": {}})
-        return self._converge(resource, wanted, params, "TERMINATED")
+        return self._converge(resource, self._wish(params), params, "TERMINATED")
 
-    def absent(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    def absent(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
         """Have none; deletion protection is lifted only where the caller names it as off."""
-        resource = self.fetch()
         if resource is None:
             return self._result(None, [], {"before": {}, "after": {}})
-        self._refuse_protected(resource, params, "deleted")
+        self.refuse_protected(resource, params, "deleted")
         before = {"instance": self.name, "status": resource.get("status")}
         if not self.check:
-            if resource.get("deletionProtection"):
-                self.calls.protect(False)
-            self.calls.delete()
+            self.delete(resource)
         gone = [Change("instance", self.name, None, "delete")]
         return self._result(None, gone, diff.before_after(before, {}, before))
 
-    def _create(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        final = self._planned_new(wanted)
+    def planned(
+        self, params: Mapping[str, Any], carried: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Every field of a new instance; what `params` don't name is as `carried` has it.
+
+        Raises:
+            GceError: something that would make the request fail for sure.
+        """
+        wanted = self._wish(params)
+        return self._planned_anew(carried, wanted) if carried else self._planned_new(wanted)
+
+    def make(self, final: dict[str, Any]) -> dict[str, Any]:
+        """Make an instance of planned fields."""
         resource = None
         after: Mapping[str, Any] = {**final, "status": "RUNNING"}
         if not self.check:
-            try:
-                self.calls.insert(
-                    fields_of.insert_body(self.name, self.zone, self.client.project, final)
-                )
-            except ApiError as error:
-                # Someone, or an earlier run that was cut off, was faster: the next read tells.
-                if error.reason != "alreadyExists":
-                    raise
+            self._insert(final)
             resource = self._settled("RUNNING")
             after = self._view(resource, NEEDS_DISK)
         made = [Change("instance", None, self.name, "create")]
         return self._result(resource, made, diff.before_after({}, after, [*final, "status"]))
+
+    def _insert(self, final: Mapping[str, Any]) -> None:
+        body = fields_of.insert_body(self.name, self.zone, self.client.project, final)
+        self.asked_for_machine = True
+        try:
+            self.calls.insert(body)
+        except ApiError as error:
+            # Someone, or an earlier run that was cut off, was faster: the next read tells.
+            if error.reason != "alreadyExists":
+                raise
+
+    def delete(self, resource: Mapping[str, Any]) -> None:
+        """Delete it, also where it is protected; whether that may be was asked before."""
+        if resource.get("deletionProtection"):
+            self.calls.protect(False)
+        self.calls.delete()
+
+    def _wish(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = fields_of.wish(params, self.client.project)
+        if wanted.get("address") and not addresses.is_ip(wanted["address"]):
+            wanted["address"] = self._reserved(wanted["address"])
+        return wanted
+
+    def _reserved(self, wanted: str) -> str:
+        """IP of an address, by name or IP; it is reserved, and nobody else has it."""
+        region = convert.region_of(self.zone)
+        found = addresses.find(self.client, region, wanted)
+        if found:
+            addresses.refuse_taken(found, region, self.name)
+            return str(found["address"])
+        error = addresses.unknown(self.client, region, wanted)
+        if not self.check or addresses.is_ip(wanted):
+            raise error
+        # An earlier task of the same play would have reserved it.
+        self.warnings.append(f"{error.message} The real run needs it.")
+        return f"{wanted} (not reserved yet)"
 
     def _planned_new(self, wanted: dict[str, Any]) -> dict[str, Any]:
         """Every field of a new instance, its image resolved to one by name."""
@@ -109,6 +146,8 @@ class Instance:
         lookups.machine_with(self.client, self.zone, final["machine_type"], wished_gpus)
         if final.get("network"):
             lookups.network(self.client, final["network"])
+        if addresses.is_ip(final.get("address") or ""):
+            self._reserved(final["address"])
         family = final.get("boot_disk.image_family")
         if final.get("boot_disk.image"):
             images.by_name(self.client, *final["boot_disk.image"].split("/", 1))
@@ -143,17 +182,20 @@ class Instance:
         managed = [*wanted, "status"]
         replacement = None
         if "recreate" in kinds:
-            self._refuse_protected(resource, params, "recreated")
-            self._refuse_more_disks(resource)
-            replacement = self._planned_anew(resource, wanted, current)
+            self.refuse_recreation(resource, params)
+            self.carried = self.carried_fields(resource, current)
+            replacement = self._planned_anew(self.carried, wanted)
         elif {"machine_type", "accelerators"} & {change.field for change in found}:
             # Before anything is stopped for a machine that there is not.
             lookups.machine_with(
                 self.client, self.zone, after["machine_type"], wanted.get("accelerators") or []
             )
+        if any(change.field == "address" for change in found) and addresses.is_ip(after["address"]):
+            self._reserved(after["address"])
         if not self.check and (found or settling):
             if replacement:
-                self._replace(resource, replacement)
+                self.delete(resource)
+                self._insert(replacement)
             else:
                 self._carry_out(resource, found, after, is_up)
             resource = self._settled(status)
@@ -182,38 +224,41 @@ class Instance:
             raise
         if after["status"] != "RUNNING":
             return
+        self.asked_for_machine = True
         if resource.get("status") in STOPPED:
             self.calls.call("start")
         elif resource.get("status") == "SUSPENDED":
             self.calls.call("resume")
 
-    def _planned_anew(
-        self, resource: Mapping[str, Any], wanted: Mapping[str, Any], current: Mapping[str, Any]
+    def carried_fields(
+        self, resource: Mapping[str, Any], known: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Fields of the instance that takes the place of this one; what is not named is kept."""
-        kept = {**self._view(resource, NEEDS_DISK), **current}
-        del kept["status"]
-        stale: list[str] = []
+        """All fields of an instance that is to be made anew, those of its boot disk too."""
+        fields = {**self._view(resource, NEEDS_DISK), **(known or {})}
+        address = fields.get("address")
+        if address and not addresses.find(self.client, convert.region_of(self.zone), address):
+            del fields["address"]  # not reserved: it goes with the instance
+        return fields
+
+    def _planned_anew(
+        self, carried: Mapping[str, Any], wanted: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Fields of the instance that takes the place of another; what is not named is kept."""
+        stale = ["status"]
         if {"boot_disk.image", "boot_disk.image_family"} & set(wanted):
             # What is wished decides; a record of the old image would contradict it.
             stale += ["boot_disk.image", "boot_disk.image_family"]
             stale += [f"metadata.{fields_of.FAMILY_RECORD}", f"metadata.{fields_of.IMAGE_RECORD}"]
-        if wanted.get("machine_type", current["machine_type"]) != current["machine_type"]:
+        if wanted.get("machine_type", carried["machine_type"]) != carried["machine_type"]:
             stale += ["accelerators", "scheduling.on_host_maintenance"]
         if "network" in wanted:
             stale.append("subnetwork")
+        if wanted.get("external_ip") is False:
+            stale.append("address")
         if "scheduling.provisioning_model" in wanted:
-            stale += [field for field in kept if field.startswith("scheduling.")]
-        kept = {field: value for field, value in kept.items() if field not in stale}
+            stale += [field for field in carried if field.startswith("scheduling.")]
+        kept = {field: value for field, value in carried.items() if field not in stale}
         return self._planned_new(diff.merged(kept, wanted))
-
-    def _replace(self, resource: Mapping[str, Any], final: Mapping[str, Any]) -> None:
-        """Delete the instance and make it anew from `final`."""
-        body = fields_of.insert_body(self.name, self.zone, self.client.project, final)
-        if resource.get("deletionProtection"):
-            self.calls.protect(False)
-        self.calls.delete()
-        self.calls.insert(body)
 
     def _view(
         self, resource: Mapping[str, Any], fields: set[str] | frozenset[str]
@@ -308,9 +353,15 @@ class Instance:
             },
         )
 
-    def _refuse_protected(
+    def refuse_recreation(self, resource: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+        """Deletion protection and further disks stand in the way of deleting in order to remake."""
+        self.refuse_protected(resource, params, "recreated")
+        self._refuse_more_disks(resource)
+
+    def refuse_protected(
         self, resource: Mapping[str, Any], params: Mapping[str, Any], deed: str
     ) -> None:
+        """Deletion protection holds unless the caller names it as off."""
         if resource.get("deletionProtection") and params["deletion_protection"] is not False:
             raise GceError(
                 f"The {self.calls.where} has deletion protection, so it was not {deed}.",

@@ -89,7 +89,11 @@ class InstanceCalls:
             )
         if "boot_disk.size_gb" in changed:
             self._resize(resource, after["boot_disk.size_gb"])
-        if "external_ip" in changed:
+        if "address" in changed:
+            # An interface has one external address: the old one goes first.
+            self._external_ip(resource, False)
+            self._external_ip(resource, True, after["address"])
+        elif "external_ip" in changed:
             self._external_ip(resource, after["external_ip"])
         for group in ("tags", "labels", "metadata"):
             if group in groups:
@@ -123,10 +127,12 @@ class InstanceCalls:
             lambda what: self.client.post(f"{disk}/resize", what, {"sizeGb": str(size_gb)}),
         )
 
-    def _external_ip(self, resource: Mapping[str, Any], wanted: bool) -> None:
+    def _external_ip(
+        self, resource: Mapping[str, Any], wanted: bool, address: str | None = None
+    ) -> None:
         interface = resource["networkInterfaces"][0]
         if wanted:
-            body = {"name": "External NAT", "type": "ONE_TO_ONE_NAT"}
+            body = fields_of.access_config(address)
             self.call("addAccessConfig", body, networkInterface=interface["name"])
             return
         for access in interface.get("accessConfigs") or []:

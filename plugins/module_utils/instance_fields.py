@@ -86,6 +86,9 @@ def view(
         if interface.get("subnetwork"):
             fields["subnetwork"] = convert.reference(str(interface["subnetwork"]), project)
         fields["external_ip"] = bool(interface.get("accessConfigs"))
+        for access in interface.get("accessConfigs") or []:
+            if access.get("natIP"):
+                fields["address"] = access["natIP"]
     for tag in (resource.get("tags") or {}).get("items") or []:
         fields[f"tags.{tag}"] = True
     for key, value in (resource.get("labels") or {}).items():
@@ -133,9 +136,10 @@ def wish(params: Mapping[str, Any], project: str) -> dict[str, Any]:
         GceError: a wish that contradicts itself.
     """
     fields: dict[str, Any] = {}
-    for name in ("machine_type", "external_ip", "deletion_protection"):
+    for name in ("machine_type", "deletion_protection"):
         if params[name] is not None:
             fields[name] = params[name]
+    fields.update(_external_wish(params))
     for name in ("network", "subnetwork"):
         if params[name]:
             fields[name] = convert.reference(params[name], project)
@@ -161,6 +165,20 @@ def wish(params: Mapping[str, Any], project: str) -> dict[str, Any]:
         )
     fields.update(_boot_wish(params["boot_disk"] or {}, project))
     return _without_bundled(fields, params)
+
+
+def _external_wish(params: Mapping[str, Any]) -> dict[str, Any]:
+    address, external = params["address"], params["external_ip"]
+    if address and external is False:
+        raise GceError(
+            f"The instance {params['name']} can't be made so: address is {address}, but "
+            "external_ip is false.",
+            reason="badCombination",
+            remedy="leave out one of the two.",
+        )
+    if address:  # which says as much as external_ip
+        return {"address": address}
+    return {} if external is None else {"external_ip": external}
 
 
 def _text(value: Any) -> str:
@@ -274,8 +292,14 @@ def _interface(fields: Flat, zone: str, project: str) -> dict[str, Any]:
             else f"projects/{project}/regions/{region}/subnetworks/{subnetwork}"
         )
     if fields.get("external_ip"):
-        interface["accessConfigs"] = [{"name": "External NAT", "type": "ONE_TO_ONE_NAT"}]
+        interface["accessConfigs"] = [access_config(fields.get("address"))]
     return interface
+
+
+def access_config(address: str | None = None) -> dict[str, Any]:
+    """The request for an external address: a reserved one, or one that lasts until the stop."""
+    access = {"name": "External NAT", "type": "ONE_TO_ONE_NAT"}
+    return {**access, "natIP": address} if address else access
 
 
 def _image_path(image: str) -> str:

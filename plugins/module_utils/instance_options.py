@@ -9,19 +9,33 @@ _BOOL = {"type": "bool"}
 _TEXT = {"type": "str"}
 _TEXTS = {"type": "list", "elements": "str"}
 
+_ACCELERATORS: dict[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "options": {
+        "type": {"type": "str", "required": True},
+        "count": {"type": "int", "default": 1},
+    },
+}
+_MODEL = {"type": "str", "choices": ["STANDARD", "SPOT"]}
+EXCLUSIVE = [("zone", "placements")]
+
 SPEC: dict[str, Any] = {
-    "zone": {"type": "str", "required": True},
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "stopped", "absent"], "default": "present"},
-    "machine_type": _TEXT,
-    "accelerators": {
+    "zone": _TEXT,
+    "placements": {
         "type": "list",
         "elements": "dict",
         "options": {
-            "type": {"type": "str", "required": True},
-            "count": {"type": "int", "default": 1},
+            "zone": {"type": "str", "required": True},
+            "machine_type": _TEXT,
+            "accelerators": _ACCELERATORS,
+            "provisioning_model": _MODEL,
         },
     },
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "stopped", "absent"], "default": "present"},
+    "machine_type": _TEXT,
+    "accelerators": _ACCELERATORS,
     "boot_disk": {
         "type": "dict",
         "options": {
@@ -36,6 +50,7 @@ SPEC: dict[str, Any] = {
     "network": _TEXT,
     "subnetwork": _TEXT,
     "external_ip": _BOOL,
+    "address": _TEXT,
     "tags": _TEXTS,
     "labels": {"type": "dict"},
     "metadata": {"type": "dict"},
@@ -50,7 +65,7 @@ SPEC: dict[str, Any] = {
     "scheduling": {
         "type": "dict",
         "options": {
-            "provisioning_model": {"type": "str", "choices": ["STANDARD", "SPOT"]},
+            "provisioning_model": _MODEL,
             "instance_termination_action": {"type": "str", "choices": ["STOP", "DELETE"]},
             "on_host_maintenance": {"type": "str", "choices": ["MIGRATE", "TERMINATE"]},
             "automatic_restart": _BOOL,

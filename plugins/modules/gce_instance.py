@@ -32,6 +32,8 @@ description:
     instance may read its metadata, so put no secrets there.
   - Check mode finds wrong zones, machine types, accelerators, images and networks as a real run
     does. That quota is exceeded or a zone has no such machine left, only a real run can find out.
+  - With O(placements) there is one instance of this name in all of their zones together. It is
+    looked for in all of them, and compared with the placement that it differs least from.
 author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
@@ -39,9 +41,51 @@ extends_documentation_fragment:
   - llmops.gce_vllm.gce.attributes
 options:
   zone:
-    description: Zone of the instance, for example V(us-central1-a).
+    description: Zone of the instance, for example V(us-central1-a). Either this or O(placements).
     type: str
-    required: true
+  placements:
+    description:
+      - Where the instance may be and as what, first choice first. Where Google has no such machine
+        left (stock-out) or the quota doesn't suffice, the next is tried; zones that Google names as
+        having some come first among those listed. Any other error ends the run at once.
+      - All of them are checked for mistakes before the first is tried.
+      - An instance that is there stays where it is. If it is stopped and its zone has no room to
+        start it, other placements in its zone are tried by changing it, and those in other zones,
+        only with O(allow_recreate), by deleting it with its boot disk and making it anew.
+      - An instance of this name in none of these zones stops the creation of another.
+      - A O(subnetwork) given by name is looked for in the region of each placement.
+    type: list
+    elements: dict
+    suboptions:
+      zone:
+        description: Zone, for example V(us-central1-a).
+        type: str
+        required: true
+      machine_type:
+        description: Machine type there. O(machine_type) where not given.
+        type: str
+      accelerators:
+        description: GPUs of an N1 instance there. O(accelerators) where neither this nor the
+          placement's machine type is given.
+        type: list
+        elements: dict
+        suboptions:
+          type:
+            description: For example V(nvidia-tesla-t4).
+            type: str
+            required: true
+          count:
+            description: How many of them.
+            type: int
+            default: 1
+      provisioning_model:
+        description:
+          - That of O(scheduling) where not given; V(STANDARD) where that doesn't say either and
+            another placement does.
+          - Where it is V(SPOT), C(automatic_restart) of O(scheduling) is left out, and where it is
+            V(STANDARD), C(instance_termination_action).
+        type: str
+        choices: [STANDARD, SPOT]
   name:
     description: Name of the instance, unique in the project and zone.
     type: str
@@ -101,8 +145,21 @@ options:
     description: Subnetwork by name or path, in the zone's region.
     type: str
   external_ip:
-    description: Whether it has an (ephemeral) external address. A new instance has one.
+    description: Whether it has an external address, ephemeral unless O(address) names one. A new
+      instance has one.
     type: bool
+  address:
+    description:
+      - A reserved external address of the region, by name or as an IP address. It is attached live;
+        the interface's former external address is given up for it.
+      - The instance keeps it when it is stopped, started, or made anew. See
+        M(llmops.gce_vllm.gce_address). With O(placements) in several regions, give a name that is
+        reserved in each.
+      - To have an ephemeral one again, leave this out, set O(external_ip) to V(false), then to
+        V(true).
+      - In check mode a name that is not reserved yet is a warning, because an earlier task may
+        reserve it.
+    type: str
   tags:
     description: Network tags it has to have, beside those that others gave it.
     type: list
@@ -213,6 +270,32 @@ EXAMPLES = r"""
       provisioning_model: SPOT
       instance_termination_action: STOP
 
+- name: Spot where there is some, else at the full price, else a T4
+  llmops.gce_vllm.gce_instance:
+    project: my-project-123456
+    name: llm-server
+    placements:
+      - zone: us-central1-a
+        machine_type: g2-standard-8
+        provisioning_model: SPOT
+      - zone: us-central1-b
+        machine_type: g2-standard-8
+        provisioning_model: SPOT
+      - zone: us-central1-a
+        machine_type: g2-standard-8
+      - zone: us-east1-c
+        machine_type: n1-standard-8
+        accelerators:
+          - type: nvidia-tesla-t4
+    boot_disk:
+      image_project: deeplearning-platform-release
+      image_family: common-cu129-ubuntu-2404-nvidia-580
+  register: server
+
+- name: Say where it is
+  ansible.builtin.debug:
+    msg: "{{ server.zone }}, after {{ server.attempts | length }} attempts"
+
 - name: More vCPUs, by a stop and a start
   llmops.gce_vllm.gce_instance:
     project: my-project-123456
@@ -250,6 +333,39 @@ addresses:
       description: Address on the internet.
       type: str
   sample: {"internal": "10.128.0.2", "external": "203.0.113.10"}
+zone:
+  description: Zone where the instance is, was deleted, or, in check mode, would be tried first;
+    null where there is none.
+  returned: success
+  type: str
+  sample: us-central1-a
+attempts:
+  description: What was asked of Google, in order. Empty where nothing had to be made or started.
+    Also returned where the run fails after an attempt.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    zone:
+      description: The placement's zone.
+      type: str
+    machine_type:
+      description: Its machine type; null where the task doesn't name one.
+      type: str
+    provisioning_model:
+      description: Its provisioning model.
+      type: str
+    outcome:
+      description: V(created), V(started), V(stockout), V(quota), V(not_allowed) (needs
+        O(allow_recreate)), or in check mode V(planned).
+      type: str
+    reason:
+      description: Google's reason; empty where there is none.
+      type: str
+  sample: [{"zone": "us-central1-a", "machine_type": "g2-standard-8", "provisioning_model": "SPOT",
+    "outcome": "stockout", "reason": "ZONE_RESOURCE_POOL_EXHAUSTED"}, {"zone": "us-central1-b",
+    "machine_type": "g2-standard-8", "provisioning_model": "SPOT", "outcome": "created",
+    "reason": ""}]
 changes:
   description: What differed, one entry a field, in check mode as in a real run. Also returned where
     the run fails because a permission is missing.
@@ -258,8 +374,8 @@ changes:
   elements: dict
   contains:
     field:
-      description: Name of the option (V(labels.owner), V(boot_disk.size_gb)), V(status), or
-        V(instance) where it was made or deleted.
+      description: Name of the option (V(labels.owner), V(boot_disk.size_gb)), V(status),
+        V(instance) where it was made or deleted, or V(placement) where it was made anew elsewhere.
       type: str
     from:
       description: What was found.
@@ -287,20 +403,23 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.arguments import common_spec, run
 from ..module_utils.diff import is_secret
 from ..module_utils.gce_client import GceClient
-from ..module_utils.instance import Instance
-from ..module_utils.instance_options import SPEC
+from ..module_utils.instance_options import EXCLUSIVE, SPEC
+from ..module_utils.placed_instance import PlacedInstance
 
 
 def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
     """State and wish to the module's result."""
-    instance = Instance(client, params["zone"], params["name"], check)
-    reach = {"present": instance.present, "stopped": instance.stopped, "absent": instance.absent}
-    return reach[params["state"]](params)
+    return PlacedInstance(client, params, check).reach()
 
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleModule(argument_spec={**common_spec(), **SPEC}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={**common_spec(), **SPEC},
+        supports_check_mode=True,
+        mutually_exclusive=EXCLUSIVE,
+        required_one_of=EXCLUSIVE,
+    )
     for key, value in (module.params["metadata"] or {}).items():
         if is_secret(key) and len(str(value)) > 3:
             module.no_log_values.add(str(value))

@@ -31,6 +31,7 @@ def emulator(emulator_process: Emulator) -> Iterator[Emulator]:
     yield emulator_process
     emulator_process.admin("DELETE", "stockouts")
     emulator_process.admin("PUT", "operation-delay", {"seconds": 0})
+    emulator_process.admin("PUT", "quota-requests", {"outcome": "granted"})
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ def test_view_of_a_resource() -> None:
         "network": "default",
         "subnetwork": "default",
         "external_ip": True,
+        "address": "203.0.113.9",
         "tags.llm-server": True,
         "labels.owner": "me",
         "metadata.a": "b",
@@ -96,6 +97,8 @@ def test_view_of_next_to_nothing() -> None:
             {"metadata": {"enable-guest-attributes": True}},
             {"metadata.enable-guest-attributes": "true"},
         ),
+        ({"address": "llm", "external_ip": True}, {"address": "llm"}),
+        ({"address": "", "external_ip": False}, {"external_ip": False}),
         ({"tags": ["b", "a"]}, {"tags.a": True, "tags.b": True}),
         ({"network": f"projects/{P}/global/networks/n"}, {"network": "n"}),
         (
@@ -140,6 +143,17 @@ def test_wish_that_contradicts_the_bundle() -> None:
     wrong = options(machine_type="g2-standard-8", accelerators=[{"type": "nvidia-l4", "count": 4}])
     with pytest.raises(GceError, match=r"comes with 1 x nvidia-l4.*g2-standard-48"):
         f.wish(wrong, P)
+
+
+def test_address_contradicts_having_none() -> None:
+    with pytest.raises(GceError, match="external_ip is false"):
+        f.wish(options(address="llm", external_ip=False), P)
+
+
+def test_request_with_a_reserved_address() -> None:
+    fields = {**final(machine_type="e2-small"), "address": "203.0.113.9"}
+    (interface,) = f.insert_body("llm", Z, P, fields)["networkInterfaces"]
+    assert [access["natIP"] for access in interface["accessConfigs"]] == ["203.0.113.9"]
 
 
 def final(**given: Any) -> dict[str, Any]:

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An instance that may be in one of several places, and is only ever in one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import convert, placements
+from . import instance_fields as fields_of
+from .diff import Change
+from .errors import GceError, OperationError
+from .gce_client import GceClient
+from .instance import STOPPED, Instance
+from .operations import finish
+from .placements import Placement
+from .suggest import listed
+
+Json = dict[str, Any]
+Plan = tuple[Placement, Json]
+
+
+class PlacedInstance:
+    """An instance by name and placements; `check` only plans."""
+
+    def __init__(self, client: GceClient, params: Mapping[str, Any], check: bool = False) -> None:
+        self.client, self.params, self.check = client, params, check
+        self.name = str(params["name"])
+        self.places = placements.listed(params)
+        self.instances: dict[Placement, Instance] = {}
+        self.attempts: list[Json] = []
+        self.left_behind: dict[Placement, str] = {}
+
+    def reach(self) -> Json:
+        """Have the wished state; returns the module's result.
+
+        Raises:
+            GceError: its details hold `attempts`, where any were made.
+        """
+        try:
+            return self._reach()
+        except GceError as error:
+            if self.attempts:
+                error.details.setdefault("attempts", self.attempts)
+            raise
+
+    def _reach(self) -> Json:
+        resource = self._locate()
+        state = self.params["state"]
+        if resource is None:
+            if state == "present":
+                return self._first_of(self._plans(self.places))
+            none = self._at(self.places[0])
+            result = none.stopped(None, {}) if state == "stopped" else none.absent(None, {})
+            return self._with_place(result, None)
+        place = self._place_of(resource)
+        instance, options = self._at(place), place.options(self.params)
+        if state == "stopped":
+            return self._with_place(instance.stopped(resource, options), place)
+        if state == "absent":
+            return self._with_place(instance.absent(resource, options), place)
+        try:
+            return self._reached(instance.present(resource, options), place)
+        except GceError as error:
+            if not (placements.refusal(error) and instance.asked_for_machine):
+                raise
+            self._note(place, error)
+            if self.params["placements"] is None:
+                raise
+            return self._go_on(instance, place, error)
+
+    # Where it is
+
+    def _locate(self) -> Json | None:
+        """The instance's resource, wherever it is; None where it is in none of the places."""
+        zones = placements.zones(self.places)
+        if len(zones) == 1:
+            return self._at(self.places[0]).fetch()
+        found = self._listed()
+        here = [zone for zone in zones if zone in found]
+        if not here and self._waited_for_others():
+            found = self._listed()
+            here = [zone for zone in zones if zone in found]
+        if not here:
+            # Before one is made or said to be gone: a list may lag behind, a read doesn't.
+            answers = {zone: Instance(self.client, zone, self.name).fetch() for zone in zones}
+            found.update({zone: one for zone, one in answers.items() if one})
+            here = [zone for zone in zones if zone in found]
+        if len(here) > 1:
+            raise GceError(
+                f"There are {len(here)} instances named {self.name}, in {listed(here)}. "
+                "Nothing was done.",
+                reason="twoFound",
+                remedy="delete those that should not be (`gcloud compute instances delete "
+                f"{self.name} --zone ZONE`), or leave only one of the zones in placements.",
+                details={"zones": here},
+            )
+        if here:
+            return found[here[0]]
+        if found and self.params["state"] == "present":
+            raise GceError(
+                f"There is an instance {self.name} in {listed(sorted(found))}, which is none of "
+                "the placements' zones. No second one was made.",
+                reason="foundElsewhere",
+                remedy="add its zone to placements, delete it, or choose another name.",
+                details={"zones": sorted(found)},
+            )
+        return None
+
+    def _listed(self) -> dict[str, Json]:
+        """Zone to resource, of all instances of this name in the project."""
+        items = self.client.aggregated(
+            f"{self.client.root}/aggregated/instances",
+            "instances",
+            f"look for the instance {self.name} in all zones",
+            filter=f'name = "{self.name}"',
+        )
+        return {convert.short(str(one["zone"])): one for one in items if one["name"] == self.name}
+
+    def _waited_for_others(self) -> bool:
+        """Let creations that an earlier run, since cut off, began come to their end."""
+        pending = self.client.aggregated(
+            f"{self.client.root}/aggregated/operations",
+            "operations",
+            f"look for unfinished operations on the instance {self.name}",
+            filter='(status != "DONE") (operationType = "insert")',
+        )
+        waited = False
+        for operation in list(pending):
+            target = str(operation.get("targetLink", ""))
+            if "/zones/" not in target or not target.endswith(f"/instances/{self.name}"):
+                continue
+            waited = True
+            try:
+                finish(self.client, operation, f"create the instance {self.name}")
+            except OperationError:
+                continue  # it failed: that is for this run to try again
+        return waited
+
+    def _place_of(self, resource: Mapping[str, Any]) -> Placement:
+        if len(self.places) == 1:
+            return self.places[0]
+        view = fields_of.view(resource, self.client.project)
+        zone = convert.short(str(resource["zone"]))
+        return placements.nearest(self.places, zone, view, self.params)
+
+    # Making it
+
+    def _plans(self, places: list[Placement], carried: Json | None = None) -> list[Plan]:
+        """All of them before the first is tried: a mistake in the last shows today."""
+        plans = []
+        for place in places:
+            kept = carried
+            if carried and convert.region_of(place.zone) != convert.region_of(carried["zone"]):
+                if "address" in carried and not self.params["address"]:
+                    self.left_behind[place] = (
+                        f"The address {carried['address']} is of the region of {carried['zone']}: "
+                        f"it stays reserved, and the instance in {place.zone} has another."
+                    )
+                kept = {k: v for k, v in carried.items() if k not in ("subnetwork", "address")}
+            kept = kept and {k: v for k, v in kept.items() if k != "zone"}
+            plans.append((place, self._at(place).planned(place.options(self.params), kept)))
+        return plans
+
+    def _first_of(self, plans: list[Plan], moved_from: str = "") -> Json:
+        """Make it by the first plan that Google has room for.
+
+        Args:
+            moved_from: what was deleted for it, in words; '' for nothing.
+        """
+        while True:
+            (place, final), rest = plans[0], plans[1:]
+            try:
+                return self._reached(self._at(place).make(final), place, moved_from)
+            except GceError as error:
+                if not placements.refusal(error):
+                    raise
+                self._note(place, error)
+                if self.params["placements"] is None:
+                    raise
+                if not rest:
+                    raise placements.exhausted(self.name, self.attempts, "", error) from None
+                order = placements.reordered([one for one, _ in rest], error)
+                plans = sorted(rest, key=lambda plan: order.index(plan[0]))
+
+    def _go_on(self, instance: Instance, place: Placement, error: GceError) -> Json:
+        """Where its own place has no room: stopped it stays, or it is made anew in another."""
+        rest = placements.reordered([one for one in self.places if one != place], error)
+        origin = placements.said({**place.attempt(self.params, "")})
+        now = instance.calls.fetch()
+        if now is None:  # deleted already, in order to be made anew
+            carried = instance.carried and {**instance.carried, "zone": place.zone}
+            if not rest:
+                raise placements.exhausted(self.name, self.attempts, "", error) from None
+            return self._first_of(self._plans(rest, carried), origin)
+        if now.get("status") not in STOPPED:
+            raise error
+        while rest:
+            place = rest.pop(0)
+            try:
+                if place.zone == instance.zone:
+                    other = self._at(place)
+                    return self._reached(other.present(now, place.options(self.params)), place)
+                if self.params["allow_recreate"]:
+                    return self._moved(instance, now, [place, *rest], origin)
+                self.attempts.append(place.attempt(self.params, "not_allowed"))
+            except GceError as other_error:
+                if other_error.reason == "notAllowed":
+                    self.attempts.append(place.attempt(self.params, "not_allowed"))
+                elif placements.refusal(other_error) and other_error.reason != "noCapacity":
+                    self._note(place, other_error)
+                    rest = placements.reordered(rest, other_error)
+                else:
+                    raise
+            now = instance.calls.fetch() or now
+        raise placements.exhausted(self.name, self.attempts, instance.zone, error) from None
+
+    def _moved(self, instance: Instance, now: Json, places: list[Placement], origin: str) -> Json:
+        """Delete the stopped instance, and only then make the new one: never are there two."""
+        instance.refuse_recreation(now, self.params)
+        carried = {**instance.carried_fields(now), "zone": instance.zone}
+        plans = self._plans(places, carried)
+        instance.delete(now)
+        return self._first_of(plans, origin)
+
+    # What is told of it
+
+    def _at(self, place: Placement) -> Instance:
+        # One for each: what it has to warn of while it plans is told with its result.
+        if place not in self.instances:
+            self.instances[place] = Instance(self.client, place.zone, self.name, self.check)
+        return self.instances[place]
+
+    def _note(self, place: Placement, error: GceError) -> None:
+        self.attempts.append(place.attempt(self.params, placements.refusal(error), error))
+
+    def _reached(self, result: Json, place: Placement, moved_from: str = "") -> Json:
+        """The result of an instance that runs, with how it came to that."""
+        outcome = ""
+        for change in result["changes"]:
+            if change["how"] in ("create", "recreate"):
+                outcome = "created"
+            elif change["field"] == "status":
+                outcome = outcome or "started"
+        if outcome:
+            self.attempts.append(place.attempt(self.params, "planned" if self.check else outcome))
+        if moved_from:
+            here = placements.said(place.attempt(self.params, ""))
+            result["changes"] = [Change("placement", moved_from, here, "recreate").as_dict()]
+            result["diff"]["before"]["placement"] = moved_from
+            result["diff"]["after"]["placement"] = here
+        return self._with_place(result, place)
+
+    def _with_place(self, result: Json, place: Placement | None) -> Json:
+        made = any(change["how"] == "create" for change in result["changes"])
+        if place and made and self.params["placements"] is not None:
+            result["diff"]["after"]["zone"] = place.zone
+        if place in self.left_behind:
+            result["warnings"].append(self.left_behind[place])
+        return {**result, "zone": place.zone if place else None, "attempts": self.attempts}
