@@ -8,8 +8,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def judge(kept: Mapping[str, Any] | None, code: int, output: str) -> dict[str, A
     status = "error" if errors else "drift" if found else "clean"
     return {
         "status": status,
-        "checked_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "checked_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "layers_checked": layers,
         "differences": found,
         "errors": errors,

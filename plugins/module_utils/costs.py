@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parts of a plan cost, on demand and on Spot; a price not known is None, not zero. Pure."""
+"""What the parts of a plan cost, on demand and on Spot; an unknown price is None, not 0. Pure."""
 
 from __future__ import annotations
 
