@@ -18,7 +18,10 @@ from ansible import constants, context
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import drift
+
+DISPLAY = Display()
 
 # Options of the command line that the inner run needs too, by Ansible's names for them.
 REPEATED = {
@@ -128,6 +131,15 @@ def secret_options(roles_dir: Path) -> set[str]:
     return names
 
 
+def _verdict(report: Mapping[str, Any]) -> str:
+    if report["status"] == "clean":
+        return "Everything is as the settings say."
+    return (
+        f"{len(report['differences'])} differences and {len(report['errors'])} errors, listed "
+        "above. Nothing was changed; playbooks/site.yml puts differences right."
+    )
+
+
 def _error(message: str) -> dict[str, str]:
     return {"layer": "", "host": "", "task": "", "message": message}
 
@@ -168,7 +180,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
             part.replace(target)
         clean = report["status"] == "clean"
-        result.update(changed=False, failed=not clean, report=report, msg=lines(report))
+        # Ansible would wrap the columns of a result.
+        for line in lines(report):
+            DISPLAY.display(line)
+        result.update(changed=False, failed=not clean, report=report, msg=_verdict(report))
         return result
 
     def _secrets(self, roles_dir: Path, variables: Mapping[str, Any]) -> set[str]:

@@ -94,12 +94,12 @@ class Site:
         Path(self.variables["llm_api_key_file"]).chmod(0o600)
 
     def ok(self, name: str, *options: str, changed: int | None = None) -> str:
-        """Run a playbook that has to succeed with so many changed tasks."""
+        """Run a playbook that has to succeed with so many changed tasks; its output in one line."""
         done = self.play(f"playbooks/{name}.yml", *options)
         assert done.returncode == 0, done.stdout
         if changed is not None:
             assert sum(map(int, re.findall(r" changed=(\d+)", done.stdout))) == changed, done.stdout
-        return done.stdout
+        return " ".join(done.stdout.split())  # long lines are wrapped
 
     def document(self, name: str, *options: str) -> Json:
         """The JSON that status or cost writes; nothing may have changed."""
