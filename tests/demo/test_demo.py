@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,6 +114,81 @@ def test_check_mode_reports_nothing(demo: dict[str, Any]) -> None:
     assert recap
     assert all("changed=0" in line for line in recap), done.stdout
     assert "--- before" not in done.stdout
+
+
+def drift(target: Path) -> tuple[int, dict[str, Any]]:
+    """Run drift.yml without --check: its exit status and its report."""
+    command = [".venv/bin/ansible-playbook", "-i", "inventories/demo", "playbooks/drift.yml"]
+    done = run(*command, "-e", f"drift_output={target}")
+    assert (ROOT / ".demo" / "api_key").read_text().strip() not in done.stdout + target.read_text()
+    report: dict[str, Any] = json.loads(target.read_text())
+    assert done.returncode == (0 if report["status"] == "clean" else 2), done.stdout
+    return done.returncode, report
+
+
+def fields(report: dict[str, Any]) -> dict[tuple[str, str, str], tuple[Any, Any]]:
+    """Differences by layer, object and field."""
+    return {
+        (one["layer"], one["object"], one["field"]): (one["is"], one["should_be"])
+        for one in report["differences"]
+    }
+
+
+def test_no_drift_is_clean(demo: dict[str, Any], tmp_path: Path) -> None:
+    code, report = drift(tmp_path / "drift.json")
+    assert (code, report["status"]) == (0, "clean"), report
+    assert report["differences"] == report["errors"] == []
+    assert set(report["layers_checked"].values()) == {True}
+
+
+def test_status_sees_the_endpoint(demo: dict[str, Any], tmp_path: Path) -> None:
+    command = [".venv/bin/ansible-playbook", "-i", "inventories/demo", "playbooks/status.yml"]
+    done = run(*command, "-e", f"status_output={tmp_path / 'status.json'}")
+    assert done.returncode == 0, done.stdout
+    report = json.loads((tmp_path / "status.json").read_text())
+    assert report["endpoint"] == {"url": demo["endpoint"], "healthy": True, "health": "healthy"}
+
+
+def test_drift_in_every_layer_is_named_and_left_alone(demo: dict[str, Any], tmp_path: Path) -> None:
+    api(demo, "PATCH", f"global/firewalls/{demo['instance']}-api", {"priority": 900})
+    unit, settings = "/etc/systemd/system/llm-server.service", "/etc/llm-server/settings.yaml"
+    weights = "/var/lib/llm-server/models/SmolLM2-135M-Instruct"
+    on_instance(
+        demo,
+        f"sudo sed -i 's/^Restart=.*/Restart=no/' {unit} && sudo sed -i s/1024/512/ {settings}"
+        f" && sudo truncate -s 10 {weights}/config.json",
+    )
+    code, first = drift(tmp_path / "first.json")
+    assert (code, first["status"]) == (2, "drift"), first
+    found = fields(first)
+    assert ("host", weights, "config.json") in found, first
+    del found["host", weights, "config.json"]
+    assert found == {
+        ("cloud", f"firewall rule {demo['instance']}-api", "priority"): (900, 1000),
+        ("service", unit, "Service.Restart"): ("no", "on-failure"),
+        ("service", settings, "vllm_args.max_model_len"): (512, 1024),
+    }
+    _, second = drift(tmp_path / "second.json")
+    assert second["differences"] == first["differences"], "the run before changed something"
+    repaired(demo)
+    assert drift(tmp_path / "third.json")[0] == 0
+
+
+def test_stop_and_start(demo: dict[str, Any], tmp_path: Path) -> None:
+    command = [".venv/bin/ansible-playbook", "-i", "inventories/demo"]
+    assert run(*command, "playbooks/stop.yml").returncode == 0
+    code, report = drift(tmp_path / "drift.json")
+    assert (code, report["status"]) == (2, "drift"), report
+    row = ("cloud", f"instance {demo['instance']}", "status")
+    assert fields(report)[row] == ("TERMINATED", "RUNNING")
+    done = run(*command, "playbooks/start.yml")
+    assert done.returncode == 0, done.stdout
+    instance = api(demo, "GET", f"zones/{demo['zone']}/instances/{demo['instance']}")
+    address = instance["networkInterfaces"][0]["accessConfigs"][0]["natIP"]
+    assert address in done.stdout
+    assert requests.get(f"http://{address}:8000/health", timeout=10).status_code == 200
+    repaired(demo)  # the summary, and with it the tests below, learns the new address
+    demo.update(json.loads((ROOT / ".demo" / "summary.json").read_text()))
 
 
 def repaired(demo: dict[str, Any]) -> set[str]:

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a playbook in check mode and tells what it would change."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible import constants, context
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.parameters import remove_values
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import drift
+
+DISPLAY = Display()
+
+# Options of the command line that the inner run needs too, by Ansible's names for them.
+REPEATED = {
+    "inventory": "--inventory",
+    "extra_vars": "--extra-vars",
+    "vault_ids": "--vault-id",
+    "vault_password_files": "--vault-password-file",
+}
+SINGLE = {
+    "subset": "--limit",
+    "forks": "--forks",
+    "timeout": "--timeout",
+    "remote_user": "--user",
+    "private_key_file": "--private-key",
+    "connection": "--connection",
+    "ssh_common_args": "--ssh-common-args",
+    "ssh_extra_args": "--ssh-extra-args",
+    "sftp_extra_args": "--sftp-extra-args",
+    "scp_extra_args": "--scp-extra-args",
+    "become_method": "--become-method",
+    "become_user": "--become-user",
+    "become_password_file": "--become-password-file",
+    "connection_password_file": "--connection-password-file",
+}
+ASKING = {
+    "ask_pass": "--connection-password-file",
+    "become_ask_pass": "--become-password-file",
+    "ask_vault_pass": "--vault-password-file",
+}
+
+
+def command_line(site: str, tags: Iterable[str], cli: Mapping[str, Any]) -> list[str]:
+    """The inner run: always --check, never able to ask a person."""
+    arguments = [sys.executable, "-m", "ansible", "playbook", site, "--check", "--diff"]
+    arguments.append(f"--tags={','.join(tags)}")
+    for name, option in REPEATED.items():
+        arguments += [f"{option}={value}" for value in cli.get(name) or []]
+    for name, option in SINGLE.items():
+        if cli.get(name):
+            arguments.append(f"{option}={cli[name]}")
+    return arguments + (["--become"] if cli.get("become") else [])
+
+
+def environment(records: Path) -> dict[str, str]:
+    """That of this run, with the callback that keeps records."""
+    kept = {key: v for key, v in os.environ.items() if key != "GCE_VLLM_SUMMARY_FILE"}
+    if constants.CONFIG_FILE:
+        kept["ANSIBLE_CONFIG"] = str(constants.CONFIG_FILE)
+    return kept | {
+        "ANSIBLE_CALLBACKS_ENABLED": "llmops.gce_vllm.drift_records",
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+        "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(constants.COLLECTIONS_PATHS),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_FORCE_COLOR": "0",
+        "GCE_VLLM_DRIFT_RECORDS": str(records),
+    }
+
+
+def judge(kept: Mapping[str, Any] | None, code: int, output: str) -> dict[str, Any]:
+    """Records of the inner run, its exit status and output to the report.
+
+    Args:
+        kept: None where the run ended before it could write any.
+    """
+    records = kept["records"] if kept else []
+    found, errors = drift.differences(records), drift.errors(records)
+    looked = {drift.LAYER_OF_ROLE.get(role) for role in (kept or {}).get("roles", [])}
+    layers = {layer: layer in looked for layer in drift.LAYERS}
+    if not errors and (kept is None or (code and not found)):
+        last = "\n".join(output.strip().splitlines()[-15:])
+        errors.append(_error(f"The check ended with status {code}. Its last words:\n{last}"))
+    cloud_differs = any(one["layer"] == "cloud" for one in found)
+    if not errors and not cloud_differs and not (layers["host"] and layers["service"]):
+        errors.append(
+            _error(
+                "No host in the group llm_servers was looked at, though nothing is wrong with "
+                "the instance: see `ansible-inventory --graph`."
+            )
+        )
+    status = "error" if errors else "drift" if found else "clean"
+    return {
+        "status": status,
+        "checked_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "layers_checked": layers,
+        "differences": found,
+        "errors": errors,
+    }
+
+
+def lines(report: Mapping[str, Any]) -> list[str]:
+    """The report for people."""
+    text = [f"status: {report['status']}", *drift.table(report["differences"])]
+    text += [
+        f"error ({one['layer'] or 'run'}, {one['host'] or 'controller'}): {one['message']}"
+        for one in report["errors"]
+    ]
+    skipped = [layer for layer, done in report["layers_checked"].items() if not done]
+    return text + ([f"not looked at: {', '.join(skipped)}"] if skipped else [])
+
+
+def secret_options(roles_dir: Path) -> set[str]:
+    """Variables that the roles' specs say are secret."""
+    names = set()
+    for path in roles_dir.glob("*/meta/argument_specs.yml"):
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]
+        names |= {n for n, one in (options.get("options") or {}).items() if one.get("no_log")}
+    return names
+
+
+def _verdict(report: Mapping[str, Any]) -> str:
+    if report["status"] == "clean":
+        return "Everything is as the settings say."
+    return (
+        f"{len(report['differences'])} differences and {len(report['errors'])} errors, listed "
+        "above. Nothing was changed; playbooks/site.yml puts differences right."
+    )
+
+
+def _error(message: str) -> dict[str, str]:
+    return {"layer": "", "host": "", "task": "", "message": message}
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Runs on the controller; the hosts are only read."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: object = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Report what differs; fails unless all is as it should be."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        args, cli = self._task.args, context.CLIARGS
+        for name, option in ASKING.items():
+            if cli.get(name):
+                raise AnsibleActionFail(
+                    f"The check can't ask for a password: give it in a file ({option})."
+                )
+        site = Path(args["site"])
+        with tempfile.TemporaryDirectory(prefix="gce-vllm-drift-") as folder:
+            records = Path(folder) / "records.json"
+            done = subprocess.run(
+                command_line(str(site), args["tags"], cli),
+                env=environment(records),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            kept = json.loads(records.read_text(encoding="utf-8")) if records.exists() else None
+        report = judge(kept, done.returncode, done.stdout)
+        report = remove_values(report, self._secrets(site.parent.parent / "roles", task_vars or {}))
+        if args.get("output"):
+            target = Path(args["output"]).expanduser()
+            part = target.with_name(target.name + ".part")
+            part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            part.replace(target)
+        clean = report["status"] == "clean"
+        # Ansible would wrap the columns of a result.
+        for line in lines(report):
+            DISPLAY.display(line)
+        result.update(changed=False, failed=not clean, report=report, msg=_verdict(report))
+        return result
+
+    def _secrets(self, roles_dir: Path, variables: Mapping[str, Any]) -> set[str]:
+        """Values that must not be shown even if a task shows them by mistake."""
+        found: set[str] = set()
+        names = secret_options(roles_dir) | {"llm_api_key"}
+        hostvars = variables.get("hostvars", {})
+        for host in hostvars:
+            for name in names & set(hostvars[host]):
+                value = hostvars[host][name]
+                texts = value if isinstance(value, list) else [value]
+                found |= {str(text) for text in texts if text and len(str(text)) > 3}
+        return found

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What there is of one server on Compute Engine and what it costs: resources to a report. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from . import convert, costs, firewall, machine_types
+from . import instance_fields as fields_of
+
+GONE = frozenset({"TERMINATED", "STOPPED", "SUSPENDED"})
+
+
+def report(
+    instance: Mapping[str, Any] | None,
+    disks: Iterable[Mapping[str, Any]],
+    rules: Iterable[Mapping[str, Any]],
+    *,
+    project: str,
+    zone: str,
+    name: str,
+) -> dict[str, Any]:
+    """The report's dict, the same keys whether or not there is an instance.
+
+    Args:
+        disks: resources of the disks that are attached to the instance.
+        rules: every firewall rule of the project.
+    """
+    region = convert.region_of(zone)
+    head: dict[str, Any] = {"project": project, "zone": zone, "name": name}
+    own = [rule for rule in rules if _applies(rule, instance, name)]
+    if instance is None:
+        return head | {
+            "exists": False,
+            "status": "MISSING",
+            **dict.fromkeys(("machine_type", "provisioning_model", "since", "created")),
+            "gpus": [],
+            "addresses": fields_of.addresses(None),
+            "disks": [],
+            "rules": [_rule(rule, project) for rule in own],
+            "cost": {"items": [], **costs.total([], "on_demand")},
+            "cost_while_stopped": {"items": [], **costs.total([], "on_demand")},
+        }
+    machine = convert.short(str(instance.get("machineType", "")))
+    gpus = machine_types.bundled(machine) or fields_of.accelerators(
+        instance.get("guestAccelerators")
+    )
+    status = str(instance.get("status"))
+    spot = (instance.get("scheduling") or {}).get("provisioningModel") == "SPOT"
+    addresses = fields_of.addresses(instance)
+    shown_disks = [_disk(disk, instance) for disk in disks]
+    kept = [costs.disk_part(one["size_gb"], one["type"], region) for one in shown_disks]
+    stopped_parts = list(kept)
+    if status in GONE and addresses["external"]:
+        # An address that a stopped instance still has is a reserved one.
+        stopped_parts.append(costs.address_part(in_use=False))
+    parts = stopped_parts
+    if status not in GONE:
+        parts = [*costs.machine_parts(machine, gpus, region), *kept]
+        parts += [costs.address_part()] if addresses["external"] else []
+    since = instance.get("lastStopTimestamp" if status in GONE else "lastStartTimestamp")
+    return head | {
+        "exists": True,
+        "status": status,
+        "machine_type": machine,
+        "provisioning_model": "SPOT" if spot else "STANDARD",
+        "since": since or instance.get("creationTimestamp"),
+        "created": instance.get("creationTimestamp"),
+        "gpus": gpus,
+        "addresses": addresses,
+        "disks": shown_disks,
+        "rules": [_rule(rule, project) for rule in own],
+        "cost": _priced(parts, spot),
+        "cost_while_stopped": _priced(stopped_parts, spot),
+    }
+
+
+def lines(found: Mapping[str, Any]) -> list[str]:
+    """The report for people."""
+    where = f"{found['name']} in {found['zone']}, project {found['project']}"
+    rules = [
+        f"rule {rule['name']}: {', '.join(rule['allowed'])} from "
+        f"{', '.join(rule['source_ranges']) or 'nowhere'}{' (off)' if rule['disabled'] else ''}"
+        for rule in found["rules"]
+    ]
+    if not found["exists"]:
+        return [f"There is no instance {where}.", *rules]
+    gpus = ", ".join(f"{one['count']} x {one['type']}" for one in found["gpus"]) or "no GPU"
+    kind = f"{found['machine_type']}, {gpus}, {found['provisioning_model']}"
+    text = [
+        f"instance {where}: {found['status']} since {found['since']} ({kind})",
+        f"addresses: external {found['addresses']['external'] or 'none'}, "
+        f"internal {found['addresses']['internal'] or 'none'}",
+        *(f"disk {one['name']}: {one['size_gb']} GB {one['type']}" for one in found["disks"]),
+        *rules,
+        f"costs now: {costs.said(found['cost'])}",
+    ]
+    if found["status"] not in GONE:
+        text.append(f"would cost while stopped: {costs.said(found['cost_while_stopped'])}")
+    return text
+
+
+def deleted(found: Mapping[str, Any]) -> list[str]:
+    """What destroying it deletes, and what stays behind; empty where there is nothing."""
+    prefix = found["name"]
+    text = []
+    if found["exists"]:
+        text.append(f"instance {prefix} ({found['status']})")
+        for disk in found["disks"]:
+            fate = "" if disk["deleted_with_instance"] else " stays, and goes on costing"
+            text.append(f"disk {disk['name']} ({disk['size_gb']} GB){fate}")
+    own = {f"{prefix}-api", f"{prefix}-ssh"}
+    return text + [f"firewall rule {r['name']}" for r in found["rules"] if r["name"] in own]
+
+
+def _priced(parts: list[dict[str, Any]], spot: bool) -> dict[str, Any]:
+    model: costs.Model = "spot" if spot else "on_demand"
+    items = [{"what": part["what"], "price": part[model], "dated": part["dated"]} for part in parts]
+    return {"items": items, **costs.total(parts, model)}
+
+
+def _applies(rule: Mapping[str, Any], instance: Mapping[str, Any] | None, name: str) -> bool:
+    """By its name one of ours, or in effect for the instance, which Google decides by tags."""
+    if rule.get("direction", "INGRESS") != "INGRESS":
+        return False
+    if rule.get("name") in {f"{name}-api", f"{name}-ssh"}:
+        return True
+    if instance is None:
+        return False
+    networks = {
+        convert.relative(str(one.get("network"))) for one in instance.get("networkInterfaces") or []
+    }
+    if convert.relative(str(rule.get("network"))) not in networks:
+        return False
+    tags = set((instance.get("tags") or {}).get("items") or [])
+    accounts = {one.get("email") for one in instance.get("serviceAccounts") or []}
+    if rule.get("targetServiceAccounts"):
+        return bool(accounts & set(rule["targetServiceAccounts"]))
+    return not rule.get("targetTags") or bool(tags & set(rule["targetTags"]))
+
+
+def _rule(rule: Mapping[str, Any], project: str) -> dict[str, Any]:
+    view = firewall.view(rule, project)
+    entries = firewall.normal_allowed(rule.get("denied") or rule.get("allowed"))
+    return {
+        "name": rule["name"],
+        "action": view["action"],
+        "priority": view["priority"],
+        "disabled": view["disabled"],
+        "source_ranges": view["source_ranges"],
+        "source_tags": view["source_tags"],
+        "target_tags": view["target_tags"],
+        "allowed": [
+            f"{'deny ' if view['action'] == 'deny' else ''}{one['protocol']}"
+            + (f" {','.join(one['ports'])}" if one["ports"] else "")
+            for one in entries
+        ],
+    }
+
+
+def _disk(disk: Mapping[str, Any], instance: Mapping[str, Any]) -> dict[str, Any]:
+    link = convert.relative(str(disk.get("selfLink", "")))
+    attached = next(
+        one
+        for one in instance.get("disks") or []
+        if convert.relative(str(one.get("source"))) == link
+    )
+    return {
+        "name": disk["name"],
+        "size_gb": int(disk.get("sizeGb", 0)),
+        "type": convert.short(str(disk.get("type", ""))),
+        "boot": bool(attached.get("boot")),
+        "deleted_with_instance": bool(attached.get("autoDelete")),
+    }

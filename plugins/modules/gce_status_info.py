@@ -1,0 +1,118 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module llmops.gce_vllm.gce_status_info."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gce_status_info
+short_description: What there is of a server on Compute Engine, and what it costs now
+version_added: 0.2.0
+description:
+  - Reads an instance, its disks and the firewall rules that let something in to it, and prices them
+    by the dated table of this collection.
+  - That there is no instance is an answer, not an error.
+author:
+  - gce-vllm maintainers (@llmops)
+extends_documentation_fragment:
+  - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.attributes_info
+options:
+  zone:
+    description: Zone of the instance.
+    type: str
+    required: true
+  name:
+    description: Name of the instance. The rules NAME-api and NAME-ssh are listed without one too.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: What runs, and what does it cost
+  llmops.gce_vllm.gce_status_info:
+    project: my-project-123456
+    zone: us-central1-a
+    name: llm-server
+  register: server
+
+- name: Say it
+  ansible.builtin.debug:
+    msg: "{{ server.lines }}"
+"""
+
+RETURN = r"""
+report:
+  description:
+    - C(exists), C(status) (C(MISSING) where there is no instance), C(machine_type), C(gpus),
+      C(provisioning_model), C(addresses), C(since), C(created), C(disks), C(rules).
+    - C(cost) is what it costs now and C(cost_while_stopped) what it would cost, each with C(items),
+      C(hourly) and C(monthly) (null where a part's price is unknown), C(known_hourly) and
+      C(unknown).
+  returned: success
+  type: dict
+  sample: {"name": "llm-server", "exists": true, "status": "RUNNING"}
+lines:
+  description: The same for people.
+  returned: success
+  type: list
+  elements: str
+deletes:
+  description: What playbooks/destroy.yml would delete, and disks that it would leave.
+  returned: success
+  type: list
+  elements: str
+costs:
+  description: A line for people with RV(report.cost).
+  returned: success
+  type: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import convert, status_report
+from ..module_utils.arguments import common_spec, run
+from ..module_utils.costs import said
+from ..module_utils.gce_client import GceClient
+from ..module_utils.instance import Instance
+
+
+def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
+    """Zone and name to the module's result."""
+    zone, name = params["zone"], params["name"]
+    instance = Instance(client, zone, name, check=True).fetch()
+    attached = [
+        client.find(convert.relative(disk["source"]), f"read a disk of the instance {name}")
+        for disk in (instance or {}).get("disks") or []
+        if disk.get("source")
+    ]
+    rules = client.list(
+        f"{client.root}/global/firewalls", f"list the firewall rules of project {client.project}"
+    )
+    found = status_report.report(
+        instance,
+        [disk for disk in attached if disk],
+        rules,
+        project=client.project,
+        zone=zone,
+        name=name,
+    )
+    return {
+        "changed": False,
+        "report": found,
+        "lines": status_report.lines(found),
+        "deletes": status_report.deleted(found),
+        "costs": said(found["cost"]),
+    }
+
+
+def main() -> None:
+    """Entry point."""
+    spec = {"zone": {"type": "str", "required": True}, "name": {"type": "str", "required": True}}
+    run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)
+
+
+if __name__ == "__main__":
+    main()

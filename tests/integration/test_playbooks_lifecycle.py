@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""status, cost, start, stop, destroy and drift, as people run them, on records of instances."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.emulator_fixture import ROOT, Api, Emulator
+from tests.integration.modules_fixtures import ZONE, Json, free_port
+
+NAME = "llm-server"
+KEY = "an-api-key-that-nobody-may-see"
+INSTANCE = f"zones/{ZONE}/instances/{NAME}"
+MAKE = [
+    {
+        "name": "Make what site.yml would make",
+        "hosts": "compute_engine",
+        "gather_facts": False,
+        "roles": ["llmops.gce_vllm.gce_network", "llmops.gce_vllm.gce_instance"],
+    }
+]
+
+
+class Site:
+    """A project in the emulator, an inventory for it, and the playbooks."""
+
+    def __init__(self, emulator: Emulator, api: Api, folder: Path) -> None:
+        self.emulator, self.api, self.folder = emulator, api, folder
+        self.variables: Json = {
+            "gce_project": emulator.project,
+            "gce_zone": ZONE,
+            "gce_name": NAME,
+            "gce_endpoint": emulator.endpoint,
+            "gce_service_account_file": str(emulator.credentials_file),
+            "gce_vllm_state_dir": str(folder / "keys"),
+            "llm_device": "cpu",
+            "llm_model": "SmolLM2-135M-Instruct",
+            "llm_api_port": free_port(),
+            "llm_api_key": KEY,
+            "llm_api_key_file": str(folder / "keys" / "api_key"),
+            "gce_network_api_source_ranges": ["198.51.100.7/32"],
+            "gce_network_ssh_source_ranges": ["198.51.100.7/32"],
+        }
+        self.servers: Json = {}
+
+    def play(self, playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run one playbook of the collection, or a file."""
+        local = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        }
+        groups = {
+            "compute_engine": {"hosts": {"localhost": local}},
+            "llm_servers": {"hosts": self.servers},
+        }
+        inventory = self.folder / "hosts.yml"
+        inventory.write_text(
+            yaml.safe_dump({"all": {"vars": self.variables, "children": groups}}), encoding="utf-8"
+        )
+        done = subprocess.run(
+            [
+                Path(sys.executable).with_name("ansible-playbook"),
+                *("-i", inventory, playbook, *options),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert KEY not in done.stdout
+        assert "Traceback" not in done.stdout
+        return done
+
+    def make(self) -> None:
+        """The instance and its rules, by the roles; and the API key, as configure.yml makes it."""
+        playbook = self.folder / "make.yml"
+        playbook.write_text(yaml.safe_dump(MAKE), encoding="utf-8")
+        done = self.play(str(playbook))
+        assert done.returncode == 0, done.stdout
+        Path(self.variables["llm_api_key_file"]).write_text(KEY, encoding="utf-8")
+        Path(self.variables["llm_api_key_file"]).chmod(0o600)
+
+    def ok(self, name: str, *options: str, changed: int | None = None) -> str:
+        """Run a playbook that has to succeed with so many changed tasks; its output in one line."""
+        done = self.play(f"playbooks/{name}.yml", *options)
+        assert done.returncode == 0, done.stdout
+        if changed is not None:
+            assert sum(map(int, re.findall(r" changed=(\d+)", done.stdout))) == changed, done.stdout
+        return " ".join(done.stdout.split())  # long lines are wrapped
+
+    def document(self, name: str, *options: str) -> Json:
+        """The JSON that status or cost writes; nothing may have changed."""
+        target = self.folder / f"{name}.json"
+        self.ok(name, "-e", f"{name}_output={target}", *options, changed=0)
+        found: Json = json.loads(target.read_text(encoding="utf-8"))
+        return found
+
+    def drift(self, *options: str) -> Json:
+        """The report of a drift that has to end with 2, having changed nothing."""
+        target = self.folder / "drift.json"
+        before = self.state()
+        done = self.play("playbooks/drift.yml", "-e", f"drift_output={target}", *options)
+        assert done.returncode == 2, done.stdout
+        assert self.state() == before
+        text = target.read_text(encoding="utf-8")
+        assert KEY not in text
+        found: Json = json.loads(text)
+        assert set(found) == {"status", "checked_at", "layers_checked", "differences", "errors"}
+        assert f"status: {found['status']}" in done.stdout
+        for one in found["differences"]:
+            assert set(one) == {"layer", "host", "object", "field", "is", "should_be"}
+            assert one["object"] in done.stdout
+        return found
+
+    def state(self) -> Any:
+        """Everything that the emulator holds of the project, and the files on the controller."""
+        cloud = self.emulator.admin("GET", "state")["projects"][self.emulator.project]
+        keys = self.folder / "keys"
+        files = {p.name: p.read_bytes() for p in keys.iterdir()} if keys.exists() else {}
+        return cloud, files
+
+
+@pytest.fixture
+def site(emulator: Emulator, api: Api, tmp_path: Path) -> Iterator[Site]:
+    """A project with nothing in it."""
+    yield Site(emulator, api, tmp_path)
+
+
+@pytest.fixture
+def made(site: Site) -> Site:
+    """A project with an instance that runs, and its rules."""
+    site.make()
+    return site
+
+
+def differing(report: Json) -> dict[tuple[str, str, str], tuple[Any, Any]]:
+    """Differences by layer, object and field."""
+    return {
+        (one["layer"], one["object"], one["field"]): (one["is"], one["should_be"])
+        for one in report["differences"]
+    }
+
+
+def test_status_of_nothing(site: Site) -> None:
+    found = site.document("status")
+    assert (found["exists"], found["status"], found["rules"]) == (False, "MISSING", [])
+    assert found["cost"]["hourly"] == 0
+    assert found["endpoint"] is None
+    assert "There is no instance llm-server" in site.ok("status", "--check", changed=0)
+
+
+def test_status_of_a_running_and_a_stopped_instance(made: Site) -> None:
+    running = made.document("status")
+    assert running["status"] == "RUNNING"
+    assert running["machine_type"] == "g2-standard-4"
+    assert running["gpus"] == [{"type": "nvidia-l4", "count": 1}]
+    assert running["disks"][0]["size_gb"] == 100
+    assert running["since"]
+    external = running["addresses"]["external"]
+    assert running["endpoint"] == {
+        "url": f"http://{external}:{made.variables['llm_api_port']}",
+        "healthy": False,
+        "health": "no answer from here",
+    }
+    rules = {rule["name"]: rule for rule in running["rules"]}
+    assert rules["llm-server-api"]["source_ranges"] == ["198.51.100.7/32"]
+    assert rules["llm-server-ssh"]["allowed"] == ["tcp 22"]
+    assert "default-allow-ssh" in rules, "a rule of others that lets everybody in is shown too"
+    assert running["cost"]["hourly"] == pytest.approx(0.7068 + 0.0137 + 0.005, abs=1e-3)
+    assert running["cost"]["monthly"] == pytest.approx(running["cost"]["hourly"] * 730, abs=0.05)
+
+    made.ok("stop", changed=1)
+    stopped = made.document("status")
+    assert stopped["status"] == "TERMINATED"
+    assert stopped["endpoint"] is None
+    assert stopped["cost"] == stopped["cost_while_stopped"] == running["cost_while_stopped"]
+    assert stopped["cost"]["monthly"] == pytest.approx(10.0, abs=0.05), "100 GB of disk go on"
+    assert [item["what"] for item in stopped["cost"]["items"]] == ["disk 100 GB pd-balanced"]
+
+
+def test_stop_twice_start_twice(made: Site) -> None:
+    assert "changed=1" in made.ok("stop", "--check")
+    assert made.api.get(INSTANCE)["status"] == "RUNNING"
+    first = made.ok("stop", changed=1)
+    assert "It costs 0.014 USD an hour" in first
+    assert made.ok("stop", changed=0).count("0.014 USD an hour") == 1
+
+    assert made.document("status")["status"] == "TERMINATED"
+    # What others changed is not this playbook's matter.
+    now = made.api.get(INSTANCE)
+    made.api.must(
+        "POST",
+        f"{INSTANCE}/setLabels",
+        {"labels": {"team": "search"}, "labelFingerprint": now["labelFingerprint"]},
+    )
+    said = made.ok("start")
+    after = made.api.get(INSTANCE)
+    assert after["status"] == "RUNNING"
+    assert after["labels"] == {"team": "search"}
+    address = after["networkInterfaces"][0]["accessConfigs"][0]["natIP"]
+    assert address in said
+    assert "0.726 USD an hour" in said
+    known = Path(made.variables["gce_vllm_state_dir"], "known_hosts").read_text(encoding="utf-8")
+    assert address in known
+    made.ok("start", changed=0)
+
+
+def test_stop_leaves_alone_what_would_need_a_new_instance(made: Site) -> None:
+    made.variables["gce_instance_image_family"] = "common-cu128-ubuntu-2204-nvidia-570"
+    made.ok("stop", changed=1)
+
+
+def test_nothing_to_start_or_stop(site: Site) -> None:
+    done = site.play("playbooks/start.yml")
+    assert done.returncode == 2
+    assert "nothing to start" in done.stdout
+    assert "playbooks/site.yml" in done.stdout
+    assert "nothing to stop" in site.ok("stop", changed=0)
+
+
+def test_destroy_lists_then_deletes_once(made: Site) -> None:
+    listed = made.ok("destroy", "--check")
+    for what in ("instance llm-server (RUNNING)", "100 GB", "firewall rule llm-server-api"):
+        assert what in listed
+    refused = made.play("playbooks/destroy.yml")
+    assert refused.returncode == 2
+    assert "-e confirm=llm-server" in refused.stdout
+    assert made.api.get(INSTANCE)["status"] == "RUNNING"
+
+    done = made.ok("destroy", "-e", f"confirm={NAME}")
+    assert "Nothing of llm-server is left that costs" in done
+    cloud, _ = made.state()
+    assert cloud["instances"] == cloud["disks"] == []
+    again = made.ok("destroy", "-e", f"confirm={NAME}", changed=0)
+    assert "nothing left to delete" in again
+
+
+def test_destroy_says_which_disk_stays(made: Site) -> None:
+    device = made.api.get(INSTANCE)["disks"][0]["deviceName"]
+    made.api.must(
+        "POST", f"{INSTANCE}/setDiskAutoDelete", None, autoDelete="false", deviceName=device
+    )
+    assert "goes on costing" in made.ok("destroy", "--check")
+    done = made.ok("destroy", "-e", f"confirm={NAME}")
+    assert f"These disks stay and go on costing: {NAME}" in done
+
+
+def test_cost_of_the_plan(site: Site) -> None:
+    found = site.document("cost")
+    assert [part["kind"] for part in found["parts"]] == ["machine", "disk", "address"]
+    assert all(part["dated"] and part["source"] for part in found["parts"])
+    assert found["total"]["on_demand"]["hourly"] == pytest.approx(0.7255, abs=1e-3)
+    assert found["total"]["stopped"]["monthly"] == 10.0
+    spot = found["total"]["spot"]
+    assert spot["hourly"] is None
+    assert "machine g2-standard-4 with 1 x nvidia-l4" in spot["unknown"]
+    assert "2025-03-06" in site.ok("cost", changed=0)
+
+
+def test_cost_names_what_the_table_lacks(site: Site) -> None:
+    site.variables |= {"gce_zone": "europe-west4-a", "gce_instance_machine_type": "a3-highgpu-8g"}
+    found = site.document("cost")
+    assert found["parts"][0]["on_demand"] is None
+    total = found["total"]["on_demand"]
+    assert total["hourly"] is None
+    assert len(total["unknown"]) == 2
+    assert "unknown" in site.ok("cost")
+
+
+def test_misspelt_output_is_refused(site: Site) -> None:
+    done = site.play("playbooks/cost.yml", "-e", "cost_outptu=x.json")
+    assert done.returncode == 2
+    assert "Did you mean cost_output" in done.stdout
+
+
+def test_drift_of_a_missing_instance(site: Site) -> None:
+    found = site.drift()
+    assert found["status"] == "drift", found["errors"]
+    rows = differing(found)
+    assert rows[("cloud", "instance llm-server", "instance")] == (None, NAME)
+    assert ("cloud", "firewall rule llm-server-api", "firewall") in rows
+    assert found["layers_checked"] == {"cloud": True, "host": False, "service": False}
+
+
+def test_drift_of_a_stopped_instance_and_a_changed_rule(made: Site) -> None:
+    made.ok("stop")
+    made.api.must("PATCH", "global/firewalls/llm-server-api", {"sourceRanges": ["192.0.2.0/24"]})
+    first = made.drift()
+    assert first["status"] == "drift", first["errors"]
+    assert differing(first) == {
+        ("cloud", "instance llm-server", "status"): ("TERMINATED", "RUNNING"),
+        ("cloud", "firewall rule llm-server-api", "source_ranges"): (
+            ["192.0.2.0/24"],
+            ["198.51.100.7/32"],
+        ),
+    }
+    second = made.drift("--check")
+    assert second["differences"] == first["differences"]
+
+
+def test_drift_that_a_run_may_not_put_right_is_drift(made: Site) -> None:
+    made.variables["gce_instance_machine_type"] = "g2-standard-8"
+    found = made.drift()
+    assert found["status"] == "drift", found["errors"]
+    row = differing(found)[("cloud", "instance llm-server", "machine_type")]
+    assert row == ("g2-standard-4", "g2-standard-8")
+
+
+def test_drift_without_a_host_to_look_at_is_an_error(made: Site) -> None:
+    found = made.drift()
+    assert (found["status"], found["differences"]) == ("error", [])
+    assert "llm_servers" in found["errors"][0]["message"]
+
+
+def test_drift_on_a_host_that_does_not_answer_is_an_error(made: Site) -> None:
+    made.servers = {NAME: {"ansible_host": "127.0.0.1", "ansible_port": free_port()}}
+    found = made.drift()
+    assert found["status"] == "error"
+    assert found["errors"][0]["host"] == NAME
+    assert "refused" in found["errors"][0]["message"].lower()
+
+
+def test_drift_without_an_api_is_an_error(site: Site) -> None:
+    site.variables["gce_endpoint"] = f"http://127.0.0.1:{free_port()}/compute/v1"
+    found = site.drift()
+    assert found["status"] == "error"
+    assert "nothing answers" in found["errors"][0]["message"]
