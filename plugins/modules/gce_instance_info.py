@@ -10,6 +10,7 @@ short_description: Read one Compute Engine instance
 version_added: 0.1.0
 description:
   - Reads an instance by zone and name. That there is none is an answer, not an error.
+  - Also says in which other zones of the project an instance has the same name.
 author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
@@ -45,6 +46,12 @@ instance:
   returned: success
   type: dict
   sample: {"name": "llm-server", "status": "RUNNING"}
+other_zones:
+  description: Further zones with an instance of this name, in the order of their names.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 addresses:
   description: Addresses of the first network interface, each null where there is none.
   returned: success
@@ -63,19 +70,27 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils import convert
 from ..module_utils.arguments import common_spec, run
 from ..module_utils.gce_client import GceClient
-from ..module_utils.instance import Instance
 from ..module_utils.instance_fields import addresses
 from ..module_utils.redact import without_secrets
 
 
-def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
+def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
     """Zone and name to the module's result."""
-    found = Instance(client, params["zone"], params["name"], check).fetch()
+    items = client.aggregated(
+        f"{client.root}/aggregated/instances",
+        "instances",
+        f"look for the instance {params['name']} in all zones",
+        filter=f'name = "{params["name"]}"',
+    )
+    named = {convert.short(str(one["zone"])): one for one in items if one["name"] == params["name"]}
+    found = named.pop(params["zone"], None)
     return {
         "changed": False,
         "instance": without_secrets(found),
+        "other_zones": sorted(named),
         "addresses": addresses(found),
     }
 
