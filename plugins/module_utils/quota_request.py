@@ -42,6 +42,15 @@ class QuotasClient(GceClient):
         """Make a preference or change it; a repeated copy changes nothing more."""
         return self._call("PATCH", path, what, {"allowMissing": "true"}, body)
 
+    def _error(self, answer: Any, what: str) -> ApiError:
+        problem = super()._error(answer, what)
+        if problem.status == 403 and problem.reason in ("forbidden", "PERMISSION_DENIED"):
+            problem.remedy = (
+                f"grant the account that runs this roles/cloudquotas.admin on project "
+                f"{self.project}; check that the project id is spelled right."
+            )
+        return problem
+
 
 def quota_id_of(metric: str) -> str:
     """Cloud Quotas' id of a legacy metric: `NVIDIA_L4_GPUS` is counted in each region."""

@@ -56,6 +56,7 @@ options:
       - A O(subnetwork) given by name is looked for in the region of each placement.
     type: list
     elements: dict
+    version_added: 0.2.0
     suboptions:
       zone:
         description: Zone, for example V(us-central1-a).
@@ -160,6 +161,7 @@ options:
       - In check mode a name that is not reserved yet is a warning, because an earlier task may
         reserve it.
     type: str
+    version_added: 0.2.0
   tags:
     description: Network tags it has to have, beside those that others gave it.
     type: list
