@@ -167,7 +167,7 @@ class Instance:
         status: str,
     ) -> dict[str, Any]:
         current = self._view(resource, set(wanted))
-        wanted = self._comparable(wanted, current)
+        wanted = fields_of.keep_other_keys(self._comparable(wanted, current), current)
         found = diff.changes(current, wanted, fields_of.how)
         is_up = current["status"] not in STOPPED | GOING | {"SUSPENDED"}
         if is_up != (status == "RUNNING"):

@@ -167,6 +167,17 @@ def wish(params: Mapping[str, Any], project: str) -> dict[str, Any]:
     return _without_bundled(fields, params)
 
 
+def keep_other_keys(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """SSH keys are a list within one metadata value: lines that others added stay."""
+    field = "metadata.ssh-keys"
+    wished, there = wanted.get(field), current.get(field)
+    if not wished or not there:
+        return dict(wanted)
+    lines = str(there).splitlines()
+    lines += [line for line in str(wished).splitlines() if line not in lines]
+    return {**wanted, field: "\n".join(lines)}
+
+
 def _external_wish(params: Mapping[str, Any]) -> dict[str, Any]:
     address, external = params["address"], params["external_ip"]
     if address and external is False:

@@ -11,8 +11,8 @@ version_added: 0.1.0
 description:
   - Makes an instance, changes what differs in one that is there, starts, stops or deletes it, and
     waits until that is done.
-  - Options that are not given are left as they are; labels, metadata and tags that others set
-    survive.
+  - Options that are not given are left as they are; labels, metadata, tags and lines of
+    C(ssh-keys) that others set survive.
   - Each difference is changed live, or by a stop and start (only with O(allow_stop)), or by
     deleting the instance and making it
     anew (only with O(allow_recreate)). Where the needed permission is missing, the run fails, names
@@ -56,7 +56,7 @@ options:
       - A O(subnetwork) given by name is looked for in the region of each placement.
     type: list
     elements: dict
-    version_added: 0.2.0
+    version_added: 0.1.0
     suboptions:
       zone:
         description: Zone, for example V(us-central1-a).
@@ -161,7 +161,7 @@ options:
       - In check mode a name that is not reserved yet is a warning, because an earlier task may
         reserve it.
     type: str
-    version_added: 0.2.0
+    version_added: 0.1.0
   tags:
     description: Network tags it has to have, beside those that others gave it.
     type: list

@@ -233,3 +233,16 @@ def test_addresses() -> None:
     assert f.addresses(RESOURCE) == {"internal": "10.128.0.2", "external": "203.0.113.9"}
     assert f.addresses(None) == {"internal": None, "external": None}
     assert f.addresses({"networkInterfaces": [{"networkIP": "10.0.0.2"}]})["external"] is None
+
+
+@pytest.mark.parametrize(
+    ("there", "wished", "after"),
+    [
+        (None, "op:ssh-ed25519 A op", "op:ssh-ed25519 A op"),
+        ("op:ssh-ed25519 A op", "op:ssh-ed25519 A op", "op:ssh-ed25519 A op"),
+        ("ann:ssh-rsa B ann", "op:ssh-ed25519 A op", "ann:ssh-rsa B ann\nop:ssh-ed25519 A op"),
+    ],
+)
+def test_ssh_keys_of_others_stay(there: str | None, wished: str, after: str) -> None:
+    current = {"metadata.ssh-keys": there} if there else {}
+    assert f.keep_other_keys({"metadata.ssh-keys": wished}, current) == {"metadata.ssh-keys": after}
