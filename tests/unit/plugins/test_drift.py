@@ -139,7 +139,9 @@ def test_a_run_that_ended_early_or_saw_no_host_is_not_clean() -> None:
     assert ended["status"] == "error"
     assert "no such file" in ended["errors"][0]["message"]
     assert action.judge(kept([], ALL), 4, "")["status"] == "error"
-    assert action.judge(kept([], ["preflight"]), 0, "")["status"] == "error"
+    nobody = action.judge(kept([], ["preflight"]), 0, "")
+    assert nobody["status"] == "error"
+    assert set(nobody["layers_checked"].values()) == {False}
 
 
 def test_the_inner_run_only_checks_and_gets_what_this_run_got() -> None:
