@@ -73,11 +73,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils import convert
 from ..module_utils.arguments import common_spec, run
 from ..module_utils.gce_client import GceClient
+from ..module_utils.instance import Instance
 from ..module_utils.instance_fields import addresses
 from ..module_utils.redact import without_secrets
 
 
-def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
+def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Zone and name to the module's result."""
     items = client.aggregated(
         f"{client.root}/aggregated/instances",
@@ -87,6 +88,9 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
     )
     named = {convert.short(str(one["zone"])): one for one in items if one["name"] == params["name"]}
     found = named.pop(params["zone"], None)
+    if found is None:
+        # Asked for by itself, so that a zone that does not exist is an error. Lists lag a little, too.
+        found = Instance(client, params["zone"], params["name"], check).fetch()
     return {
         "changed": False,
         "instance": without_secrets(found),

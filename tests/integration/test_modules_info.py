@@ -251,6 +251,8 @@ def test_instance_info(cloud: m.Cloud) -> None:
     found = cloud.ok("gce_instance_info", zone=m.ZONE, name=name)
     assert found["instance"] == made["instance"]
     assert found["addresses"] == made["addresses"]
+    other = cloud.ok("gce_instance_info", zone="us-central1-b", name=name)
+    assert (other["instance"], other["other_zones"]) == (None, [m.ZONE])
     wrong = cloud.fails("gce_instance_info", zone="us-central1-q", name=name)
     assert wrong["reason"] == "zoneNotFound"
 
