@@ -89,7 +89,7 @@ def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, An
     named = {convert.short(str(one["zone"])): one for one in items if one["name"] == params["name"]}
     found = named.pop(params["zone"], None)
     if found is None:
-        # Asked for by itself, so that a zone that does not exist is an error. Lists lag a little, too.
+        # Asked for by itself: a zone that does not exist is an error, and lists may lag.
         found = Instance(client, params["zone"], params["name"], check).fetch()
     return {
         "changed": False,
