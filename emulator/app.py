@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from emulator import admin, batch, cloudquotas
+from emulator import admin, batch, cloudbilling, cloudquotas
 from emulator.auth import Authority
 from emulator.dispatch import Dispatcher, api_path
 from emulator.errors import ApiError
@@ -72,6 +72,7 @@ def create_app(world: World, authority: Authority) -> Starlette:
     return Starlette(
         routes=[
             *admin.routes(world),
+            *cloudbilling.routes(world, authority),
             *cloudquotas.routes(world, authority),
             Route("/token", token, methods=["POST"]),
             Route("/batch/compute/v1", batched, methods=["POST"]),
