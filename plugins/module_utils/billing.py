@@ -142,5 +142,8 @@ def _keep(file: Path, rates: list[skus.Rate], now: float) -> None:
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise
+        for other in file.parent.glob("billing-*.json"):
+            if now - other.stat().st_mtime > KEPT_S:
+                other.unlink(missing_ok=True)
     except OSError:
         return

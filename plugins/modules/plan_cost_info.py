@@ -75,6 +75,10 @@ options:
     description: Whether the instance has an external address.
     type: bool
     default: true
+  title:
+    description: A line to head RV(lines) with, where several plans are priced.
+    type: str
+    default: ""
   static_address:
     description: Whether that address is a static one, which costs while the instance is stopped.
     type: bool
@@ -125,6 +129,11 @@ prices:
     instead:
       description: Why it is not the catalog, where that was to be tried; else empty.
       type: str
+plan:
+  description: RV(parts), RV(total) and RV(prices) with the options C(title), C(region) and
+    C(machine_type), for a report of several plans.
+  returned: success
+  type: dict
 lines:
   description: All of it for people.
   returned: success
@@ -148,9 +157,13 @@ def core(params: dict[str, Any]) -> dict[str, Any]:
     )
     found = plan_cost.price(params, params["region"], source)
     found["prices"]["instead"] = instead
+    if params["title"]:
+        found["lines"].insert(0, params["title"])
     if instead:
         found["lines"].append(f"the Cloud Billing catalog could not be read: {instead}")
-    return {"changed": False, **found}
+    plan = {key: params[key] for key in ("title", "region", "machine_type")}
+    plan |= {key: found[key] for key in ("parts", "total", "prices")}
+    return {"changed": False, "plan": plan, **found}
 
 
 def main() -> None:
@@ -170,6 +183,7 @@ def main() -> None:
         "more_disks": {"type": "list", "elements": "dict", "default": [], "options": disk},
         "external_ip": {"type": "bool", "default": True},
         "static_address": {"type": "bool", "default": False},
+        "title": {"type": "str", "default": ""},
     }
     module = AnsibleModule(
         argument_spec={**common_spec(), **price_spec(), **spec}, supports_check_mode=True

@@ -91,7 +91,7 @@ def test_lines_are_a_table_that_names_what_is_unknown() -> None:
     wish = plan("a2-ultragpu-1g", static_address=True)
     found = plan_cost.price(wish, REGION, TABLE)
     head, machine, *rest = found["lines"]
-    assert head.split() == "USD an hour on demand Spot 1 year 3 years".split()
+    assert head.split() == ["USD", "an", "hour", "on", "demand", "Spot", "1", "year", "3", "years"]
     assert machine.split()[-4:] == ["5.0688", "2.0275", "unknown", "unknown"]
     month = next(line for line in rest if line.startswith("a month"))
     assert month.split()[-2:] == ["unknown", "unknown"]
