@@ -40,6 +40,17 @@ def normal_range(text: str, option: str = "source_ranges") -> str:
     )
 
 
+def problems(texts: Iterable[str], option: str = "source_ranges") -> list[str]:
+    """What `normal_range` says of each that it refuses."""
+    found = []
+    for text in texts:
+        try:
+            normal_range(str(text), option)
+        except GceError as error:
+            found.append(f"{error.message} Next: {error.remedy}")
+    return found
+
+
 def found_range(text: str) -> str:
     """A range that Google has, written one way."""
     return str(ipaddress.ip_network(text, strict=False))
