@@ -51,6 +51,14 @@ def routes(world: World) -> list[Route]:
         await run_in_threadpool(world.add_project, request.path_params["project"])
         return JSONResponse({"project": request.path_params["project"]})
 
+    async def api(request: Request) -> Response:
+        values, enabled = request.path_params, (await body_of(request)).get("enabled")
+        if not isinstance(enabled, bool):
+            raise invalid("enabled", enabled, "It must be true or false.")
+        project, _ = world.project(values["project"])
+        world.store.put_setting(f"api-off:{project}:{values['api']}", not enabled)
+        return JSONResponse({"api": values["api"], "enabled": enabled})
+
     base = "/emulator/v1"
     return [
         Route(f"{base}/health", health),
@@ -62,6 +70,8 @@ def routes(world: World) -> list[Route]:
             methods=["PUT"],
         ),
         Route(f"{base}/projects/{{project}}/global/quotas/{{metric}}", quota, methods=["PUT"]),
+        # Cloud Quotas and Cloud Billing can be off in a project; Compute Engine never is.
+        Route(f"{base}/projects/{{project}}/apis/{{api}}", api, methods=["PUT"]),
         Route(f"{base}/stockouts", stockouts, methods=["GET", "PUT", "DELETE"]),
         Route(f"{base}/operation-delay", delay, methods=["PUT"]),
     ]

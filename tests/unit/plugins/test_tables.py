@@ -172,12 +172,35 @@ def test_every_bundle_fits_itself_and_has_a_known_gpu() -> None:
             {
                 "NVIDIA_A100_80GB_GPUS": 1,
                 "GPUS_ALL_REGIONS": 1,
-                "A2_CPUS": 12,
-                "CPUS_ALL_REGIONS": 12,
             },
         ),
-        # No legacy metric: only the cap over all regions can be checked.
-        ("a3-highgpu-8g", 208, [("nvidia-h100-80gb", 8)], {}, {"GPUS_ALL_REGIONS": 8}),
+        # From H100 on, and from C3D on, only Cloud Quotas counts.
+        (
+            "a3-highgpu-8g",
+            208,
+            [("nvidia-h100-80gb", 8)],
+            {},
+            {"GPUS_PER_GPU_FAMILY/NVIDIA_H100": 8, "GPUS_ALL_REGIONS": 8},
+        ),
+        (
+            "a3-highgpu-1g",
+            26,
+            [("nvidia-h100-80gb", 1)],
+            {"spot": True, "disk_gb": 200, "disk_type": "hyperdisk-balanced"},
+            {"PREEMPTIBLE_NVIDIA_H100_GPUS": 1, "GPUS_ALL_REGIONS": 1, "HDB_TOTAL_GB": 200},
+        ),
+        (
+            "c4-standard-8",
+            8,
+            [],
+            {"static_address": True, "more_disks": [{"size_gb": 5, "type": "pd-ssd"}]},
+            {
+                "CPUS_PER_VM_FAMILY/C4": 8,
+                "CPUS_ALL_REGIONS": 8,
+                "STATIC_ADDRESSES": 1,
+                "SSD_TOTAL_GB": 5,
+            },
+        ),
         (
             "e2-standard-2",
             2,
@@ -231,10 +254,46 @@ def row(metric: str, limit: float, usage: float = 0) -> dict[str, Any]:
 )
 def test_headroom(metric: str, here: list[dict[str, Any]], ok: bool | None, counted: str) -> None:
     table = {one["metric"]: one for one in here}
-    (found,) = quota.headroom({metric: 1}, "us-central1", table, {})
+    (found,) = quota.headroom({metric: 1}, "us-central1", quota.Known(table, {}))
     assert found["ok"] is ok
     assert found["metric"] == counted
     assert len(quota.shortfalls([found], P)) == (1 if ok is False else 0)
+
+
+def info(value: int | None, **eligibility: Any) -> dict[str, Any]:
+    details = {} if value is None else {"value": str(value)}
+    entry = {"details": details, "applicableLocations": ["us-central1"]}
+    return {"dimensionsInfos": [entry], "quotaIncreaseEligibility": eligibility}
+
+
+@pytest.mark.parametrize(
+    ("said", "in_use", "ok", "words"),
+    [
+        (info(8), 0, True, ""),
+        (info(-1), 99, True, ""),
+        (info(8), 4, False, "limit of 12"),
+        (info(None), 0, None, "nobody says its limit"),
+        (info(0, isEligible=False, ineligibilityReason="NO_VALID_BILLING_ACCOUNT"), 0, False,
+         "NO_VALID_BILLING_ACCOUNT"),
+    ],
+)  # fmt: skip
+def test_headroom_in_cloud_quotas(
+    said: dict[str, Any], in_use: int, ok: bool | None, words: str
+) -> None:
+    metric = "GPUS_PER_GPU_FAMILY/NVIDIA_H100"
+    known = quota.Known({}, {}, {metric: said}, {metric: in_use})
+    assert quota.unlisted({metric: 8}, known) == [metric]
+    rows = quota.headroom({metric: 8}, "us-central1", known)
+    (shown,) = quota.table(rows, P, known.infos)
+    assert shown["sufficient"] is ok and words in shown["next_step"]
+    assert bool(shown["next_step"]) is (ok is not True)
+    assert shown["dimensions"] == {"region": "us-central1", "gpu_family": "NVIDIA_H100"}
+
+
+def test_a_grant_that_compute_engine_does_not_show_yet() -> None:
+    known = quota.Known({"CPUS": row("CPUS", 8)}, {}, {"CPUS": info(64)})
+    (short,) = quota.headroom({"CPUS": 32}, "us-central1", known)
+    assert "Cloud Quotas says 64 already" in quota.next_step(short, P, known.infos)
 
 
 @pytest.mark.parametrize(
