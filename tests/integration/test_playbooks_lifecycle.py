@@ -274,6 +274,12 @@ def test_cost_of_the_plan(site: Site) -> None:
     assert "2025-03-06" in site.ok("cost", changed=0)
 
 
+def test_preflight_says_the_price_with_its_date(site: Site) -> None:
+    said = site.ok("preflight", changed=0)
+    assert "cost about 0.726 USD an hour while it runs, 529" in said
+    assert "list prices in USD of 2025-03-06" in said
+
+
 def test_cost_names_what_the_table_lacks(site: Site) -> None:
     site.variables |= {"gce_zone": "europe-west4-a", "gce_instance_machine_type": "a3-highgpu-8g"}
     found = site.document("cost")
