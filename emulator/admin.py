@@ -108,7 +108,8 @@ def _state(world: World) -> Json:
         projects[name] = {
             collection: [body for _, body in world.store.items(collection, name)]
             for collection in (
-                "instances", "disks", "addresses", "firewalls", "networks", "operations",
+                "instances", "disks", "addresses", "firewalls", "networks", "subnetworks",
+                "operations",
             )
         }  # fmt: skip
         projects[name]["ingress"] = [
