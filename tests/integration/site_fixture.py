@@ -45,6 +45,7 @@ class Site:
             "llm_api_port": free_port(),
             "llm_api_key": KEY,
             "llm_api_key_file": str(folder / "keys" / "api_key"),
+            "gce_instance_price_source": "table",
             "gce_network_api_source_ranges": ["198.51.100.7/32"],
             "gce_network_ssh_source_ranges": ["198.51.100.7/32"],
         }

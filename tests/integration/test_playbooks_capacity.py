@@ -92,3 +92,72 @@ def test_every_zone_out_lists_all_attempts_and_leaves_nothing(placed: Site) -> N
         assert f"{zone} g2-standard-4 STANDARD (ZONE_RESOURCE_POOL_EXHAUSTED)" in summary
     cloud, _ = placed.state()
     assert cloud["instances"] == cloud["disks"] == cloud["addresses"] == []
+
+
+@pytest.fixture
+def short(placed: Site) -> Site:
+    """A project without GPUs in the regions of all placements."""
+    for region in ("us-central1", "us-east1"):
+        placed.quota(region, "NVIDIA_L4_GPUS", 0)
+    return placed
+
+
+def preflight(site: Site) -> str:
+    """What a preflight says that has to stop the run, with nothing made."""
+    done = site.play("playbooks/site.yml", "--tags", "preflight,provision")
+    assert done.returncode == 2, done.stdout
+    assert instances(site) == []
+    return " ".join(done.stdout.split())
+
+
+def asked(site: Site) -> list[Json]:
+    """The requests for quota that Google has."""
+    url = f"{site.emulator.url}/v1/projects/{site.emulator.project}/locations/global"
+    found: list[Json] = site.api.session.get(f"{url}/quotaPreferences", timeout=10).json()[
+        "quotaPreferences"
+    ]
+    return found
+
+
+def test_no_quota_in_any_placement_stops_with_a_table(short: Site) -> None:
+    said = preflight(short)
+    for zone in ZONES:
+        assert f"Not enough quota for {zone} g2-standard-4 STANDARD" in said
+    for region in ("us-central1", "us-east1"):
+        assert f"NVIDIA_L4_GPUS {region} 1 0 0 0 SHORT" in said
+    assert "ask for a limit of 1 at https://console.cloud.google.com" in said
+    assert "preflight_quota_request: true" in said
+    assert asked(short) == []
+
+
+def test_quota_request_is_granted_and_the_run_goes_on(short: Site) -> None:
+    short.variables["preflight_quota_request"] = True
+    assert "preflight_quota_request_email is ''" in preflight(short)
+    assert asked(short) == []
+
+    short.variables["preflight_quota_request_email"] = "ops@example.com"
+    said = short.ok(*SITE)
+    assert "NVIDIA_L4_GPUS (us-central1): a limit of 1 was granted" in said
+    assert where(short) == ZONES[0]
+    [request] = asked(short)
+    assert "vLLM" in request["justification"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ("pending", ["is asked for, and Google has not decided yet", "Run again then"]),
+        ("denied", ["a limit of 1 was denied", "another machine type or region"]),
+    ],
+)
+def test_quota_request_that_is_not_granted(short: Site, outcome: str, words: list[str]) -> None:
+    short.emulator.admin("PUT", "quota-requests", {"outcome": outcome})
+    short.variables |= {
+        "preflight_quota_request": True,
+        "preflight_quota_request_email": "ops@example.com",
+        "preflight_quota_request_wait": 0,
+    }
+    said = preflight(short)
+    for text in words:
+        assert text in said
+    assert len(asked(short)) == 1
