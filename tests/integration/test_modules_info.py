@@ -246,6 +246,10 @@ def test_instance_info(cloud: m.Cloud) -> None:
     assert found["addresses"] == made["addresses"]
     other = cloud.ok("gce_instance_info", zone="us-central1-b", name=name)
     assert (other["instance"], other["other_zones"]) == (None, [m.ZONE])
+    assert other["others"] == [{"zone": m.ZONE, "status": "RUNNING", "labels": {"owner": "tests"}}]
+    several = cloud.ok("gce_instance_info", zones=["us-central1-b", m.ZONE], name=name)
+    assert (several["zone"], several["instance"]) == (m.ZONE, made["instance"])
+    assert several["others"] == []
     wrong = cloud.fails("gce_instance_info", zone="us-central1-q", name=name)
     assert wrong["reason"] == "zoneNotFound"
 
