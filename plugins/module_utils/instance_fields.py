@@ -182,7 +182,9 @@ def _groups_wish(params: Mapping[str, Any]) -> dict[str, Any]:
                 fields[f"{group}.{name}"] = value
     if fields.get("scheduling.max_run_duration") == 0:
         fields["scheduling.max_run_duration"] = None
-    if "service_account.scopes" in fields:
+    if fields.get("service_account.email") == "":  # none, which has no scopes either
+        fields["service_account.email"] = fields["service_account.scopes"] = None
+    elif "service_account.scopes" in fields:
         scopes = fields["service_account.scopes"]
         fields["service_account.scopes"] = sorted(map(convert.scope, scopes))
     if params["reservation_affinity"]:
