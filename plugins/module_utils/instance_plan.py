@@ -146,7 +146,7 @@ class InstancePlan:
         wished_gpus = final.get("accelerators") or []
         lookups.machine_with(self.client, self.zone, final["machine_type"], wished_gpus)
         if final.get("network"):
-            lookups.network(self.client, final["network"])
+            self._look_for_network(final["network"], bool(final.get("subnetwork")))
         if addresses.is_ip(final.get("address") or ""):
             self.reserved(final["address"])
         for disk in further_disks.names(final):
@@ -154,6 +154,15 @@ class InstancePlan:
                 images.by_name(self.client, *final[f"disks.{disk}.image"].split("/", 1))
         self._pin(final)
         return final
+
+    def _look_for_network(self, name: str, has_subnetwork: bool) -> None:
+        try:
+            lookups.network(self.client, name)
+        except GceError as error:
+            # An earlier task of the same play would have made it, with its subnetwork.
+            if error.reason != "networkNotFound" or not (self.check and has_subnetwork):
+                raise
+            self.warnings.append(f"{error.message} The real run needs it.")
 
     def _refuse_missing(self, wanted: Mapping[str, Any]) -> None:
         for field, names in (
