@@ -315,7 +315,7 @@ def site(emulator_process: Emulator) -> Iterator[Site]:
         second = {
             "name": "second",
             "network": f"{api.root}/global/networks/default",
-            "ipCidrRange": "10.200.0.0/20",
+            "ipCidrRange": "10.10.0.0/20",
         }
         api.post(f"{region}/subnetworks", "make a subnetwork", second)
         for name in ("first", "second"):
