@@ -106,7 +106,7 @@ class Quotas:
         held: Counter[str] = Counter()
         if project_wide:
             held["GPUS_ALL_REGIONS"] = sum(gpu["acceleratorCount"] for gpu in gpus)
-            held["CPUS_ALL_REGIONS"] = machine.cpus
+            held["CPUS_ALL_REGIONS"] = machine.cpus if machine.cpu_quota else 0
             return held
         limits = self.limits(project, region_of(zone))
         spot = instance.get("scheduling", {}).get("preemptible", False)

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import anyio.to_thread
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from emulator import proxy, tls
 from emulator.app import create_app
 from emulator.auth import Authority
 from emulator.backend import Backend
+from emulator.gate import Connection
 from emulator.reconcile import reconcile
 from emulator.storage import Store
 from emulator.world import World
@@ -133,10 +134,11 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _server(app: Starlette, certificate: Path | None) -> _Server:
+def _server(app: ASGIApp, certificate: Path | None) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
+            http=Connection,
             lifespan="off",
             log_level="warning",
             access_log=False,

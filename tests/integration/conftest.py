@@ -29,6 +29,8 @@ def emulator(emulator_process: Emulator) -> Iterator[Emulator]:
     emulator_process.project = f"test-project-{next(_numbers)}"
     emulator_process.admin("PUT", f"projects/{emulator_process.project}")
     yield emulator_process
+    emulator_process.admin("DELETE", "faults")
+    emulator_process.admin("PUT", "tokens", {"lifetime": 3600})
     emulator_process.admin("DELETE", "stockouts")
     emulator_process.admin("PUT", "operation-delay", {"seconds": 0})
     emulator_process.admin("PUT", "quota-requests", {"outcome": "granted"})
