@@ -87,7 +87,8 @@ def resolve(
         not_counted=tuple(
             what
             for name, what in _NOT_COUNTED.items()
-            if args.get(name) and str(args[name]).lower() not in {"false", "1", "0"}
+            if args.get(name)
+            and str(args[name]).lower() not in {"false", "1", "0"}
             or (name == "enable_lora" and _flag(args.get(name)))
         ),
     )

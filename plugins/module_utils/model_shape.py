@@ -12,14 +12,31 @@ LayerKind = Literal["full", "sliding", "chunked"]
 # Encoders: they pool, and cache nothing.
 _ENCODERS = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "nomic_bert", "modernbert"})
 # What keeps a state besides, or instead of, keys and values; its memory is not counted here.
-_STATEFUL_KEYS = ("mamba_d_state", "ssm_state_size", "linear_num_key_heads", "state_size", "mamba_d_ssm")
+_STATEFUL_KEYS = (
+    "mamba_d_state",
+    "ssm_state_size",
+    "linear_num_key_heads",
+    "state_size",
+    "mamba_d_ssm",
+)
 _PLAIN_MLP = frozenset(
     {"gpt2", "opt", "phi", "gpt_neox", "falcon", "starcoder2", "gpt_bigcode", "nemotron", "bloom"}
 )
 _QK_NORM = frozenset({"qwen3", "qwen3_moe", "gemma3", "gemma3_text", "olmo2", "olmo3"})
 _FOUR_NORMS = frozenset({"gemma2", "gemma3", "gemma3_text", "glm4"})
 _TIED_BY_DEFAULT = frozenset(
-    {"gemma", "gemma2", "gemma3", "gemma3_text", "cohere", "cohere2", "gpt2", "opt", "bloom", "falcon"}
+    {
+        "gemma",
+        "gemma2",
+        "gemma3",
+        "gemma3_text",
+        "cohere",
+        "cohere2",
+        "gpt2",
+        "opt",
+        "bloom",
+        "falcon",
+    }
 )
 # How often a layer attends to everything, where config.json does not list the layers.
 _FULL_EVERY = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "gpt_oss": 2, "cohere2": 4}
@@ -34,7 +51,16 @@ _LENGTH_KEYS = (
 )
 # Ways of scaling rotary embeddings whose config.json states the scaled length already.
 _SCALED_ALREADY = frozenset(
-    {"su", "longrope", "llama3", "yarn", "deepseek_yarn", "deepseek_llama_scaling", "mrope", "default"}
+    {
+        "su",
+        "longrope",
+        "llama3",
+        "yarn",
+        "deepseek_yarn",
+        "deepseek_llama_scaling",
+        "mrope",
+        "default",
+    }
 )
 
 
@@ -50,6 +76,7 @@ class Experts:
     active: int
     intermediate: int
     shared: int = 0
+    shared_gated: bool = False
     biased: bool = False
 
 
@@ -256,6 +283,7 @@ def _experts(text: Mapping[str, Any], kind: str, layers: int) -> tuple[Experts |
         active=int(text.get("num_experts_per_tok") or text.get("moe_topk") or 1),
         intermediate=each,
         shared=shared,
+        shared_gated=bool(text.get("shared_expert_intermediate_size")),
         biased=kind == "gpt_oss",
     )
     if text.get("first_k_dense_replace") is not None:
@@ -278,9 +306,7 @@ def _learned_positions(text: Mapping[str, Any], kind: str, encoder: bool) -> int
     return 0
 
 
-def _not_counted(
-    config: Mapping[str, Any], text: Mapping[str, Any], kind: str
-) -> tuple[str, ...]:
+def _not_counted(config: Mapping[str, Any], text: Mapping[str, Any], kind: str) -> tuple[str, ...]:
     """Parts of the model whose memory the plan does not know."""
     found = []
     if any(text.get(key) for key in _STATEFUL_KEYS) or "mamba" in kind:

@@ -52,7 +52,9 @@ def of(config: Mapping[str, Any], asked: str | None = None) -> Quantization | No
         return _compressed(config)
     if method in {"modelopt", "modelopt_fp4", "nvfp4"}:
         algorithm = str(
-            config.get("quant_algo") or (config.get("quantization") or {}).get("quant_algo") or method
+            config.get("quant_algo")
+            or (config.get("quantization") or {}).get("quant_algo")
+            or method
         ).lower()
         return _fp4("nvfp4") if "fp4" in algorithm else _fp8("modelopt fp8")
     if "fp8" in method:
@@ -88,4 +90,6 @@ def _compressed(config: Mapping[str, Any]) -> Quantization:
         return _fp4("nvfp4") if bits == 4 else _fp8("compressed-tensors fp8")
     group = int(weights.get("group_size") or 0)
     extra = 2 / group if group > 0 else 0.0
-    return Quantization(f"compressed-tensors int{bits}", bits / 8 + extra, 7.5 if bits == 8 else 8.0)
+    return Quantization(
+        f"compressed-tensors int{bits}", bits / 8 + extra, 7.5 if bits == 8 else 8.0
+    )

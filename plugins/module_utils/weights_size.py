@@ -34,8 +34,8 @@ class Parameters:
         return self.embedding + self.linear + self.experts + self.replicated + self.small
 
 
-def count(shape: Shape, tensor_parallel: int = 1) -> Parameters:
-    """Parameters of a model; keys and values that more GPUs than heads share are counted once."""
+def count(shape: Shape) -> Parameters:
+    """Parameters of a model."""
     layers = len(shape.layers)
     embedding = shape.vocab * shape.hidden * (1 if shape.tied or shape.encoder else 2)
     linear, replicated, small = _attention(shape)
@@ -49,7 +49,7 @@ def count(shape: Shape, tensor_parallel: int = 1) -> Parameters:
         linear += shape.dense_layers * factor * shape.hidden * shape.dense_intermediate
         linear += sparse * 3 * shape.hidden * one.shared
         experts = sparse * one.count * 3 * shape.hidden * one.intermediate
-        small += sparse * one.count * shape.hidden
+        small += sparse * (one.count + one.shared_gated) * shape.hidden
         if one.biased:
             small += sparse * one.count * (1 + 2 * one.intermediate + shape.hidden)
     if shape.mlp_bias:

@@ -216,7 +216,9 @@ def main() -> None:
             module.fail_json(msg=str(error))
         module.warn(f"Whether the model fits was not checked: {error}")
         module.exit_json(
-            changed=False, plan={"fits": None, "reason": str(error)}, lines=[f"not checked: {error}"]
+            changed=False,
+            plan={"fits": None, "reason": str(error)},
+            lines=[f"not checked: {error}"],
         )
     except (ArgumentError, plan_report.PlanError) as error:
         module.fail_json(msg=str(error))
