@@ -3,11 +3,11 @@
 
 usage: measure.py OUT.jsonl [--seconds ALL] [--each SECONDS] [--runs N,N] [--dry]
 
-One line for each run: the engine arguments, the bytes that vLLM counted (weights, activations, what is
-not PyTorch's, CUDA graphs, what is left for the KV cache), its KV cache's tokens and blocks, whether it
-started, and the error where it did not. Weights are random (`load_format=dummy`); no tokenizer is needed.
-vLLM is imported once and each run is a fork of that, so that imports cost nothing; where the import has
-touched CUDA, each run imports for itself.
+One line for each run: the engine arguments, the bytes that vLLM counted (weights, activations, what
+is not PyTorch's, CUDA graphs, what is left for the KV cache), its KV cache's tokens and blocks,
+whether it started, and the error where it did not. Weights are random (`load_format=dummy`); no
+tokenizer is needed. vLLM is imported once and each run is a fork of that, so that imports cost
+nothing; where the import has touched CUDA, each run imports for itself.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _watch(found: dict[str, Any], serve: bool) -> None:
 
         runner._dummy_run = watched_run
         found["runner"] = type(runner).__module__
-        parameters = {name: one for name, one in runner.model.named_parameters()}
+        parameters = dict(runner.model.named_parameters())
         found["parameters"] = len(parameters)
         found["parameter_bytes"] = sum(
             one.numel() * one.element_size() for one in parameters.values()
@@ -178,7 +178,7 @@ def _child(number: int, result: Path, log: Path) -> None:
         _start(name, arguments, serve, found)
     except Measured:
         found["started"] = None  # Not tried to the end.
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is the result
+    except BaseException as error:  # Whatever it is, it is the result.
         found["error"] = f"{type(error).__name__}: {error}"[:1500]
         traceback.print_exc()
     result.write_text(json.dumps(found))
@@ -195,7 +195,7 @@ def _run(number: int, limit: float, folder: Path, again: bool) -> dict[str, Any]
         os.setsid()
         if again:
             command = [sys.executable, __file__, str(result), "--one", str(number), str(log)]
-            os.execv(sys.executable, command)
+            os.execv(sys.executable, command)  # noqa: S606 - this very program
         _child(number, result, log)
     while time.monotonic() - began < limit:
         if os.waitpid(child, os.WNOHANG)[0]:

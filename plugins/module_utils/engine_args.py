@@ -34,7 +34,7 @@ class ArgumentError(ValueError):
 
 @dataclass(frozen=True)
 class Engine:
-    """What the engine will run with. Lengths are tokens; `max_model_len` None is the model's own."""
+    """What the engine will run with; lengths are tokens, and None is the model's own."""
 
     dtype: str
     utilization: float
@@ -85,13 +85,15 @@ def resolve(
         quantization=str(args["quantization"]) if args.get("quantization") else None,
         kv_cache_bytes=int(_number(args, "kv_cache_memory_bytes", 0)) or None,
         not_counted=tuple(
-            what
-            for name, what in _NOT_COUNTED.items()
-            if args.get(name)
-            and str(args[name]).lower() not in {"false", "1", "0"}
-            or (name == "enable_lora" and _flag(args.get(name)))
+            what for name, what in _NOT_COUNTED.items() if _used(name, args.get(name))
         ),
     )
+
+
+def _used(name: str, value: Any) -> bool:
+    """Whether an argument is given a value that does something; sizes of 1 are none."""
+    idle = {"", "0", "0.0", "false", "none"} | ({"1"} if name.endswith("_size") else set())
+    return value is not None and str(value).lower() not in idle
 
 
 def problems(

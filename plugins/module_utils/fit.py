@@ -80,7 +80,9 @@ def judge(
             "reason": f"gpu_memory_utilization {engine.utilization} leaves less than CUDA itself "
             f"takes of {gpu.name}: at most {int(most * 100) / 100} can be had",
         }
-    return answer | _length_and_concurrency(shape, given, engine, gpu, budget, workload)
+    return answer | _length_and_concurrency(
+        shape, given, engine, gpu, budget=budget, workload=workload
+    )
 
 
 def _length_and_concurrency(
@@ -88,6 +90,7 @@ def _length_and_concurrency(
     given: Mapping[str, Any],
     engine: Engine,
     gpu: Gpu,
+    *,
     budget: Budget,
     workload: Workload,
 ) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How vLLM lays out its KV cache: groups of layers, pages, blocks, and what they hold. Pure.
 
-vLLM gives all layers pages of one size. Layers of one kind form groups of equal length that share a
-pool; a request takes its blocks from every group: a full layer's for all its tokens, a sliding one's
-for its window and what one step adds.
+vLLM gives all layers pages of one size. Layers of one kind form groups of equal length that share
+a pool; a request takes its blocks from every group: a full layer's for all its tokens, a sliding
+one's for its window and what one step adds.
 """
 
 from __future__ import annotations

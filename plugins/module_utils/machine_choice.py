@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which machine types a model fits on, cheapest first, and what a million tokens cost there. Pure."""
+"""Which machine types a model fits on, cheapest first, and a million tokens' price. Pure."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def choose(
         gpu = gpu_table.find(kind)
         if gpu is None:
             continue
-        answer = _best(shape, given, gpu, number, workload, file_bytes)
+        answer = _best(shape, given, gpu, number, workload=workload, file_bytes=file_bytes)
         rows.append(
             {
                 "machine_type": name,
@@ -96,6 +96,7 @@ def _best(
     given: Mapping[str, Any],
     gpu: gpu_table.Gpu,
     number: int,
+    *,
     workload: fit.Workload,
     file_bytes: int | None,
 ) -> dict[str, Any]:
@@ -124,7 +125,7 @@ def splits(shape: Shape, number: int) -> list[int | None]:
 
 def price_per_hour(machine_type: str, gpu: str, number: int, region: str) -> float | None:
     """List price in USD of machine and GPUs, on demand; None where the table lacks a part."""
-    parts = costs.machine_parts(machine_type, [{"type": gpu, "count": number}], region)
+    parts = costs.Table().machine_parts(machine_type, [{"type": gpu, "count": number}], region)
     hourly = costs.total(parts, "on_demand")["hourly"]
     return None if hourly is None else round(float(hourly), 4)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model takes of a GPU's memory under vLLM, and what is left for its KV cache. Pure.
 
-vLLM takes a share of the GPU (gpu_memory_utilization), loads the weights, runs one step of the largest
-size, and gives the cache what is left. The same is added up here. The constants were fitted to what
-vLLM counted on an H100; `benchmarks/plan` holds the program and docs/fit.md the comparison.
+vLLM takes a share of the GPU (gpu_memory_utilization), loads the weights, runs one step of the
+largest size, and gives the cache what is left. The same is added up here. The constants were fitted
+to what vLLM counted on an H100: `benchmarks/plan` has the program and the comparison.
 """
 
 from __future__ import annotations

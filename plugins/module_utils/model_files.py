@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads what a plan needs of a model where it lies: config.json and the sizes of its tensors.
 
-A model is a folder, a repository of the Hugging Face hub, or a Cloud Storage folder (gs://). Weights
-are never fetched: their sizes come from the safetensors index, and where there is none, from the
-header of the one file, by a range request.
+A model is a folder, a repository of the Hugging Face hub, or a Cloud Storage folder (gs://).
+Weights are never fetched: their sizes come from the safetensors index or, where there is none, from
+the header of the one file, by a range request.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ def locate(
         raise SourceError(f"There is no folder {path} on this machine.")
     if model.count("/") != 1:
         raise SourceError(
-            f"'{model}' is no folder here, no repository of the hub (OWNER/NAME) and no gs:// folder."
+            f"'{model}' is no folder here, no repository of the hub (OWNER/NAME) and no gs:// "
+            "folder."
         )
     import requests  # noqa: PLC0415 - on the controller only
 

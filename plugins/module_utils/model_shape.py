@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a model's config.json to its shape: layers, heads, experts and what each layer caches. Pure."""
+"""From a model's config.json to its shape: layers, heads, experts, what is cached. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-LayerKind = Literal["full", "sliding", "chunked"]
+# `full`, `sliding` or `chunked`.
+LayerKind = str
 
 # Encoders: they pool, and cache nothing.
 _ENCODERS = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "nomic_bert", "modernbert"})

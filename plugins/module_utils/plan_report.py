@@ -6,7 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import engine_args, fit, gpu_table, kv_cache, machine_choice, memory_plan, model_files
+from . import (
+    engine_args,
+    fit,
+    gpu_table,
+    kv_cache,
+    machine_choice,
+    machine_types,
+    memory_plan,
+    model_files,
+)
 from .gpu_table import GIB, Gpu
 from .memory_plan import gib
 from .model_files import Files
@@ -66,7 +75,7 @@ def _gpus(options: Mapping[str, Any]) -> tuple[Gpu, int]:
         return gpu, count or asked[0] * asked[1]
     found = machine_choice.gpus_of(name, options["accelerators"])
     if found is None:
-        known = [*gpu_table.GPUS, *machine_choice.machine_types.BUNDLED, "cpu"]
+        known = [*gpu_table.GPUS, *machine_types.BUNDLED, "cpu"]
         raise PlanError(
             f"'{name}' is no accelerator type, and no machine type with GPUs."
             f"{did_you_mean(name, known)} Accelerator types are: {', '.join(gpu_table.GPUS)}."
@@ -130,7 +139,7 @@ def _row(row: Mapping[str, Any]) -> str:
     price = row["price_per_hour"]
     split = row["tensor_parallel_size"]
     return (
-        row["machine_type"]
+        str(row["machine_type"])
         + (f" with tensor_parallel_size {split}" if split > 1 else "")
         + (f" ({price:.2f} USD/h)" if price is not None else " (price unknown)")
     )

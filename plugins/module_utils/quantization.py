@@ -29,7 +29,7 @@ class Quantization:
 
 
 def of(config: Mapping[str, Any], asked: str | None = None) -> Quantization | None:
-    """The scheme in a `quantization_config`, else the one that vLLM is asked to apply while loading.
+    """The scheme in a `quantization_config`, else the one that vLLM is to apply while loading.
 
     None means weights in the model's dtype. A scheme that is not known counts 8 bits a weight, and
     its name says so.

@@ -47,7 +47,7 @@ def test_attached_gpus_on_spot_draw_on_the_preemptible_quota(cloud: m.Cloud) -> 
     assert found["gpus"] == [{"type": "nvidia-tesla-t4", "count": 2}]
     assert found["quota_needs"]["PREEMPTIBLE_NVIDIA_T4_GPUS"] == 2
     assert found["quota_needs"]["PREEMPTIBLE_CPUS"] == 8
-    assert found["price"] is None
+    assert found["price"]["hourly"] == pytest.approx(8 * 0.0130025 + 2 * 0.14, abs=1e-4)
 
 
 @pytest.mark.parametrize(

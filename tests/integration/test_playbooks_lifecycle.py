@@ -48,6 +48,7 @@ class Site:
             "llm_api_port": free_port(),
             "llm_api_key": KEY,
             "llm_api_key_file": str(folder / "keys" / "api_key"),
+            "gce_instance_price_source": "table",
             "gce_network_api_source_ranges": ["198.51.100.7/32"],
             "gce_network_ssh_source_ranges": ["198.51.100.7/32"],
         }
@@ -265,24 +266,29 @@ def test_destroy_says_which_disk_stays(made: Site) -> None:
 
 def test_cost_of_the_plan(site: Site) -> None:
     found = site.document("cost")
-    assert [part["kind"] for part in found["parts"]] == ["machine", "disk", "address"]
+    assert [part["kind"] for part in found["parts"]] == ["machine", "gpu", "disk", "address"]
     assert all(part["dated"] and part["source"] for part in found["parts"])
     assert found["total"]["on_demand"]["hourly"] == pytest.approx(0.7255, abs=1e-3)
+    assert found["total"]["spot"]["hourly"] < found["total"]["commit_3y"]["hourly"] < 0.4
     assert found["total"]["stopped"]["monthly"] == 10.0
-    spot = found["total"]["spot"]
-    assert spot["hourly"] is None
-    assert "machine g2-standard-4 with 1 x nvidia-l4" in spot["unknown"]
     assert "2025-03-06" in site.ok("cost", changed=0)
+
+
+def test_preflight_says_the_price_with_its_date(site: Site) -> None:
+    said = site.ok("preflight", changed=0)
+    assert "cost about 0.726 USD an hour while it runs, 529" in said
+    assert "list prices in USD of 2025-03-06" in said
 
 
 def test_cost_names_what_the_table_lacks(site: Site) -> None:
     site.variables |= {"gce_zone": "europe-west4-a", "gce_instance_machine_type": "a3-highgpu-8g"}
     found = site.document("cost")
+    (only,) = found["placements"]
+    assert only["title"] == "europe-west4-a, a3-highgpu-8g, STANDARD:"
     assert found["parts"][0]["on_demand"] is None
     total = found["total"]["on_demand"]
     assert total["hourly"] is None
     assert len(total["unknown"]) == 2
-    assert "unknown" in site.ok("cost")
 
 
 def test_misspelt_output_is_refused(site: Site) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""plan.yml and the preflight's refusal, as people run them: without a cloud, an account or a hub."""
+"""plan.yml and the preflight's refusal, as people run them: without a cloud or a hub."""
 
 from __future__ import annotations
 
