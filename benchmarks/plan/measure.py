@@ -56,9 +56,14 @@ def _snapshot(one: Any) -> dict[str, int]:
 def _watch(found: dict[str, Any], serve: bool) -> None:
     """Have vLLM's worker and its KV cache's configuration leave their numbers in `found`."""
     import torch
+    from vllm.model_executor.models import registry
     from vllm.v1.core import kv_cache_utils
     from vllm.v1.worker import gpu_worker
 
+    # vLLM would look at the model's class in a new process, which imports everything once more.
+    registry._LazyRegisteredModel.inspect_model_cls = lambda lazy: (
+        registry._ModelInfo.from_model_cls(lazy.load_model_cls())
+    )
     profiling, determine = gpu_worker.memory_profiling, gpu_worker.Worker.determine_available_memory
     capacity = kv_cache_utils.get_kv_cache_capacity
 
