@@ -32,9 +32,9 @@ class Gpu:
         return self.capability >= 8.0
 
 
-# Accelerator type of Compute Engine to its facts. CUDA's readings are up to 3 % below what nvidia-smi
-# shows, which counts what the driver keeps; of several published ones this is the lowest, rounded
-# down. GPUs below compute capability 7.5 are not here: the locked builds don't run on them.
+# Accelerator type of Compute Engine to its facts. CUDA's readings are up to 3 % below what
+# nvidia-smi shows, which counts what the driver keeps; of several published ones this is the lowest,
+# rounded down. GPUs below compute capability 7.5 are not here: the locked builds don't run on them.
 GPUS: dict[str, Gpu] = {
     one.name: one
     for one in (
