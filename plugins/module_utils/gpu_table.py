@@ -34,7 +34,7 @@ class Gpu:
 
 # Accelerator type of Compute Engine to its facts. CUDA's readings are up to 3 % below what
 # nvidia-smi shows, which counts what the driver keeps; of several published ones this is the
-# lowest, rounded down. GPUs below compute capability 7.5 are left out: the locked builds refuse them.
+# lowest, rounded down. Below compute capability 7.5 the locked builds refuse to run.
 GPUS: dict[str, Gpu] = {
     one.name: one
     for one in (
