@@ -131,6 +131,11 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     return [*text, found["prices"]["text"]]
 
 
+def own_rules(name: str) -> set[str]:
+    """Names of the firewall rules that a deployment makes."""
+    return {f"{name}-{which}" for which in ("api", "ssh", "dashboard")}
+
+
 def deleted(found: Mapping[str, Any]) -> list[str]:
     """What destroying it deletes, and what stays behind; empty where there is nothing."""
     prefix = found["name"]
@@ -140,7 +145,7 @@ def deleted(found: Mapping[str, Any]) -> list[str]:
         for disk in found["disks"]:
             fate = "" if disk["deleted_with_instance"] else " stays, and goes on costing"
             text.append(f"disk {disk['name']} ({disk['size_gb']} GB){fate}")
-    own = {f"{prefix}-api", f"{prefix}-ssh"}
+    own = own_rules(prefix)
     return text + [f"firewall rule {r['name']}" for r in found["rules"] if r["name"] in own]
 
 
@@ -154,7 +159,7 @@ def _applies(rule: Mapping[str, Any], instance: Mapping[str, Any] | None, name: 
     """By its name one of ours, or in effect for the instance, which Google decides by tags."""
     if rule.get("direction", "INGRESS") != "INGRESS":
         return False
-    if rule.get("name") in {f"{name}-api", f"{name}-ssh"}:
+    if rule.get("name") in own_rules(name):
         return True
     if instance is None:
         return False

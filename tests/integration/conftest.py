@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures: `emulator` is a live one with an empty project, `api` speaks to it."""
+"""Fixtures: `emulator` is a live one with an empty project, `api` speaks to it.
+
+`site` runs playbooks on it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.emulator_fixture import Api, Emulator
+from tests.integration.site_fixture import Site
 
 _numbers = itertools.count(1)
 
@@ -59,3 +63,16 @@ def api(emulator: Emulator) -> Iterator[Api]:
     client = Api(emulator)
     yield client
     client.session.close()
+
+
+@pytest.fixture
+def site(emulator: Emulator, api: Api, tmp_path: Path) -> Iterator[Site]:
+    """A project with nothing in it."""
+    yield Site(emulator, api, tmp_path)
+
+
+@pytest.fixture
+def made(site: Site) -> Site:
+    """A project with an instance that runs, and its rules."""
+    site.make()
+    return site

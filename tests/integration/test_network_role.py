@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.integration.emulator_fixture import Api, Emulator
-from tests.integration.test_playbooks_lifecycle import MAKE, NAME, Site
+from tests.integration.site_fixture import MAKE, NAME, Site
 
 
 @pytest.fixture
@@ -106,3 +106,11 @@ def test_refused_before_anything_is_touched(
     assert words in " ".join(done.stdout.split())
     assert "Look for the instance" not in done.stdout
     assert site.state() == before
+
+
+def test_preflight_names_rules_of_others_that_let_everybody_in(site: Site) -> None:
+    said = site.ok("preflight", changed=0)
+    assert "default-allow-ssh, which is not ours, opens port 22 of all instances" in said
+    assert f"firewall-rules delete default-allow-ssh --project {site.emulator.project}" in said
+    site.variables["gce_network_create"] = True
+    assert "is not ours" not in site.ok("preflight", changed=0)
