@@ -10,7 +10,8 @@ from starlette.routing import Route
 
 from emulator import catalog
 from emulator import catalog_data as data
-from emulator.errors import ApiError, Json, invalid, required
+from emulator.admin_faults import body_of
+from emulator.errors import Json, invalid, required
 from emulator.world import World, key_of
 
 
@@ -24,7 +25,7 @@ def routes(world: World) -> list[Route]:
         return JSONResponse(await run_in_threadpool(_state, world))
 
     async def quota(request: Request) -> Response:
-        values, body = request.path_params, await _body(request)
+        values, body = request.path_params, await body_of(request)
         limit = body.get("limit")
         if isinstance(limit, bool) or not isinstance(limit, int | float) or limit < 0:
             raise invalid("limit", limit, "It must be a number from 0 up.")
@@ -36,11 +37,11 @@ def routes(world: World) -> list[Route]:
         return JSONResponse({"metric": values["metric"], "limit": limit})
 
     async def stockouts(request: Request) -> Response:
-        body = await _body(request)
+        body = await body_of(request)
         return JSONResponse(await run_in_threadpool(_stockout, world, request.method, body))
 
     async def delay(request: Request) -> Response:
-        seconds = (await _body(request)).get("seconds")
+        seconds = (await body_of(request)).get("seconds")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
             raise invalid("seconds", seconds, "It must be a number from 0 up.")
         world.operations.delay = seconds
@@ -49,6 +50,16 @@ def routes(world: World) -> list[Route]:
     async def project(request: Request) -> Response:
         await run_in_threadpool(world.add_project, request.path_params["project"])
         return JSONResponse({"project": request.path_params["project"]})
+
+    async def api(request: Request) -> Response:
+        values, enabled = request.path_params, (await body_of(request)).get("enabled")
+        if not isinstance(enabled, bool):
+            raise invalid("enabled", enabled, "It must be true or false.")
+        project = values["project"]
+        if project != "-":
+            project, _ = world.project(project)
+        world.store.put_setting(f"api-off:{project}:{values['api']}", not enabled)
+        return JSONResponse({"api": values["api"], "enabled": enabled})
 
     base = "/emulator/v1"
     return [
@@ -61,20 +72,11 @@ def routes(world: World) -> list[Route]:
             methods=["PUT"],
         ),
         Route(f"{base}/projects/{{project}}/global/quotas/{{metric}}", quota, methods=["PUT"]),
+        # Cloud Quotas can be off in a project, Cloud Billing for all (`-`); Compute Engine never.
+        Route(f"{base}/projects/{{project}}/apis/{{api}}", api, methods=["PUT"]),
         Route(f"{base}/stockouts", stockouts, methods=["GET", "PUT", "DELETE"]),
         Route(f"{base}/operation-delay", delay, methods=["PUT"]),
     ]
-
-
-async def _body(request: Request) -> Json:
-    raw = await request.body()
-    try:
-        value = await request.json() if raw else {}
-    except ValueError as error:
-        raise ApiError(400, "parseError", f"The body is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise invalid("body", value, "It must be an object.")
-    return value
 
 
 def _stockout(world: World, method: str, body: Json) -> Json:
@@ -108,7 +110,8 @@ def _state(world: World) -> Json:
         projects[name] = {
             collection: [body for _, body in world.store.items(collection, name)]
             for collection in (
-                "instances", "disks", "addresses", "firewalls", "networks", "operations",
+                "instances", "disks", "addresses", "firewalls", "networks", "subnetworks",
+                "operations",
             )
         }  # fmt: skip
         projects[name]["ingress"] = [

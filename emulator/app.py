@@ -10,20 +10,24 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from emulator import admin, batch, cloudquotas
+from emulator import admin, admin_faults, batch, cloudbilling, cloudquotas, iamcredentials
 from emulator.auth import Authority
 from emulator.dispatch import Dispatcher, api_path
 from emulator.errors import ApiError
+from emulator.gate import Gate
+from emulator.request_log import RequestLog
 from emulator.world import World
 
 _VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _MOST = 10 * 2**20  # bytes of a request
 
 
-def create_app(world: World, authority: Authority) -> Starlette:
+def create_app(world: World, authority: Authority) -> ASGIApp:
     """The application for a world."""
     dispatcher = Dispatcher(world, authority)
+    log = RequestLog()
 
     async def compute(request: Request) -> Response:
         path = api_path(request.url.path)
@@ -69,9 +73,12 @@ def create_app(world: World, authority: Authority) -> Starlette:
         assert isinstance(error, ApiError)  # noqa: S101 (registered for it alone)
         return JSONResponse(error.body(), error.status)
 
-    return Starlette(
+    application = Starlette(
         routes=[
             *admin.routes(world),
+            *cloudbilling.routes(world, authority),
+            *admin_faults.routes(world, authority, log),
+            *iamcredentials.routes(authority),
             *cloudquotas.routes(world, authority),
             Route("/token", token, methods=["POST"]),
             Route("/batch/compute/v1", batched, methods=["POST"]),
@@ -80,6 +87,7 @@ def create_app(world: World, authority: Authority) -> Starlette:
         ],
         exception_handlers={ApiError: api_error},
     )
+    return Gate(application, world.faults, log, authority.revoke)
 
 
 async def _read(request: Request) -> bytes:

@@ -22,11 +22,16 @@ _GOOGLES = "https://oauth2.googleapis.com/token"
 
 
 class Authority:
-    """Issues and checks tokens of one service account, whose key lies in the state directory."""
+    """Issues and checks tokens of one service account, whose key lies in the state directory.
+
+    Attributes:
+        lifetime: seconds for which a new token is good.
+    """
 
     def __init__(self, store: Store, key_file: Path, project: str, token_uri: str) -> None:
         self._store = store
         self._token_uri = token_uri
+        self.lifetime: float = LIFETIME
         self._key = _load_or_make(key_file, project, token_uri)
         private = serialization.load_pem_private_key(self._key["private_key"].encode(), None)
         self._certs = {
@@ -52,9 +57,39 @@ class Authority:
         claims = self._claims(assertion, [self._token_uri, _GOOGLES])
         if not claims.get("scope"):
             raise ValueError("the assertion names no scope")
+        token, _ = self._issue(self.email, self.lifetime)
+        return {"access_token": token, "expires_in": self.lifetime, "token_type": "Bearer"}
+
+    def impersonate(self, email: str, seconds: float) -> tuple[str, float]:
+        """A token of a lent service account, and when it expires (seconds since 1970).
+
+        Raises:
+            ApiError: 403 where the account was not lent.
+        """
+        if self._store.setting(f"lent:{email}") is None:
+            raise ApiError(
+                403,
+                "forbidden",
+                "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may "
+                "not exist).",
+            )
+        return self._issue(email, min(seconds, self.lifetime))
+
+    def lend(self, email: str, lent: bool = True) -> None:
+        """Lets the service account impersonate another, or no longer."""
+        self._store.put_setting(f"lent:{email}", True if lent else None)
+
+    def revoke(self) -> None:
+        """Makes every token that was issued so far invalid."""
+        with self._store.transaction():
+            for digest in self._store.settings("token:"):
+                self._store.put_setting(f"token:{digest}", None)
+
+    def _issue(self, email: str, seconds: float) -> tuple[str, float]:
         token = "ya29.emulated-" + secrets.token_urlsafe(40)
-        self._store.put_setting(f"token:{_digest(token)}", time.time() + LIFETIME)
-        return {"access_token": token, "expires_in": LIFETIME, "token_type": "Bearer"}
+        expires = time.time() + seconds
+        self._store.put_setting(f"token:{_digest(token)}", {"expires": expires, "email": email})
+        return token, expires
 
     def check(self, header: str | None) -> str:
         """Who sends this Authorization header.
@@ -65,9 +100,9 @@ class Authority:
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise _unauthorized("required", "Login Required.")
-        expires = self._store.setting(f"token:{_digest(token)}")
-        if expires is not None and expires > time.time():
-            return self.email
+        issued = self._store.setting(f"token:{_digest(token)}")
+        if issued is not None and issued["expires"] > time.time():
+            return str(issued["email"])
         try:  # google-cloud-compute signs a token itself instead of asking for one
             self._claims(token, None)
         except ValueError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulator.errors import Json, not_found
+from emulator.faults import OperationFaultError
 from emulator.references import Ref
 from emulator.world import World
 
@@ -19,6 +20,7 @@ class Call:
     Attributes:
         params: typed path and query parameters.
         body: without nulls and read-only fields; `{}` without a body.
+        cleared: fields of the body that the request gives as null.
     """
 
     world: World
@@ -26,6 +28,7 @@ class Call:
     params: dict[str, Any]
     body: Json
     user: str
+    cleared: frozenset[str] = frozenset()
 
     @property
     def project(self) -> str:
@@ -55,7 +58,14 @@ class Call:
         return ref
 
     def begin(self, kind: str, ref: Ref, target: Json | None, work: Callable[[], None]) -> Json:
-        """Begins an operation on a resource of the call's scope."""
+        """Begins an operation on a resource of the call's scope.
+
+        Raises:
+            OperationFaultError: a fault rule wants it to fail.
+        """
+        failure = self.world.faults.operation(kind, ref.path)
+        if failure is not None:
+            raise OperationFaultError(kind, ref.path, (target or {}).get("id"), failure)
         return self.world.operations.begin(
             kind,
             ref.path,

@@ -78,6 +78,16 @@ ACCELERATORS = {
 }
 
 
+# The `gpu_family` of those whose quota is None.
+GPU_FAMILIES = {
+    H100: "NVIDIA_H100",
+    H100_MEGA: "NVIDIA_H100_MEGA",
+    H200: "NVIDIA_H200",
+    B200: "NVIDIA_B200",
+    RTX_PRO_6000: "NVIDIA_RTX_PRO_6000",
+}
+
+
 @dataclass(frozen=True)
 class Machine:
     """A machine type.
@@ -85,7 +95,8 @@ class Machine:
     Attributes:
         memory_mb: in MiB, as the API counts.
         gpus: bundled accelerator and how many; None for machines without.
-        cpu_quota: metric of regions.get that its vCPUs count against; None: not there.
+        cpu_quota: metric of regions.get that its vCPUs count against; None: those of machines
+            that bundle GPUs need no quota.
         spot_only: can't be had as STANDARD.
     """
 
@@ -149,12 +160,10 @@ def _machines() -> dict[str, Machine]:
         "g4-standard-192": (192, 720, RTX_PRO_6000, 4),
         "g4-standard-384": (384, 1440, RTX_PRO_6000, 8),
     }.items():
-        family = name.split("-")[0]
-        quota = {"g2": "CPUS", "a2": "A2_CPUS"}.get(family)
         spot = name in {"a3-highgpu-1g", "a3-highgpu-2g", "a3-highgpu-4g"}
         cpus, memory_gb, kind, count = shape
         machines[name] = Machine(
-            cpus, memory_gb * 1024, (kind, count), cpu_quota=quota, spot_only=spot
+            cpus, memory_gb * 1024, (kind, count), cpu_quota=None, spot_only=spot
         )
     return machines
 

@@ -14,15 +14,25 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from emulator import catalog, fingerprints
+from emulator import catalog_data as data
 from emulator.auth import Authority
-from emulator.errors import ApiError, Json, invalid, not_found, required
+from emulator.errors import ApiError, Json, api_disabled, invalid, not_found, required
 from emulator.operations import now
 from emulator.world import World
 
 SERVICE = "compute.googleapis.com"
+API = "cloudquotas.googleapis.com"
 OUTCOMES = ("granted", "denied", "pending")
-_FAMILIES = ("NVIDIA_H100", "NVIDIA_H100_MEGA", "NVIDIA_H200", "NVIDIA_B200", "NVIDIA_RTX_PRO_6000")
+_FAMILIES = tuple(data.GPU_FAMILIES.values())
 _FAMILY_QUOTA = "GPUS-PER-GPU-FAMILY-per-project-region"
+_CPU_FAMILY_QUOTA = "CPUS-PER-VM-FAMILY-per-project-region"
+_CPU_FAMILIES = ("C3D", "C4", "N4")
+_CPU_FAMILY_LIMIT = "24"
+# On Spot each of the newer GPUs has a quota of its own; to the family's name.
+_SPOT_QUOTAS = {
+    f"PREEMPTIBLE-{family.replace('_', '-')}-GPUS-per-project-region": f"PREEMPTIBLE_{family}"
+    for family in _FAMILIES
+}
 _FIXED = ("service", "quotaId", "dimensions")
 _DETAILS = {
     "granted": "The quota increase request was approved.",
@@ -58,6 +68,10 @@ class CloudQuotas:
             for family in _FAMILIES
         ]
         found.append(_info(project, "gpus_per_gpu_family", _FAMILY_QUOTA, values))
+        for quota_id, family in _SPOT_QUOTAS.items():
+            granted = {r: self._family(project, r, family) for r in catalog.REGIONS}
+            found.append(_spot_info(project, quota_id, f"{family}_GPUS", granted))
+        found.append(_cpu_families(project))
         return found
 
     def info(self, project: str, quota_id: str) -> Json:
@@ -70,7 +84,7 @@ class CloudQuotas:
         )
 
     def _family(self, project: str, region: str, family: str) -> float:
-        return float(self._store.setting(f"family-quota:{project}:{region}:{family}", 0))
+        return self._world.quotas.family_limit(project, region, family)
 
     # Requests
 
@@ -165,9 +179,9 @@ class CloudQuotas:
     def _raise(self, project: str, body: Json) -> None:
         value, dimensions = int(body["quotaConfig"]["preferredValue"]), body["dimensions"]
         region = dimensions.get("region")
-        if body["quotaId"] == _FAMILY_QUOTA:
-            key = f"family-quota:{project}:{region}:{dimensions['gpu_family']}"
-            self._store.put_setting(key, value)
+        family = dimensions.get("gpu_family") or _SPOT_QUOTAS.get(body["quotaId"])
+        if family:
+            self._world.quotas.set_family_limit(project, str(region), family, value)
             return
         metric = body["quotaId"].split("-per-project")[0].replace("-", "_")
         self._world.quotas.set_limit(project, region, metric, value)
@@ -214,10 +228,43 @@ def _info(
     }
 
 
+def _spot_info(project: str, quota_id: str, metric: str, granted: dict[str, float]) -> Json:
+    """As Google shows it: regions that were never granted any share an entry without a value."""
+    info = _info(project, metric, quota_id, [({"region": r}, granted[r], [r]) for r in granted])
+    none = [region for region in granted if not granted[region]]
+    info["dimensionsInfos"] = [
+        entry for entry in info["dimensionsInfos"] if entry["applicableLocations"][0] not in none
+    ]
+    if none:
+        info["dimensionsInfos"].append({"details": {}, "applicableLocations": none})
+    return info
+
+
+def _cpu_families(project: str) -> Json:
+    """vCPUs of newer families; its entries without a region hold for the regions not named."""
+    info = _info(project, "cpus_per_vm_family", _CPU_FAMILY_QUOTA, [({"region": ""}, 0, [])])
+    info["dimensions"] = ["region", "vm_family"]
+    info["dimensionsInfos"] = [
+        *(
+            {
+                "dimensions": {"vm_family": family},
+                "details": {"value": _CPU_FAMILY_LIMIT},
+                "applicableLocations": list(catalog.REGIONS),
+            }
+            for family in _CPU_FAMILIES
+        ),
+        {"details": {}},
+    ]
+    return info
+
+
 def _limit(info: Json, dimensions: Any) -> int:
-    for entry in info["dimensionsInfos"]:
-        if entry["dimensions"] == dimensions:
-            return int(entry["details"]["value"])
+    if sorted(dimensions) == sorted(info["dimensions"]):
+        for entry in info["dimensionsInfos"]:
+            place = dimensions.get("region")
+            fits = entry.get("dimensions", {}).items() <= dimensions.items()
+            if fits and place in (None, *entry.get("applicableLocations", [place])):
+                return int(entry["details"].get("value", 0))
     names = ", ".join(info["dimensions"]) or "none"
     raise invalid("dimensions", dimensions, f"{info['quotaId']} has the dimensions {names}.")
 
@@ -232,7 +279,9 @@ def routes(world: World, authority: Authority) -> list[Route]:
 
             def call() -> Json:
                 authority.check(request.headers.get("authorization"))
-                project, _ = world.project(request.path_params["project"])
+                project, details = world.project(request.path_params["project"])
+                if world.store.setting(f"api-off:{project}:{API}"):
+                    raise api_disabled(details["number"], API)
                 service = request.path_params.get("service", SERVICE)
                 if service != SERVICE:
                     raise not_found(f"services/{service}")

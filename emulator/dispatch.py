@@ -17,6 +17,7 @@ from emulator.call import HANDLERS, Call
 from emulator.catalog_data import IMAGE_PROJECTS
 from emulator.discovery import Method, compute_v1
 from emulator.errors import ApiError, Json, invalid
+from emulator.faults import OperationFaultError
 from emulator.fields import select
 from emulator.references import Ref
 from emulator.world import World
@@ -66,12 +67,35 @@ class Dispatcher:
             raise ApiError(501, "notImplemented", f"{method.id} is not emulated.")
         params = validation.parameters(self._discovery, method, values, query)
         params["project"] = self._project(method, params["project"])
-        content = validation.body(self._discovery, method, _parse(body))
-        call = Call(self.world, method.id, params, content, user)
-        with self._alone(method):
-            answer = self._once(method, call) or handler(call)
-            self._remember(method, call, answer)
+        given = _parse(body)
+        content = validation.body(self._discovery, method, given)
+        cleared = frozenset(name for name, value in (given or {}).items() if value is None)
+        call = Call(self.world, method.id, params, content, user, cleared)
+        try:
+            with self._alone(method):
+                answer = self._once(method, call) or handler(call)
+                self._remember(method, call, answer)
+        except OperationFaultError as fault:  # what the handler had written is undone
+            with self.world.store.transaction():
+                answer = self._failing(call, fault)
+                self._remember(method, call, answer)
         return select(answer, params["fields"]) if params.get("fields") else answer
+
+    def _failing(self, call: Call, fault: OperationFaultError) -> Json:
+        """An operation that ends with a fault rule's error, and does nothing else."""
+
+        def work() -> None:
+            raise fault.failure
+
+        return self.world.operations.begin(
+            fault.kind,
+            fault.target,
+            project=call.project,
+            scope=call.scope,
+            user=call.user,
+            work=work,
+            target_id=fault.target_id,
+        )
 
     def _alone(self, method: Method) -> AbstractContextManager[None]:
         """Changes happen one at a time and whole; waiting for an operation holds nobody up."""

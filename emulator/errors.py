@@ -28,6 +28,7 @@ class ApiError(Exception):
         reason: Google's camelCase reason, for example `notFound`.
         code: the operation error's code, for example `RESOURCE_NOT_FOUND`.
         details: `errorDetails` of an operation error (quotaInfo, errorInfo, ...).
+        info: an ErrorInfo, as newer APIs tell the reason.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class ApiError(Exception):
         location: str | None = None,
         location_type: str = "parameter",
         details: list[Json] | None = None,
+        info: Json | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -51,6 +53,7 @@ class ApiError(Exception):
         self.location = location
         self.location_type = location_type
         self.details = details or []
+        self.info = info
 
     def body(self) -> Json:
         """The JSON body of the HTTP answer."""
@@ -62,6 +65,9 @@ class ApiError(Exception):
         error: Json = {"code": self.status, "message": self.message, "errors": [item]}
         if self.status in _STATUS_NAMES:
             error["status"] = _STATUS_NAMES[self.status]
+        if self.info:
+            kind = "type.googleapis.com/google.rpc.ErrorInfo"
+            error["details"] = [{"@type": kind, **self.info}]
         return {"error": error}
 
     def operation_fields(self) -> Json:
@@ -142,13 +148,14 @@ def must_be_stopped(path: str, what: str) -> ApiError:
     )
 
 
-def quota_exceeded(metric: str, limit: float, region: str | None) -> ApiError:
+def quota_exceeded(metric: str, limit: float, region: str | None, gpu_family: str = "") -> ApiError:
     """403 for a metric over its limit; `region` None means project-wide."""
     where = f"in region {region}" if region else "globally"
     info: Json = {
         "metricName": f"compute.googleapis.com/{metric.lower()}",
         "limitName": f"{metric.replace('_', '-')}-per-project{'-region' if region else ''}",
-        "dimensions": {"region": region or "global"},
+        "dimensions": {"region": region or "global"}
+        | ({"gpu_family": gpu_family} if gpu_family else {}),
         "limit": limit,
     }
     return ApiError(
@@ -183,4 +190,21 @@ def stockout(
                 }
             }
         ],
+    )
+
+
+def api_disabled(number: str, api: str) -> ApiError:
+    """403 of an API that is not enabled in the project of that number."""
+    page = f"https://console.developers.google.com/apis/api/{api}/overview?project={number}"
+    return ApiError(
+        403,
+        "accessNotConfigured",
+        f"{api} has not been used in project {number} before or it is disabled. Enable it by "
+        f"visiting {page} then retry.",
+        domain="usageLimits",
+        info={
+            "reason": "SERVICE_DISABLED",
+            "domain": "googleapis.com",
+            "metadata": {"service": api, "consumer": f"projects/{number}"},
+        },
     )

@@ -9,6 +9,8 @@ from emulator.errors import ApiError, Json, invalid, required
 from emulator.references import link, parse
 
 _SPOT_ACTIONS = {"STOP", "DELETE"}
+# Flex-start: ten minutes to seven days. Else: 30 seconds to 120 days.
+_FLEX_SECONDS, _LIMITED_SECONDS = (600, 604_800), (30, 10_368_000)
 
 
 def machine_type(text: str, project: str, zone: str, field: str) -> str:
@@ -85,6 +87,45 @@ def _fits_n1(field: str, name: str, kind: str, count: int) -> None:
         )
 
 
+def _run_duration(given: Json, flex: bool) -> int | None:
+    """`maxRunDuration` in seconds; None where there is none."""
+    field = "resource.scheduling.maxRunDuration"
+    if "maxRunDuration" not in given:
+        if flex:
+            raise required(field)
+        return None
+    seconds = int(given["maxRunDuration"].get("seconds", 0))
+    low, high = _FLEX_SECONDS if flex else _LIMITED_SECONDS
+    if not low <= seconds <= high:
+        raise invalid(f"{field}.seconds", seconds, f"It must be from {low} to {high}.")
+    return seconds
+
+
+def reservation_affinity(given: Json | None, model: str) -> Json:
+    """Which reservations an instance may use, with the default filled in.
+
+    Raises:
+        ApiError: 400 for what does not go together.
+    """
+    field = "resource.reservationAffinity"
+    flex = model == "FLEX_START"
+    default = "NO_RESERVATION" if flex else "ANY_RESERVATION"
+    result = {"consumeReservationType": default} | (given or {})
+    kind = result["consumeReservationType"]
+    if kind == "SPECIFIC_RESERVATION":
+        if not str(result.get("key", "")).endswith("googleapis.com/reservation-name"):
+            raise invalid(f"{field}.key", result.get("key", ""), "It must name a reservation.")
+        if not result.get("values"):
+            raise required(f"{field}.values")
+    elif result.get("values"):
+        raise invalid(f"{field}.values", result["values"], "Only for SPECIFIC_RESERVATION.")
+    if flex and kind != "NO_RESERVATION":
+        raise invalid(f"{field}.consumeReservationType", kind, "With FLEX_START it must be none.")
+    if model == "SPOT" and kind == "SPECIFIC_RESERVATION":
+        raise invalid(f"{field}.consumeReservationType", kind, "A Spot instance uses none.")
+    return result
+
+
 def scheduling(given: Json, name: str, gpus: list[Json]) -> Json:
     """Scheduling with defaults filled in.
 
@@ -94,20 +135,21 @@ def scheduling(given: Json, name: str, gpus: list[Json]) -> Json:
     field = "resource.scheduling"
     result = dict(given)
     model = result.get("provisioningModel") or ("SPOT" if result.get("preemptible") else "STANDARD")
-    spot = model == "SPOT"
-    limited = spot or model == "FLEX_START" or "maxRunDuration" in result
+    spot, flex = model == "SPOT", model == "FLEX_START"
+    seconds = _run_duration(result, flex)
+    limited = spot or flex or seconds is not None
     if data.MACHINES[name].spot_only and model not in {"SPOT", "FLEX_START"}:
         raise invalid(
             f"{field}.provisioningModel", model, f"{name} only comes as SPOT or FLEX_START."
         )
     result["provisioningModel"] = model
     result["preemptible"] = spot
-    result.setdefault("automaticRestart", not (spot or model == "FLEX_START"))
+    result.setdefault("automaticRestart", not (spot or flex))
     result.setdefault("onHostMaintenance", "TERMINATE" if limited else "MIGRATE")
-    if spot and result["automaticRestart"]:
-        raise invalid(
-            f"{field}.automaticRestart", "true", "A Spot instance can't restart by itself."
-        )
+    if (spot or flex) and result["automaticRestart"]:
+        raise invalid(f"{field}.automaticRestart", "true", f"With {model} it must be false.")
+    if flex and "instanceTerminationAction" not in result:
+        raise required(f"{field}.instanceTerminationAction")
     if limited and model != "STANDARD" and result["onHostMaintenance"] != "TERMINATE":
         raise invalid(
             f"{field}.onHostMaintenance",

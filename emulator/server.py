@@ -16,12 +16,13 @@ from pathlib import Path
 
 import anyio.to_thread
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from emulator import proxy, tls
 from emulator.app import create_app
 from emulator.auth import Authority
 from emulator.backend import Backend
+from emulator.gate import Connection
 from emulator.reconcile import reconcile
 from emulator.storage import Store
 from emulator.world import World
@@ -124,7 +125,8 @@ async def _serve(settings: Settings, state: Path, backend: Backend) -> None:
 
 
 def _listen(port: int) -> socket.socket:
-    listener = socket.socket()
+    # With the protocol named asyncio sets TCP_NODELAY; without, each answer waits 40 ms for an ACK.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((_HOST, port))
@@ -133,10 +135,11 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _server(app: Starlette, certificate: Path | None) -> _Server:
+def _server(app: ASGIApp, certificate: Path | None) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
+            http=Connection,
             lifespan="off",
             log_level="warning",
             access_log=False,

@@ -13,6 +13,7 @@ from emulator import catalog, firewall
 from emulator import catalog_data as data
 from emulator.backend import Backend, IngressRule, MachineKey
 from emulator.errors import ApiError, Json, not_found
+from emulator.faults import Faults
 from emulator.fingerprints import of
 from emulator.operations import Operations, new_id, now
 from emulator.quotas import Quotas
@@ -33,6 +34,7 @@ class World:
         self.backend = backend
         self.operations = Operations(store, delay)
         self.quotas = Quotas(store)
+        self.faults = Faults()
         self._machine_locks: dict[MachineKey, threading.RLock] = {}
         self._locks_lock = threading.Lock()
         self._applied: dict[MachineKey, list[IngressRule]] = {}

@@ -5,7 +5,9 @@ from emulator.handlers import (
     addresses,
     disks,
     firewalls,
+    instance_disks,
     instance_insert,
+    instance_policies,
     instance_power,
     instance_settings,
     instances,
@@ -13,13 +15,16 @@ from emulator.handlers import (
     operations,
     projects,
     read,
+    resource_policies,
 )
 
 __all__ = [
     "addresses",
     "disks",
     "firewalls",
+    "instance_disks",
     "instance_insert",
+    "instance_policies",
     "instance_power",
     "instance_settings",
     "instances",
@@ -27,4 +32,5 @@ __all__ = [
     "operations",
     "projects",
     "read",
+    "resource_policies",
 ]

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks: insert, delete, resize, setLabels."""
+"""Disks: insert, update, delete, resize, setLabels."""
 
 from __future__ import annotations
 
 import re
 
-from emulator import catalog, fingerprints, rules
+from emulator import catalog, disk_rules, fingerprints, rules
 from emulator import catalog_data as data
 from emulator.call import Call, handles
 from emulator.errors import Json, already_exists, condition_not_met, in_use, invalid
@@ -27,7 +27,13 @@ def insert(call: Call) -> Json:
     kind = find_disk_type(call, body.get("type") or "pd-standard", "resource.type")
     ref = call.ref("disks", body["name"])
     disk = make_disk(
-        call, ref, kind=kind, size=body.get("sizeGb"), image=image, field="resource.sizeGb"
+        call,
+        ref,
+        kind=kind,
+        size=body.get("sizeGb"),
+        image=image,
+        given=body,
+        field="resource.sizeGb",
     )
     rules.labels(body.get("labels", {}))
     disk |= {field: body[field] for field in ("description", "labels") if field in body}
@@ -59,9 +65,21 @@ def find_image(call: Call, text: str, field: str) -> Json:
 
 
 def make_disk(
-    call: Call, ref: Ref, *, kind: str, size: str | None, image: Json | None, field: str
+    call: Call,
+    ref: Ref,
+    *,
+    kind: str,
+    size: str | None,
+    image: Json | None,
+    given: Json,
+    field: str,
 ) -> Json:
-    """A new disk's resource, checked for name, size and quota."""
+    """A new disk's resource, checked for name, size, performance and quota.
+
+    Args:
+        given: the request's `provisionedIops` and `provisionedThroughput`, where it has them.
+    """
+    rules.name(ref.name, f"{field.rsplit('.', 1)[0]}.name")
     if call.world.find(ref):
         raise already_exists(ref.path)
     _, default, least, most = data.DISK_TYPES[kind]
@@ -74,6 +92,7 @@ def make_disk(
         )
     if size_gb > most:
         raise invalid(field, str(size_gb), f"At most {most} GB.")
+    fast = disk_rules.performance(kind, size_gb, given, field.rsplit(".", 1)[0])
     call.world.quotas.check_disk(call.project, call.zone, kind, size_gb)
     zone = f"projects/{call.project}/{call.scope}"
     disk = base("disk", ref) | {
@@ -84,6 +103,7 @@ def make_disk(
         "physicalBlockSizeBytes": "4096",
         "labelFingerprint": fingerprints.of({}),
     }
+    disk |= fast
     if image:
         disk |= {
             "sourceImage": image["selfLink"],
@@ -122,8 +142,40 @@ def resize(call: Call) -> Json:
     def work() -> None:
         with call.world.store.transaction():
             call.world.store.put(ref, call.world.get(ref) | {"sizeGb": str(new)})
+            for user, instance in call.world.store.items("instances", ref.project, ref.scope):
+                for attached in instance["disks"]:
+                    if attached["source"] == ref.link:
+                        attached["diskSizeGb"] = str(new)
+                        call.world.store.put(user, instance)
 
     return call.begin("resizeDisk", ref, disk, work)
+
+
+_UPDATABLE = ("provisionedIops", "provisionedThroughput")
+
+
+@handles("disks.update")
+def update(call: Call) -> Json:
+    """Changes the provisioned performance, also while an instance uses the disk."""
+    call.check_scope()
+    ref = call.ref("disks", call.params["disk"])
+    disk = call.world.get(ref)
+    paths = call.params.get("paths") or str(call.params.get("updateMask") or "").split(",")
+    paths = [path for path in paths if path]
+    for path in paths:
+        if path not in _UPDATABLE:
+            raise invalid("paths", path, f"It can't be updated; choose {', '.join(_UPDATABLE)}.")
+    rules.need(call.body, *paths)
+    wanted = {name: disk[name] for name in _UPDATABLE if name in disk}
+    wanted |= {name: call.body[name] for name in paths}
+    kind = disk["type"].rsplit("/", 1)[-1]
+    fast = disk_rules.performance(kind, int(disk["sizeGb"]), wanted, "resource")
+
+    def work() -> None:
+        with call.world.store.transaction():
+            call.world.store.put(ref, call.world.get(ref) | fast)
+
+    return call.begin("update", ref, disk, work)
 
 
 @handles("disks.setLabels")

@@ -6,7 +6,15 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 
-from emulator import catalog, fingerprints, instance_rules, machines_sync, rules
+from emulator import (
+    catalog,
+    disk_rules,
+    fingerprints,
+    instance_rules,
+    machines_sync,
+    policy_rules,
+    rules,
+)
 from emulator import catalog_data as data
 from emulator.backend import MachineError
 from emulator.call import Call, handles
@@ -21,7 +29,7 @@ from emulator.world import World, base, key_of
 _COPIED = (
     "description", "hostname", "minCpuPlatform", "canIpForward", "deletionProtection",
     "shieldedInstanceConfig", "shieldedInstanceIntegrityPolicy", "confidentialInstanceConfig",
-    "displayDevice", "resourcePolicies", "reservationAffinity", "advancedMachineFeatures",
+    "displayDevice", "advancedMachineFeatures",
     "networkPerformanceConfig", "keyRevocationActionType",
 )  # fmt: skip
 
@@ -127,6 +135,13 @@ def _instance(call: Call, ref: Ref) -> Json:
         if field in body:
             old = instance.get(field)
             instance[field] = old | body[field] if isinstance(old, dict) else body[field]
+    instance["reservationAffinity"] = instance_rules.reservation_affinity(
+        body.get("reservationAffinity"), instance["scheduling"]["provisioningModel"]
+    )
+    policies = policy_rules.links(world, call.project, call.zone, body.get("resourcePolicies", []))
+    policy_rules.refuse_second(policies)
+    if policies:
+        instance["resourcePolicies"] = policies
     accounts = service_accounts(world, call.project, body.get("serviceAccounts", []))
     if accounts:
         instance["serviceAccounts"] = accounts
@@ -287,6 +302,9 @@ def _disks(call: Call, ref: Ref, instance: Json) -> tuple[list[tuple[Ref, Json]]
             raise invalid(f"{field}.boot", boot, "Exactly the first disk must be the boot disk.")
         if given.get("source"):
             disk_ref, disk = _existing_disk(call, given["source"], f"{field}.source")
+            if not boot:
+                machine = last(instance["machineType"])
+                disk_rules.fits_machine(last(disk["type"]), machine, f"{field}.source")
         else:
             disk_ref, disk = _new_disk(call, ref, given, index, instance)
         disk["users"] = [ref.link]
@@ -296,7 +314,15 @@ def _disks(call: Call, ref: Ref, instance: Json) -> tuple[list[tuple[Ref, Json]]
                 raise invalid(f"{field}.source", disk_ref.path, "The boot disk holds no image.")
             parts = disk["sourceImage"].split("/projects/")[1].split("/")
             image_name = f"{parts[0]}/{parts[-1]}"
-        attached.append(_attached(given, disk_ref, disk, index))
+        if disk_ref in [ref for ref, _ in written[:-1]]:
+            raise invalid(f"{field}.source", disk_ref.path, "The disk is named twice.")
+        attached.append(attached_disk(given, disk_ref, disk, index))
+    devices = [one["deviceName"] for one in attached]
+    for index, device in enumerate(devices):
+        if device in devices[:index]:
+            raise invalid(
+                f"resource.disks[{index}].deviceName", device, "Another disk has this name."
+            )
     instance["disks"] = attached
     return written, image_name
 
@@ -325,6 +351,8 @@ def _new_disk(call: Call, ref: Ref, given: Json, index: int, instance: Json) -> 
         raise invalid(
             f"{field}.diskType", kind, f"{machine} can't boot from it; choose {', '.join(usable)}."
         )
+    if index:
+        disk_rules.fits_machine(kind, machine, f"{field}.diskType")
     image = None
     if params.get("sourceImage"):
         image = find_image(call, params["sourceImage"], f"{field}.sourceImage")
@@ -332,7 +360,9 @@ def _new_disk(call: Call, ref: Ref, given: Json, index: int, instance: Json) -> 
         raise required(f"{field}.sourceImage")
     disk_ref = call.ref("disks", name)
     size = params.get("diskSizeGb") or given.get("diskSizeGb")
-    disk = make_disk(call, disk_ref, kind=kind, size=size, image=image, field=f"{field}.diskSizeGb")
+    disk = make_disk(
+        call, disk_ref, kind=kind, size=size, image=image, given=params, field=f"{field}.diskSizeGb"
+    )
     rules.labels(params.get("labels", {}), f"{field}.labels")
     if params.get("labels"):
         disk["labels"] = params["labels"]
@@ -340,7 +370,8 @@ def _new_disk(call: Call, ref: Ref, given: Json, index: int, instance: Json) -> 
     return disk_ref, disk
 
 
-def _attached(given: Json, ref: Ref, disk: Json, index: int) -> Json:
+def attached_disk(given: Json, ref: Ref, disk: Json, index: int) -> Json:
+    """A disk as the instance that has it shows it; `given` is what the request says of it."""
     attached: Json = {
         "kind": "compute#attachedDisk",
         "type": "PERSISTENT",
@@ -348,7 +379,7 @@ def _attached(given: Json, ref: Ref, disk: Json, index: int) -> Json:
         "source": ref.link,
         "deviceName": given.get("deviceName") or f"persistent-disk-{index}",
         "index": index,
-        "boot": index == 0,
+        "boot": bool(given.get("boot", False)),
         "autoDelete": given.get("autoDelete", False),
         "interface": given.get("interface", "SCSI"),
         "diskSizeGb": disk["sizeGb"],

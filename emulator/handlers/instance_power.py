@@ -128,14 +128,15 @@ def delete(call: Call) -> Json:
                 return
             world.backend.delete(key_of(ref))
             with world.store.transaction():
-                _remove(call, ref)
+                remove(call, ref)
             world.forget_machine(key_of(ref))
         world.sync_firewalls(call.project)
 
     return call.begin("delete", ref, instance, work)
 
 
-def _remove(call: Call, ref: Ref) -> None:
+def remove(call: Call, ref: Ref) -> None:
+    """Deletes an instance's record, and disks that go with it."""
     store = call.world.store
     instance = call.world.get(ref)
     store.delete(ref)

@@ -26,14 +26,18 @@ from emulator.world import key_of
 Change = Callable[[Json], None]
 
 
-def _apply(
+def apply_change(
     call: Call,
     kind: str,
     change: Change,
     after: Callable[[Ref], None] = lambda _ref: None,
     parameter: str = "instance",
 ) -> Json:
-    """Tries a change on a copy, then begins the operation that makes it."""
+    """Tries a change on a copy, then begins the operation that makes it.
+
+    Args:
+        after: what follows from it, in the same operation.
+    """
     call.check_scope()
     ref = call.ref("instances", call.params[parameter])
     instance = call.world.get(ref)
@@ -74,7 +78,7 @@ def set_labels(call: Call) -> Json:
             del instance["labels"]
         instance["labelFingerprint"] = fingerprints.of(labels)
 
-    return _apply(call, "setLabels", change)
+    return apply_change(call, "setLabels", change)
 
 
 @handles("instances.setTags")
@@ -92,7 +96,9 @@ def set_tags(call: Call) -> Json:
         )
         instance["tags"] = tag_resource(items)
 
-    return _apply(call, "setTags", change, lambda _ref: call.world.sync_firewalls(call.project))
+    return apply_change(
+        call, "setTags", change, lambda _ref: call.world.sync_firewalls(call.project)
+    )
 
 
 @handles("instances.setMetadata")
@@ -110,7 +116,7 @@ def set_metadata(call: Call) -> Json:
         )
         instance["metadata"] = metadata_resource(items)
 
-    return _apply(
+    return apply_change(
         call,
         "setMetadata",
         change,
@@ -141,7 +147,7 @@ def set_machine_type(call: Call) -> Json:
         instance["machineType"] = link(f"projects/{call.project}/{call.scope}/machineTypes/{name}")
         _set_gpus(instance, gpus)
 
-    return _apply(call, "setMachineType", change)
+    return apply_change(call, "setMachineType", change)
 
 
 @handles("instances.setMachineResources")
@@ -157,7 +163,7 @@ def set_machine_resources(call: Call) -> Json:
         instance_rules.scheduling(instance["scheduling"], name, gpus)
         _set_gpus(instance, gpus)
 
-    return _apply(call, "setMachineResources", change)
+    return apply_change(call, "setMachineResources", change)
 
 
 def _set_gpus(instance: Json, gpus: list[Json]) -> None:
@@ -172,7 +178,7 @@ def set_scheduling(call: Call) -> Json:
 
     def change(instance: Json) -> None:
         current = instance["scheduling"]
-        asked = current | call.body
+        asked = {k: v for k, v in (current | call.body).items() if k not in call.cleared}
         if "preemptible" not in call.body and "provisioningModel" in call.body:
             asked["preemptible"] = call.body["provisioningModel"] == "SPOT"
         wanted = instance_rules.scheduling(
@@ -182,7 +188,7 @@ def set_scheduling(call: Call) -> Json:
             _need_stopped(instance, instance["name"], "provisioning model")
         instance["scheduling"] = wanted
 
-    return _apply(call, "setScheduling", change)
+    return apply_change(call, "setScheduling", change)
 
 
 @handles("instances.setServiceAccount")
@@ -197,7 +203,7 @@ def set_service_account(call: Call) -> Json:
         if accounts:
             instance["serviceAccounts"] = accounts
 
-    return _apply(
+    return apply_change(
         call, "SetServiceAccount", change, lambda _ref: call.world.sync_firewalls(call.project)
     )
 
@@ -209,7 +215,7 @@ def set_deletion_protection(call: Call) -> Json:
     def change(instance: Json) -> None:
         instance["deletionProtection"] = call.params.get("deletionProtection", True)
 
-    return _apply(call, "setDeletionProtection", change, parameter="resource")
+    return apply_change(call, "setDeletionProtection", change, parameter="resource")
 
 
 @handles("instances.updateShieldedInstanceConfig")
@@ -220,21 +226,7 @@ def update_shielded(call: Call) -> Json:
         _need_stopped(instance, instance["name"], "Shielded VM configuration")
         instance["shieldedInstanceConfig"] |= call.body
 
-    return _apply(call, "updateShieldedInstanceConfig", change)
-
-
-@handles("instances.setDiskAutoDelete")
-def set_disk_auto_delete(call: Call) -> Json:
-    """Whether a disk goes with the instance."""
-
-    def change(instance: Json) -> None:
-        for disk in instance["disks"]:
-            if disk["deviceName"] == call.params["deviceName"]:
-                disk["autoDelete"] = call.params["autoDelete"]
-                return
-        raise invalid("deviceName", call.params["deviceName"], "No such disk is attached.")
-
-    return _apply(call, "setDiskAutoDelete", change)
+    return apply_change(call, "updateShieldedInstanceConfig", change)
 
 
 def _interface(instance: Json, name: str) -> Json:
@@ -260,7 +252,7 @@ def add_access_config(call: Call) -> Json:
         if instance["status"] == "RUNNING":
             machines_sync.give_addresses(call.world, instance)
 
-    return _apply(call, "addAccessConfig", change, lambda ref: _addresses_changed(call, ref))
+    return apply_change(call, "addAccessConfig", change, lambda ref: _addresses_changed(call, ref))
 
 
 @handles("instances.deleteAccessConfig")
@@ -275,7 +267,9 @@ def delete_access_config(call: Call) -> Json:
             raise invalid("accessConfig", config, f"{name} has no such access config.")
         del interface["accessConfigs"]
 
-    return _apply(call, "deleteAccessConfig", change, lambda ref: _addresses_changed(call, ref))
+    return apply_change(
+        call, "deleteAccessConfig", change, lambda ref: _addresses_changed(call, ref)
+    )
 
 
 def _addresses_changed(call: Call, ref: Ref) -> None:

@@ -24,6 +24,7 @@ COLLECTIONS = {
     "globalAddresses": ("address", "address"),
     "disks": ("disk", "disk"),
     "instances": ("instance", "instance"),
+    "resourcePolicies": ("resourcePolicy", "resourcePolicy"),
 }
 _PARAMETERS_AS_NAMES = {"regions", "zones"}
 
@@ -81,7 +82,11 @@ def list_(call: Call) -> Json:
 def aggregated_list(call: Call) -> Json:
     """All scopes' resources."""
     collection = call.method.split(".")[1]
-    kinds = {"subnetworks": ["regions"], "addresses": ["global", "regions"]}
+    kinds = {
+        "subnetworks": ["regions"],
+        "addresses": ["global", "regions"],
+        "resourcePolicies": ["regions"],
+    }
     scopes = [s for kind in kinds.get(collection, ["zones"]) for s in call.world.scopes(kind)]
     return aggregated(
         COLLECTIONS[collection][0],

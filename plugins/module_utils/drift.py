@@ -2,7 +2,7 @@
 """From the results of a run in check mode to a list of differences. Pure.
 
 A record is what the callback drift_records kept of one result of one task: host, role, task,
-action, outcome (`changed`, `failed` or `unreachable`) and the result itself.
+action, outcome (`changed`, `newer image`, `failed` or `unreachable`) and the result itself.
 """
 
 from __future__ import annotations
@@ -24,6 +24,13 @@ LAYER_OF_ROLE = {
 }
 # The only task outside of roles that can differ is the API key, which is the service's.
 OTHER_LAYER = "service"
+KIND_OF_MODULE = {
+    "gce_address": "address",
+    "gce_firewall": "firewall rule",
+    "gce_instance_schedule": "schedule",
+    "gce_network": "network",
+    "gce_subnetwork": "subnetwork",
+}
 LONGEST = 200
 MISSING = object()
 Pair = tuple[str, Any, Any]
@@ -44,7 +51,7 @@ def differences(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Every difference: layer, host, object, field, is, should_be; in order of the run."""
     found = []
     for record in records:
-        if record["outcome"] != "changed" and not is_blocked_change(record):
+        if record["outcome"] not in {"changed", "newer image"} and not is_blocked_change(record):
             continue
         for name, field, now, wanted in _of(record):
             found.append(
@@ -91,10 +98,14 @@ def _of(record: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
     if record.get("hidden"):
         yield record["task"], "content", "(hidden)", "(hidden, another value)"
         return
+    newer = result.get("__gce_instance_newer_image")
+    if newer:
+        yield f"instance {newer['name']}", "boot_disk.image", newer["current"], newer["newest"]
+        return
     arguments = (result.get("invocation") or {}).get("module_args") or {}
     name = _name(arguments, result)
     if result.get("changes"):
-        kind = "firewall rule" if "firewall" in action else "instance"
+        kind = KIND_OF_MODULE.get(action, "instance")
         for one in result["changes"]:
             yield f"{kind} {name or ''}".strip(), one["field"], one["from"], one["to"]
         return

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import convert
@@ -25,6 +25,17 @@ GPU_METRICS: dict[str, str | None] = {
     "nvidia-b200": None,
     "nvidia-rtx-pro-6000": None,
 }
+# The others' `gpu_family` in Cloud Quotas. On Spot each has a preemptible metric of its own.
+GPU_FAMILIES = {
+    "nvidia-h100-80gb": "NVIDIA_H100",
+    "nvidia-h100-mega-80gb": "NVIDIA_H100_MEGA",
+    "nvidia-h200-141gb": "NVIDIA_H200",
+    "nvidia-b200": "NVIDIA_B200",
+    "nvidia-rtx-pro-6000": "NVIDIA_RTX_PRO_6000",
+}
+GPU_FAMILY_METRIC = "GPUS_PER_GPU_FAMILY"
+CPU_FAMILY_METRIC = "CPUS_PER_VM_FAMILY"
+PREEMPTIBLE = "PREEMPTIBLE_"
 # Machine type to its bundled GPUs, (type, count).
 BUNDLED: dict[str, tuple[str, int]] = {
     **{f"g2-standard-{cpus}": ("nvidia-l4", 1) for cpus in (4, 8, 12, 16, 32)},
@@ -42,11 +53,13 @@ BUNDLED: dict[str, tuple[str, int]] = {
     },
 }
 _BUNDLED_SERIES = re.compile(r"^(g2|a2|a3|a4|a4x|g4)-")
+_HYPERDISK_ONLY = re.compile(r"^(g4|a4|a4x|a3-ultragpu)-")
 # T4 on N1: cards to the most vCPUs they may serve.
 T4_MOST_CPUS = {1: 48, 2: 48, 4: 96}
-# The legacy metric of each series' vCPUs; those not here draw on CPUS.
+# Series whose vCPUs draw on CPUS, and the legacy metric of those with one of their own. All newer
+# ones are counted by family, in Cloud Quotas only.
+_SHARED_CPUS = frozenset({"e2", "f1", "g1", "n1", "custom"})
 _CPU_METRICS = {
-    "a2": "A2_CPUS",
     "c2": "C2_CPUS",
     "c2d": "C2D_CPUS",
     "c3": "C3_CPUS",
@@ -58,14 +71,58 @@ _CPU_METRICS = {
     "t2a": "T2A_CPUS",
     "t2d": "T2D_CPUS",
 }
-# GPU series whose vCPUs no legacy metric limits: their GPUs do.
-_UNCOUNTED_CPUS = frozenset({"g2", "g4", "a3", "a4", "a4x"})
+# Series that need no vCPU quota, says Google's page on allocation quotas: their GPUs are counted.
+_UNCOUNTED_CPUS = frozenset({"g2", "g4", "a2", "a3", "a4", "a4x"})
 _DISK_METRICS = {
     "pd-standard": "DISKS_TOTAL_GB",
     "pd-balanced": "SSD_TOTAL_GB",
     "pd-ssd": "SSD_TOTAL_GB",
     "pd-extreme": "SSD_TOTAL_GB",
+    "hyperdisk-balanced": "HDB_TOTAL_GB",
 }
+
+
+# Machine types that bundle GPUs: vCPUs, GB of memory and GB of local SSD for each GPU, by what
+# stands before the number of them.
+_GPU_STEPS: dict[str, tuple[int, int, int]] = {
+    "a2-highgpu": (12, 85, 0),
+    "a2-ultragpu": (12, 170, 375),
+    "a3-highgpu": (26, 234, 750),
+}
+_GPU_WHOLE: dict[str, tuple[int, int, int]] = {
+    "a2-megagpu-16g": (96, 1360, 0),
+    "a3-megagpu-8g": (208, 1872, 6000),
+    "a3-ultragpu-8g": (224, 2952, 12000),
+    "a4-highgpu-8g": (224, 3968, 12000),
+}
+# GB of memory to a vCPU.
+_GB_A_CPU = {
+    "n1-standard": 3.75,
+    "n1-highmem": 6.5,
+    "n1-highcpu": 0.9,
+    "n2-standard": 4.0,
+    "n2-highmem": 8.0,
+    "n2-highcpu": 1.0,
+    "e2-standard": 4.0,
+    "e2-highmem": 8.0,
+    "e2-highcpu": 1.0,
+    "g2-standard": 4.0,
+    "g4-standard": 3.75,
+}
+
+
+def shape(machine_type: str) -> tuple[int, float, int] | None:
+    """vCPUs, GB of memory and GB of local SSD that come with a type; None where not known."""
+    if machine_type in _GPU_WHOLE:
+        return _GPU_WHOLE[machine_type]
+    kind, _, size = machine_type.rpartition("-")
+    if kind in _GPU_STEPS and machine_type in BUNDLED:
+        gpus = BUNDLED[machine_type][1]
+        cpus, memory, ssd = _GPU_STEPS[kind]
+        return cpus * gpus, memory * gpus, ssd * gpus
+    if kind in _GB_A_CPU and size.isdigit():
+        return int(size), int(size) * _GB_A_CPU[kind], 0
+    return None
 
 
 def series(machine_type: str) -> str:
@@ -82,6 +139,16 @@ def bundled(machine_type: str) -> list[dict[str, Any]]:
     """GPUs that come with a machine type, `[{type, count}]`; empty where none or not known."""
     found = BUNDLED.get(machine_type)
     return [{"type": found[0], "count": found[1]}] if found else []
+
+
+def hyperdisk_only(machine_type: str) -> bool:
+    """Whether a machine takes no Persistent Disks."""
+    return bool(_HYPERDISK_ONLY.match(machine_type))
+
+
+def usual_disk_type(machine_type: str) -> str:
+    """The disk type that does for most uses of a machine."""
+    return "hyperdisk-balanced" if hyperdisk_only(machine_type) else "pd-balanced"
 
 
 def gpus_of(resource: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -172,12 +239,17 @@ def quota_needs(
     disk_gb: int = 0,
     disk_type: str = "",
     external_ip: bool = False,
+    static_address: bool = False,
+    more_disks: Iterable[Mapping[str, Any]] = (),
     count: int = 1,
 ) -> dict[str, int]:
-    """Metric to amount that `count` such instances draw, in the legacy metrics of a region.
+    """Metric to amount that `count` such instances draw.
 
-    GPUs without a legacy metric appear as GPUS_ALL_REGIONS alone: how many more there may be, only
-    Cloud Quotas can say.
+    What Compute Engine's own lists don't count is written as Cloud Quotas' metric and family, as
+    in `GPUS_PER_GPU_FAMILY/NVIDIA_H100`.
+
+    Args:
+        more_disks: further disks, each with `size_gb` and `type`.
     """
     needs: dict[str, int] = {}
 
@@ -187,15 +259,52 @@ def quota_needs(
 
     kind = series(str(machine.get("name", "")))
     if kind not in _UNCOUNTED_CPUS:
-        add(_CPU_METRICS.get(kind, "CPUS"), int(machine.get("guestCpus", 0)))
+        add(_cpu_metric(kind, spot), int(machine.get("guestCpus", 0)))
         add("CPUS_ALL_REGIONS", int(machine.get("guestCpus", 0)))
     for one in gpus:
-        metric = GPU_METRICS.get(one["type"])
+        metric = _gpu_metric(str(one["type"]), spot)
         if metric:
-            add(f"PREEMPTIBLE_{metric}" if spot else metric, int(one["count"]))
+            add(metric, int(one["count"]))
         add("GPUS_ALL_REGIONS", int(one["count"]))
-    if disk_type in _DISK_METRICS:
-        add(_DISK_METRICS[disk_type], disk_gb)
+    for size, disk in ((disk_gb, disk_type), *sized_disks(more_disks)):
+        if disk in _DISK_METRICS:
+            add(_DISK_METRICS[disk], size)
     add("IN_USE_ADDRESSES", int(external_ip))
+    add("STATIC_ADDRESSES", int(static_address))
     add("INSTANCES", 1)
     return needs
+
+
+def sized_disks(disks: Iterable[Mapping[str, Any]]) -> list[tuple[int, str]]:
+    """Size in GB and type of those disks that say a size."""
+    return [
+        (int(one["size_gb"]), str(one.get("type") or "pd-balanced"))
+        for one in disks
+        if one.get("size_gb")
+    ]
+
+
+def standard_twin(metric: str) -> str:
+    """The standard metric that Spot draws on where there is no preemptible one; '' for others."""
+    if not metric.startswith(PREEMPTIBLE):
+        return ""
+    bare = metric[len(PREEMPTIBLE) :]
+    for family in GPU_FAMILIES.values():
+        if bare == f"{family}_GPUS":
+            return f"{GPU_FAMILY_METRIC}/{family}"
+    return bare
+
+
+def _gpu_metric(kind: str, spot: bool) -> str:
+    legacy, family = GPU_METRICS.get(kind), GPU_FAMILIES.get(kind)
+    if family:
+        return f"{PREEMPTIBLE}{family}_GPUS" if spot else f"{GPU_FAMILY_METRIC}/{family}"
+    if not legacy:
+        return ""
+    return f"{PREEMPTIBLE}{legacy}" if spot else legacy
+
+
+def _cpu_metric(kind: str, spot: bool) -> str:
+    if kind in _SHARED_CPUS:
+        return f"{PREEMPTIBLE}CPUS" if spot else "CPUS"
+    return _CPU_METRICS.get(kind) or f"{CPU_FAMILY_METRIC}/{kind.upper()}"

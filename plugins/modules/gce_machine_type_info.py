@@ -53,6 +53,17 @@ options:
     description: Whether an external address is used, for quota and price.
     type: bool
     default: false
+  static_address:
+    description: Whether a static external address is reserved, for quota.
+    type: bool
+    default: false
+  more_disks:
+    description: Further disks, for quota, each with C(size_gb) and C(type) (V(pd-balanced) where
+      not given). Other keys are left alone, so that
+      O(llmops.gce_vllm.gce_instance#module:disks) fits, and one without a size is not counted.
+    type: list
+    elements: dict
+    default: []
   count:
     description: How many such instances are planned; multiplies RV(quota_needs), not RV(price).
     type: int
@@ -170,7 +181,14 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         "changed": False,
         "machine_type": machine,
         "gpus": gpus,
-        "quota_needs": machine_types.quota_needs(machine, gpus, count=params["count"], **plan),
+        "quota_needs": machine_types.quota_needs(
+            machine,
+            gpus,
+            count=params["count"],
+            static_address=params["static_address"],
+            more_disks=params["more_disks"],
+            **plan,
+        ),
         "price": prices.price(machine["name"], gpus, convert.region_of(zone), **plan),
     }
 
@@ -190,6 +208,8 @@ def main() -> None:
         "boot_disk_size_gb": {"type": "int", "default": 0},
         "boot_disk_type": {"type": "str", "default": "pd-balanced"},
         "external_ip": {"type": "bool", "default": False},
+        "static_address": {"type": "bool", "default": False},
+        "more_disks": {"type": "list", "elements": "dict", "default": []},
         "count": {"type": "int", "default": 1},
     }
     run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)

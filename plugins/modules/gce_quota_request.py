@@ -58,10 +58,10 @@ options:
     default: compute.googleapis.com
   quotas_endpoint:
     description:
-      - Address of the Cloud Quotas API, up to and including the version.
+      - Address of the Cloud Quotas API, up to and including the version. By default Google's own,
+        or where O(endpoint) is not Google's the same machine.
       - The environment variable E(GCE_VLLM_QUOTAS_ENDPOINT) is used if this is not given.
     type: str
-    default: https://cloudquotas.googleapis.com/v1
 """
 
 EXAMPLES = r"""
@@ -141,6 +141,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
+from ..module_utils import endpoints
 from ..module_utils.arguments import common_spec, run
 from ..module_utils.errors import GceError
 from ..module_utils.gce_client import GceClient
@@ -160,7 +161,8 @@ def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, An
                 reason="badRequest",
                 remedy=remedy,
             )
-    settings = replace(client.settings, endpoint=params["quotas_endpoint"] or DEFAULT_ENDPOINT)
+    endpoint = endpoints.sibling(DEFAULT_ENDPOINT, client.endpoint, params["quotas_endpoint"])
+    settings = replace(client.settings, endpoint=endpoint)
     with QuotasClient(settings) as quotas:
         return QuotaRequest(quotas, params, check).reach()
 
@@ -179,7 +181,6 @@ def main() -> None:
         "service": {"type": "str", "default": COMPUTE},
         "quotas_endpoint": {
             "type": "str",
-            "default": DEFAULT_ENDPOINT,
             "fallback": (env_fallback, ["GCE_VLLM_QUOTAS_ENDPOINT"]),
         },
     }

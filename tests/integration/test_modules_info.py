@@ -46,8 +46,8 @@ def test_attached_gpus_on_spot_draw_on_the_preemptible_quota(cloud: m.Cloud) -> 
     )
     assert found["gpus"] == [{"type": "nvidia-tesla-t4", "count": 2}]
     assert found["quota_needs"]["PREEMPTIBLE_NVIDIA_T4_GPUS"] == 2
-    assert found["quota_needs"]["CPUS"] == 8
-    assert found["price"] is None
+    assert found["quota_needs"]["PREEMPTIBLE_CPUS"] == 8
+    assert found["price"]["hourly"] == pytest.approx(8 * 0.0130025 + 2 * 0.14, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,27 @@ def test_image_of_a_family(cloud: m.Cloud) -> None:
     assert cloud.ok("gce_image_info", image_project=m.IMAGES, name=name)["image"]["name"] == name
 
 
+def test_newest_image_of_a_pattern(cloud: m.Cloud) -> None:
+    family = cloud.ok("gce_image_info", image_project=m.IMAGES, family=m.FAMILY)
+    pattern = m.FAMILY.replace("cu129", "cu*") + "-*"
+    found = cloud.ok("gce_image_info", image_project=m.IMAGES, name_pattern=pattern)
+    assert found["image"] == family["image"]
+    assert found["id"] == found["image"]["id"]
+    # One that is deprecated is read by its name, with a word about its successor.
+    old = f"{m.FAMILY}-v20260212"
+    named = cloud.ok("gce_image_info", image_project=m.IMAGES, name=old)
+    said = f"The image {old} is deprecated, its successor is {found['image']['name']}."
+    assert said in str(named["warnings"])
+    for wrong, words in (
+        (f"{m.FAMILY}-v202602*", f"its successor is {found['image']['name']}"),
+        (m.FAMILY.replace("cu129", "cu999") + "-v*", "Did you mean"),
+    ):
+        failed = cloud.fails("gce_image_info", image_project=m.IMAGES, name_pattern=wrong)
+        assert failed["reason"] == "imageNotFound"
+        assert words in failed["msg"]
+        assert wrong in failed["msg"]
+
+
 def test_vanished_family_names_those_that_exist(cloud: m.Cloud) -> None:
     gone = "pytorch-2-7-cu128-ubuntu-2204-nvidia-570"
     failed = cloud.fails("gce_image_info", image_project=m.IMAGES, family=gone)
@@ -157,6 +178,9 @@ def test_vanished_family_names_those_that_exist(cloud: m.Cloud) -> None:
     assert failed["closest"][0] == "pytorch-2-9-cu129-ubuntu-2204-nvidia-580"
     assert m.FAMILY in failed["families"]
     assert failed["families"][0] in failed["msg"]
+    newest = failed["newest"][failed["closest"][0]]
+    assert newest.startswith(failed["closest"][0])
+    assert f"{failed['closest'][0]} (newest image {newest})" in failed["msg"]
     # The instance module fails with the same words before it makes anything.
     name = m.new_name("llm")
     boot = {"image_project": m.IMAGES, "image_family": gone}
@@ -174,24 +198,6 @@ def test_image_project_and_image_that_are_none(cloud: m.Cloud) -> None:
     assert any(one.startswith(m.FAMILY) for one in failed["closest"])
 
 
-def test_quota_headroom(cloud: m.Cloud) -> None:
-    project = cloud.emulator.project
-    cloud.admin("PUT", f"projects/{project}/regions/{m.REGION}/quotas/NVIDIA_L4_GPUS", {"limit": 1})
-    needs = {"NVIDIA_L4_GPUS": 1, "GPUS_ALL_REGIONS": 1, "NVIDIA_B200_GPUS": 8}
-    before = cloud.ok("gce_quota_info", region=m.REGION, needs=needs)
-    assert before["sufficient"] is True
-    assert before["unknown"] == ["NVIDIA_B200_GPUS"]
-    cloud.ok("gce_instance", **m.machine(m.new_name("llm")))
-    after = cloud.ok("gce_quota_info", region=m.REGION, needs=needs)
-    assert after["sufficient"] is False
-    rows = {row["metric"]: row for row in after["quotas"]}
-    assert rows["NVIDIA_L4_GPUS"]["free"] == 0
-    assert rows["GPUS_ALL_REGIONS"]["region"] == "global"
-    assert len(after["shortfalls"]) == 1
-    for word in ("NVIDIA_L4_GPUS", m.REGION, "1 needed, 0 free", "limit of 2", project):
-        assert word in after["shortfalls"][0]
-
-
 def test_quota_exceeded_at_creation_says_what_to_do(cloud: m.Cloud) -> None:
     project = cloud.emulator.project
     cloud.admin("PUT", f"projects/{project}/regions/{m.REGION}/quotas/NVIDIA_L4_GPUS", {"limit": 0})
@@ -206,19 +212,6 @@ def test_stock_out_says_what_to_do(cloud: m.Cloud) -> None:
     failed = cloud.fails("gce_instance", **m.machine(m.new_name("llm")))
     assert failed["reason"].startswith("ZONE_RESOURCE_POOL_EXHAUSTED")
     assert "another zone" in failed["msg"]
-
-
-def test_unknown_region_and_needs_that_are_no_numbers(cloud: m.Cloud) -> None:
-    failed = cloud.fails("gce_quota_info", region="us-centra1")
-    assert failed["closest"][0] == "us-central1"
-    failed = cloud.fails("gce_quota_info", region=m.REGION, needs={"CPUS": "many"})
-    assert "CPUS" in failed["msg"]
-
-
-def test_all_quotas_without_needs(cloud: m.Cloud) -> None:
-    found = cloud.ok("gce_quota_info", region=m.REGION)
-    assert {"NVIDIA_L4_GPUS", "GPUS_ALL_REGIONS"} <= {row["metric"] for row in found["quotas"]}
-    assert found["sufficient"] is True
 
 
 def test_host_keys(cloud: m.Cloud) -> None:
@@ -253,6 +246,10 @@ def test_instance_info(cloud: m.Cloud) -> None:
     assert found["addresses"] == made["addresses"]
     other = cloud.ok("gce_instance_info", zone="us-central1-b", name=name)
     assert (other["instance"], other["other_zones"]) == (None, [m.ZONE])
+    assert other["others"] == [{"zone": m.ZONE, "status": "RUNNING", "labels": {"owner": "tests"}}]
+    several = cloud.ok("gce_instance_info", zones=["us-central1-b", m.ZONE], name=name)
+    assert (several["zone"], several["instance"]) == (m.ZONE, made["instance"])
+    assert several["others"] == []
     wrong = cloud.fails("gce_instance_info", zone="us-central1-q", name=name)
     assert wrong["reason"] == "zoneNotFound"
 
@@ -276,3 +273,52 @@ def test_instance_that_can_not_be_made(
     for word in words:
         assert word in failed["msg"]
     assert cloud.stored("instances") == []
+
+
+def test_plan_names_what_is_there(cloud: m.Cloud) -> None:
+    places = [{"zone": m.ZONE, "machine_type": "g2-standard-4"}]
+    found = cloud.ok(
+        "gce_plan_info", places=places, disk_types=["pd-balanced", "pd-ssd"], network="default"
+    )
+    assert found["network"]["autoCreateSubnetworks"] is True
+    named = cloud.ok("gce_plan_info", places=places, network="default", subnetwork="default")
+    assert named["network"]["name"] == "default"
+    assert cloud.ok("gce_plan_info", places=places)["network"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "words"),
+    [
+        ({"disk_types": ["pd-balance"]}, "diskTypeNotFound", ["pd-balanced", m.ZONE]),
+        ({"network": "defalt"}, "networkNotFound", ["Did you mean default"]),
+        (
+            {"network": "default", "subnetwork": "defaults"},
+            "subnetworkNotFound",
+            [m.REGION, "Did you mean default"],
+        ),
+        ({"network": "own"}, "subnetworkNotNamed", ["own-iowa", "gce_instance_subnetwork"]),
+        (
+            {"places": [{"zone": "us-central1-x", "machine_type": "g2-standard-4"}],
+             "disk_types": ["pd-ssd"]},
+            "zoneNotFound",
+            ["us-central1-a"],
+        ),
+        (
+            {"places": [{"zone": m.ZONE, "machine_type": "a4-highgpu-8g"}],
+             "disk_types": ["pd-ssd"]},
+            "badCombination",
+            ["Hyperdisk only"],
+        ),
+    ],
+)  # fmt: skip
+def test_plan_names_what_is_not_there(
+    cloud: m.Cloud, options: dict[str, Any], reason: str, words: list[str]
+) -> None:
+    if options.get("network") == "own":
+        cloud.ok("gce_network", name="own")
+        cloud.ok("gce_subnetwork", name="own-iowa", network="own", region=m.REGION,
+                 range="10.9.0.0/24")  # fmt: skip
+    places = [{"zone": m.ZONE, "machine_type": "g2-standard-4"}]
+    failed = cloud.fails("gce_plan_info", **{"places": places, **options})
+    assert failed["reason"] == reason
+    assert all(word in failed["msg"] for word in words), failed["msg"]

@@ -9,8 +9,9 @@ import pytest
 
 from emulator import catalog
 from emulator import catalog_data as data
+from emulator.disk_rules import performance
 from emulator.errors import ApiError
-from emulator.instance_rules import accelerators, machine_type, scheduling
+from emulator.instance_rules import accelerators, machine_type, reservation_affinity, scheduling
 from emulator.references import last
 
 ZONE = "us-central1-a"
@@ -77,6 +78,10 @@ GPU = [{"acceleratorType": "nvidia-l4", "acceleratorCount": 1}]
         ({"preemptible": True, "instanceTerminationAction": "DELETE"}, GPU,
          {"provisioningModel": "SPOT", "onHostMaintenance": "TERMINATE",
           "automaticRestart": False, "preemptible": True, "instanceTerminationAction": "DELETE"}),
+        ({"maxRunDuration": {"seconds": "60"}}, [],
+         {"provisioningModel": "STANDARD", "onHostMaintenance": "TERMINATE",
+          "automaticRestart": True, "preemptible": False, "maxRunDuration": {"seconds": "60"},
+          "instanceTerminationAction": "STOP"}),
     ],
 )  # fmt: skip
 def test_scheduling(given: dict[str, Any], gpus: list[Any], expected: dict[str, Any]) -> None:
@@ -89,7 +94,13 @@ def test_scheduling(given: dict[str, Any], gpus: list[Any], expected: dict[str, 
         ({}, "g2-standard-4", "onHostMaintenance to TERMINATE"),
         ({"onHostMaintenance": "MIGRATE"}, "g2-standard-4", "onHostMaintenance to TERMINATE"),
         ({"provisioningModel": "SPOT", "onHostMaintenance": "MIGRATE"}, "e2-small", "TERMINATE"),
-        ({"provisioningModel": "SPOT", "automaticRestart": True}, "g2-standard-4", "Spot"),
+        ({"provisioningModel": "SPOT", "automaticRestart": True}, "g2-standard-4", "With SPOT"),
+        ({"provisioningModel": "FLEX_START"}, "g2-standard-4", "maxRunDuration"),
+        ({"provisioningModel": "FLEX_START", "maxRunDuration": {"seconds": "599"}},
+         "g2-standard-4", "from 600 to 604800"),
+        ({"provisioningModel": "FLEX_START", "maxRunDuration": {"seconds": "600"}},
+         "g2-standard-4", "instanceTerminationAction"),
+        ({"maxRunDuration": {"seconds": "29"}}, "e2-small", "from 30 to 10368000"),
         ({"onHostMaintenance": "TERMINATE", "instanceTerminationAction": "STOP"},
          "g2-standard-4", "Only for Spot"),
         ({"onHostMaintenance": "TERMINATE"}, "a3-highgpu-1g", "only comes as SPOT or FLEX_START"),
@@ -146,3 +157,66 @@ def test_a_family_is_its_newest_image() -> None:
     assert image["name"].endswith("-v20260918")
     gone = "pytorch-2-7-cu128-ubuntu-2204-nvidia-570"
     assert catalog.family("deeplearning-platform-release", gone) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "model", "expected"),
+    [
+        (None, "STANDARD", "ANY_RESERVATION"),
+        (None, "FLEX_START", "NO_RESERVATION"),
+        ({"consumeReservationType": "NO_RESERVATION"}, "SPOT", "NO_RESERVATION"),
+    ],
+)
+def test_reservation_affinity(given: dict[str, Any] | None, model: str, expected: str) -> None:
+    assert reservation_affinity(given, model) == {"consumeReservationType": expected}
+
+
+SPECIFIC = {
+    "consumeReservationType": "SPECIFIC_RESERVATION",
+    "key": "compute.googleapis.com/reservation-name",
+    "values": ["mine"],
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "model"),
+    [
+        (SPECIFIC, "SPOT"),
+        (SPECIFIC, "FLEX_START"),
+        ({**SPECIFIC, "values": []}, "STANDARD"),
+        ({**SPECIFIC, "key": "name"}, "STANDARD"),
+        ({"consumeReservationType": "ANY_RESERVATION", "values": ["mine"]}, "STANDARD"),
+    ],
+)
+def test_reservations_that_do_not_go_together(given: dict[str, Any], model: str) -> None:
+    with pytest.raises(ApiError):
+        reservation_affinity(given, model)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "given", "expected"),
+    [
+        ("pd-ssd", 100, {}, {}),
+        ("hyperdisk-balanced", 100, {},
+         {"provisionedIops": "3000", "provisionedThroughput": "140"}),
+        ("hyperdisk-balanced", 100, {"provisionedIops": "50000"},
+         {"provisionedIops": "50000", "provisionedThroughput": "195"}),
+    ],
+)  # fmt: skip
+def test_performance(kind: str, size: int, given: Any, expected: dict[str, str]) -> None:
+    assert performance(kind, size, given, "f") == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "given"),
+    [
+        ("pd-ssd", 100, {"provisionedIops": "3000"}),
+        ("hyperdisk-balanced", 10, {"provisionedIops": "6000"}),
+        ("hyperdisk-balanced", 100, {"provisionedIops": "2999"}),
+        ("hyperdisk-balanced", 100, {"provisionedThroughput": "751"}),
+        ("hyperdisk-balanced", 100, {"provisionedThroughput": "139"}),
+    ],
+)
+def test_performance_out_of_range(kind: str, size: int, given: Any) -> None:
+    with pytest.raises(ApiError):
+        performance(kind, size, given, "f")

@@ -13,6 +13,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
     images,
     machine_types,
     quota,
+    ranges,
     remedies,
     suggest,
 )
@@ -172,12 +173,35 @@ def test_every_bundle_fits_itself_and_has_a_known_gpu() -> None:
             {
                 "NVIDIA_A100_80GB_GPUS": 1,
                 "GPUS_ALL_REGIONS": 1,
-                "A2_CPUS": 12,
-                "CPUS_ALL_REGIONS": 12,
             },
         ),
-        # No legacy metric: only the cap over all regions can be checked.
-        ("a3-highgpu-8g", 208, [("nvidia-h100-80gb", 8)], {}, {"GPUS_ALL_REGIONS": 8}),
+        # From H100 on, and from C3D on, only Cloud Quotas counts.
+        (
+            "a3-highgpu-8g",
+            208,
+            [("nvidia-h100-80gb", 8)],
+            {},
+            {"GPUS_PER_GPU_FAMILY/NVIDIA_H100": 8, "GPUS_ALL_REGIONS": 8},
+        ),
+        (
+            "a3-highgpu-1g",
+            26,
+            [("nvidia-h100-80gb", 1)],
+            {"spot": True, "disk_gb": 200, "disk_type": "hyperdisk-balanced"},
+            {"PREEMPTIBLE_NVIDIA_H100_GPUS": 1, "GPUS_ALL_REGIONS": 1, "HDB_TOTAL_GB": 200},
+        ),
+        (
+            "c4-standard-8",
+            8,
+            [],
+            {"static_address": True, "more_disks": [{"size_gb": 5, "type": "pd-ssd"}]},
+            {
+                "CPUS_PER_VM_FAMILY/C4": 8,
+                "CPUS_ALL_REGIONS": 8,
+                "STATIC_ADDRESSES": 1,
+                "SSD_TOTAL_GB": 5,
+            },
+        ),
         (
             "e2-standard-2",
             2,
@@ -231,14 +255,50 @@ def row(metric: str, limit: float, usage: float = 0) -> dict[str, Any]:
 )
 def test_headroom(metric: str, here: list[dict[str, Any]], ok: bool | None, counted: str) -> None:
     table = {one["metric"]: one for one in here}
-    (found,) = quota.headroom({metric: 1}, "us-central1", table, {})
+    (found,) = quota.headroom({metric: 1}, "us-central1", quota.Known(table, {}))
     assert found["ok"] is ok
     assert found["metric"] == counted
     assert len(quota.shortfalls([found], P)) == (1 if ok is False else 0)
 
 
+def info(value: int | None, **eligibility: Any) -> dict[str, Any]:
+    details = {} if value is None else {"value": str(value)}
+    entry = {"details": details, "applicableLocations": ["us-central1"]}
+    return {"dimensionsInfos": [entry], "quotaIncreaseEligibility": eligibility}
+
+
 @pytest.mark.parametrize(
-    ("ranges", "world"),
+    ("said", "in_use", "ok", "words"),
+    [
+        (info(8), 0, True, ""),
+        (info(-1), 99, True, ""),
+        (info(8), 4, False, "limit of 12"),
+        (info(None), 0, None, "nobody says its limit"),
+        (info(0, isEligible=False, ineligibilityReason="NO_VALID_BILLING_ACCOUNT"), 0, False,
+         "NO_VALID_BILLING_ACCOUNT"),
+    ],
+)  # fmt: skip
+def test_headroom_in_cloud_quotas(
+    said: dict[str, Any], in_use: int, ok: bool | None, words: str
+) -> None:
+    metric = "GPUS_PER_GPU_FAMILY/NVIDIA_H100"
+    known = quota.Known({}, {}, {metric: said}, {metric: in_use})
+    assert quota.unlisted({metric: 8}, known) == [metric]
+    rows = quota.headroom({metric: 8}, "us-central1", known)
+    (shown,) = quota.table(rows, P, known.infos)
+    assert shown["sufficient"] is ok and words in shown["next_step"]
+    assert bool(shown["next_step"]) is (ok is not True)
+    assert shown["dimensions"] == {"region": "us-central1", "gpu_family": "NVIDIA_H100"}
+
+
+def test_a_grant_that_compute_engine_does_not_show_yet() -> None:
+    known = quota.Known({"CPUS": row("CPUS", 8)}, {}, {"CPUS": info(64)})
+    (short,) = quota.headroom({"CPUS": 32}, "us-central1", known)
+    assert "Cloud Quotas says 64 already" in quota.next_step(short, P, known.infos)
+
+
+@pytest.mark.parametrize(
+    ("texts", "world"),
     [
         (["10.0.0.0/8"], False),
         ([], False),
@@ -250,21 +310,53 @@ def test_headroom(metric: str, here: list[dict[str, Any]], ok: bool | None, coun
         ([f"{first}.0.0.0/8" for first in range(255)], False),
     ],
 )
-def test_opens_world(ranges: list[str], world: bool) -> None:
-    assert firewall.opens_world(ranges) is world
+def test_opens_world(texts: list[str], world: bool) -> None:
+    assert ranges.opens_world(texts) is world
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
         ("203.0.113.7", "203.0.113.7/32"),
-        ("203.0.113.7/24", "203.0.113.0/24"),
         (" 10.0.0.0/8 ", "10.0.0.0/8"),
         ("2001:DB8::1", "2001:db8::1/128"),
     ],
 )
 def test_normal_range(given: str, expected: str) -> None:
-    assert firewall.normal_range(given) == expected
+    assert ranges.normal_range(given) == expected
+
+
+def test_host_bits_are_refused_with_the_corrected_range() -> None:
+    found = ranges.problems(
+        ["203.0.113.7/24", "203.0.113.7", "all"], "gce_network_api_source_ranges"
+    )
+    assert len(found) == 2
+    assert "gce_network_api_source_ranges has '203.0.113.7/24'" in found[0]
+    assert "write 203.0.113.0/24" in found[0]
+    assert "203.0.113.7/32" in found[0]
+    assert "'all'" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("taken", "free"),
+    [
+        ([], "10.96.0.0/20"),
+        (["10.96.0.0/20"], "10.96.16.0/20"),
+        (["10.96.0.0/16"], "10.97.0.0/20"),
+        (["10.96.16.0/20"], "10.96.0.0/20"),
+        (["0.0.0.0/0"], None),
+    ],
+)
+def test_next_free_range(taken: list[str], free: str | None) -> None:
+    assert ranges.next_free("10.96.0.0/20", taken) == free
+
+
+def test_blocks_of_a_range_lie_side_by_side() -> None:
+    assert [ranges.block("10.96.0.0/20", n) for n in (0, 1, 16)] == [
+        "10.96.0.0/20",
+        "10.96.16.0/20",
+        "10.97.0.0/20",
+    ]
 
 
 def test_allowed_is_the_same_in_any_order_and_spelling() -> None:

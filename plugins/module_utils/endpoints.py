@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where Google's other APIs answer, seen from the address of Compute Engine. Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+
+def sibling(own: str, compute_endpoint: str, given: str | None = None) -> str:
+    """Address of another API.
+
+    What is given wins. Where Compute Engine is Google's, so is the other API. Anything else that
+    stands in for Compute Engine (an emulator, a gateway) is asked under the other API's own path:
+    a token that was made for it is never sent elsewhere.
+
+    Args:
+        own: Google's own address of the other API, with its version.
+    """
+    if given:
+        return given
+    compute = urlsplit(compute_endpoint)
+    host = compute.hostname or ""
+    if host == "googleapis.com" or host.endswith(".googleapis.com"):
+        return own
+    return f"{compute.scheme}://{compute.netloc}{urlsplit(own).path}"

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the other APIs are asked: no token may go where the user did not send it."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import endpoints
+
+OWN = "https://cloudquotas.googleapis.com/v1"
+
+
+@pytest.mark.parametrize(
+    ("compute", "given", "expected"),
+    [
+        ("https://compute.googleapis.com/compute/v1", None, OWN),
+        ("https://www.googleapis.com/compute/v1", "", OWN),
+        ("http://127.0.0.1:8080/compute/v1", None, "http://127.0.0.1:8080/v1"),
+        ("https://evilgoogleapis.com/compute/v1", None, "https://evilgoogleapis.com/v1"),
+        ("http://127.0.0.1:8080/compute/v1", "https://q.example/v1", "https://q.example/v1"),
+    ],
+)
+def test_sibling(compute: str, given: str | None, expected: str) -> None:
+    assert endpoints.sibling(OWN, compute, given) == expected
