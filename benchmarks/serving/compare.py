@@ -161,7 +161,7 @@ class Comparison:
 
     def _say(self, text: str) -> None:
         left = self.ends - time.monotonic()
-        print(f"[{left:5.0f} s left] {text}", flush=True)  # noqa: T201
+        print(f"[{left:5.0f} s left] {text}", flush=True)
 
 
 def main() -> int:
