@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Less usual settings of the instance, as an operator sets them, through site.yml and destroy.yml."""
+"""Less usual settings of an instance, as operators set them, through site.yml and destroy.yml."""
 
 from __future__ import annotations
 
