@@ -55,7 +55,9 @@ def routes(world: World) -> list[Route]:
         values, enabled = request.path_params, (await body_of(request)).get("enabled")
         if not isinstance(enabled, bool):
             raise invalid("enabled", enabled, "It must be true or false.")
-        project, _ = world.project(values["project"])
+        project = values["project"]
+        if project != "-":
+            project, _ = world.project(project)
         world.store.put_setting(f"api-off:{project}:{values['api']}", not enabled)
         return JSONResponse({"api": values["api"], "enabled": enabled})
 
@@ -70,7 +72,7 @@ def routes(world: World) -> list[Route]:
             methods=["PUT"],
         ),
         Route(f"{base}/projects/{{project}}/global/quotas/{{metric}}", quota, methods=["PUT"]),
-        # Cloud Quotas and Cloud Billing can be off in a project; Compute Engine never is.
+        # Cloud Quotas can be off in a project, Cloud Billing for all (`-`); Compute Engine never.
         Route(f"{base}/projects/{{project}}/apis/{{api}}", api, methods=["PUT"]),
         Route(f"{base}/stockouts", stockouts, methods=["GET", "PUT", "DELETE"]),
         Route(f"{base}/operation-delay", delay, methods=["PUT"]),
@@ -108,7 +110,8 @@ def _state(world: World) -> Json:
         projects[name] = {
             collection: [body for _, body in world.store.items(collection, name)]
             for collection in (
-                "instances", "disks", "addresses", "firewalls", "networks", "operations",
+                "instances", "disks", "addresses", "firewalls", "networks", "subnetworks",
+                "operations",
             )
         }  # fmt: skip
         projects[name]["ingress"] = [

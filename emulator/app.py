@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from emulator import admin, admin_faults, batch, cloudquotas, iamcredentials
+from emulator import admin, admin_faults, batch, cloudbilling, cloudquotas, iamcredentials
 from emulator.auth import Authority
 from emulator.dispatch import Dispatcher, api_path
 from emulator.errors import ApiError
@@ -76,6 +76,7 @@ def create_app(world: World, authority: Authority) -> ASGIApp:
     application = Starlette(
         routes=[
             *admin.routes(world),
+            *cloudbilling.routes(world, authority),
             *admin_faults.routes(world, authority, log),
             *iamcredentials.routes(authority),
             *cloudquotas.routes(world, authority),

@@ -1,15 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks and subnetworks: insert, delete."""
+"""Networks and subnetworks: insert, change what can be changed, delete."""
 
 from __future__ import annotations
 
 import ipaddress
 
-from emulator import rules
+from emulator import fingerprints, rules
 from emulator.call import Call, handles
 from emulator.errors import Json, already_exists, in_use, invalid
 from emulator.references import Ref, parse
 from emulator.world import make_network, make_subnetwork
+
+_AUTO = ipaddress.IPv4Network("10.128.0.0/9")
+_NEVER = [
+    ipaddress.IPv4Network(text)
+    for text in (
+        "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "199.36.153.4/30", "199.36.153.8/30",
+        "224.0.0.0/4",
+    )
+]  # fmt: skip
 
 
 @handles("networks.insert")
@@ -30,6 +39,31 @@ def insert_network(call: Call) -> Json:
         extra=extra,
     )
     return call.begin("insert", ref, network, lambda: None)
+
+
+@handles("networks.patch")
+def patch_network(call: Call) -> Json:
+    """Changes the routing mode; nothing else of a network can be changed so."""
+    ref = call.ref("networks", call.params["network"])
+    network = call.world.get(ref)
+    for field in call.body:
+        if field != "routingConfig" and call.body[field] != network.get(field):
+            raise invalid(f"resource.{field}", call.body[field], "It can't be changed.")
+    network["routingConfig"] = network["routingConfig"] | call.body.get("routingConfig", {})
+    call.world.store.put(ref, network)
+    return call.begin("patch", ref, network, lambda: None)
+
+
+@handles("networks.switchToCustomMode")
+def switch_to_custom_mode(call: Call) -> Json:
+    """From auto mode to custom mode; the subnetworks stay. There is no way back."""
+    ref = call.ref("networks", call.params["network"])
+    network = call.world.get(ref)
+    if not network["autoCreateSubnetworks"]:
+        raise invalid("network", ref.name, "The network is in custom mode already.")
+    network["autoCreateSubnetworks"] = False
+    call.world.store.put(ref, network)
+    return call.begin("switchToCustomMode", ref, network, lambda: None)
 
 
 @handles("networks.delete")
@@ -65,14 +99,8 @@ def insert_subnetwork(call: Call) -> Json:
     ref = call.ref("subnetworks", body["name"])
     if call.world.find(ref):
         raise already_exists(ref.path)
-    rules.cidr(body["ipCidrRange"], "resource.ipCidrRange")
     network = find_network(call, body["network"], "resource.network")
-    wanted = ipaddress.ip_network(body["ipCidrRange"])
-    for other, existing in store.items("subnetworks", call.project):
-        if existing["network"] == network.link and wanted.overlaps(
-            ipaddress.ip_network(existing["ipCidrRange"])
-        ):
-            raise invalid("resource.ipCidrRange", str(wanted), f"It overlaps with {other.path}.")
+    wanted = _range(call, network, body["ipCidrRange"], "resource.ipCidrRange")
     subnet = make_subnetwork(ref, network.link, str(wanted))
     subnet |= {k: body[k] for k in ("description", "privateIpGoogleAccess") if k in body}
     store.put(ref, subnet)
@@ -82,12 +110,74 @@ def insert_subnetwork(call: Call) -> Json:
     return call.begin("insert", ref, subnet, lambda: None)
 
 
-@handles("subnetworks.delete")
-def delete_subnetwork(call: Call) -> Json:
-    """Removes a subnetwork that no instance uses."""
+@handles("subnetworks.setPrivateIpGoogleAccess")
+def set_private_access(call: Call) -> Json:
+    """Whether machines without an external address reach Google's APIs."""
     call.check_scope()
     ref = call.ref("subnetworks", call.params["subnetwork"])
     subnet = call.world.get(ref)
+    subnet["privateIpGoogleAccess"] = call.body.get("privateIpGoogleAccess", False)
+    _store_subnetwork(call, ref, subnet)
+    return call.begin("setPrivateIpGoogleAccess", ref, subnet, lambda: None)
+
+
+@handles("subnetworks.expandIpCidrRange")
+def expand(call: Call) -> Json:
+    """A range may grow around the old one; it never shrinks or moves."""
+    call.check_scope()
+    rules.need(call.body, "ipCidrRange")
+    ref = call.ref("subnetworks", call.params["subnetwork"])
+    subnet = call.world.get(ref)
+    network = find_network(call, subnet["network"], "resource.network")
+    wanted = _range(call, network, call.body["ipCidrRange"], "ipCidrRange", but=ref)
+    old = ipaddress.IPv4Network(subnet["ipCidrRange"])
+    if not wanted.supernet_of(old) or wanted == old:
+        raise invalid("ipCidrRange", str(wanted), f"It must be larger than {old} and hold it.")
+    subnet |= {"ipCidrRange": str(wanted), "gatewayAddress": str(wanted[1])}
+    _store_subnetwork(call, ref, subnet)
+    return call.begin("expandIpCidrRange", ref, subnet, lambda: None)
+
+
+def _store_subnetwork(call: Call, ref: Ref, subnet: Json) -> None:
+    subnet["fingerprint"] = fingerprints.of(
+        [ref.path, subnet["ipCidrRange"], subnet["privateIpGoogleAccess"]]
+    )
+    call.world.store.put(ref, subnet)
+
+
+def _range(
+    call: Call, network: Ref, text: str, field: str, but: Ref | None = None
+) -> ipaddress.IPv4Network:
+    """The range, if a subnetwork of the network may have it."""
+    rules.cidr(text, field)
+    wanted = ipaddress.ip_network(text)
+    if not isinstance(wanted, ipaddress.IPv4Network) or not 4 <= wanted.prefixlen <= 29:
+        raise invalid(field, text, "It must be an IPv4 range between /4 and /29.")
+    for bad in _NEVER:
+        if wanted.overlaps(bad):
+            raise invalid(field, text, f"It overlaps with {bad}, which no subnetwork may have.")
+    auto = call.world.get(network)["autoCreateSubnetworks"]
+    if auto and wanted.overlaps(_AUTO):
+        raise invalid(field, text, f"A network in auto mode keeps {_AUTO} for its own.")
+    for other, existing in call.world.store.items("subnetworks", call.project):
+        if existing["network"] != network.link or other == but:
+            continue
+        if wanted.overlaps(ipaddress.IPv4Network(existing["ipCidrRange"])):
+            raise invalid(field, str(wanted), f"It overlaps with {other.path}.")
+    return wanted
+
+
+@handles("subnetworks.delete")
+def delete_subnetwork(call: Call) -> Json:
+    """Removes a subnetwork that no instance uses; those of auto mode stay."""
+    call.check_scope()
+    ref = call.ref("subnetworks", call.params["subnetwork"])
+    subnet = call.world.get(ref)
+    network = call.world.get(find_network(call, subnet["network"], "resource.network"))
+    if network["autoCreateSubnetworks"] and ipaddress.IPv4Network(subnet["ipCidrRange"]).overlaps(
+        _AUTO
+    ):
+        raise invalid("subnetwork", ref.name, "Auto mode made it, and only that removes it.")
     _check_no_instance(call, "subnetwork", ref)
 
     def work() -> None:

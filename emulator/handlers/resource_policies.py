@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resource policies: insert and delete of instance schedules."""
+"""Resource policies: insert, patch and delete of instance schedules."""
 
 from __future__ import annotations
 
 import re
+import zoneinfo
+from datetime import datetime
 
 from emulator import rules
 from emulator.call import Call, handles
@@ -23,17 +25,7 @@ def insert(call: Call) -> Json:
     ref = call.ref("resourcePolicies", body["name"])
     if call.world.find(ref):
         raise already_exists(ref.path)
-    schedule = body.get("instanceSchedulePolicy")
-    if not schedule:
-        raise required("resource.instanceSchedulePolicy")
-    times = [name for name in ("vmStartSchedule", "vmStopSchedule") if name in schedule]
-    if not times:
-        raise required("resource.instanceSchedulePolicy.vmStartSchedule")
-    for name in times:
-        cron = schedule[name].get("schedule", "")
-        if not _CRON.fullmatch(cron):
-            where = f"resource.instanceSchedulePolicy.{name}.schedule"
-            raise invalid(where, cron, "It must be a cron expression of five fields.")
+    _check(body.get("instanceSchedulePolicy"))
     policy = (
         base("resourcePolicy", ref)
         | body
@@ -44,6 +36,46 @@ def insert(call: Call) -> Json:
     )
     call.world.store.put(ref, policy)
     return call.begin("insert", ref, policy, lambda: None)
+
+
+@handles("resourcePolicies.patch")
+def patch(call: Call) -> Json:
+    """Changes the times of a schedule; what is not given stays."""
+    call.check_scope()
+    ref = call.ref("resourcePolicies", call.params["resourcePolicy"])
+    policy = call.world.get(ref)
+    if not call.body.get("instanceSchedulePolicy"):
+        raise required("resource.instanceSchedulePolicy")
+    wanted = policy["instanceSchedulePolicy"] | call.body["instanceSchedulePolicy"]
+    _check(wanted)
+    policy |= {"instanceSchedulePolicy": wanted}
+    call.world.store.put(ref, policy)
+    return call.begin("patch", ref, policy, lambda: None)
+
+
+def _check(schedule: Json | None) -> None:
+    """Whether Google would take the schedule."""
+    if not schedule:
+        raise required("resource.instanceSchedulePolicy")
+    where = "resource.instanceSchedulePolicy"
+    times = [name for name in ("vmStartSchedule", "vmStopSchedule") if name in schedule]
+    if not times:
+        raise required(f"{where}.vmStartSchedule")
+    for name in times:
+        cron = schedule[name].get("schedule", "")
+        if not _CRON.fullmatch(cron):
+            raise invalid(
+                f"{where}.{name}.schedule", cron, "It must be a cron expression of five fields."
+            )
+    zone = schedule.get("timeZone", "UTC")
+    if zone not in zoneinfo.available_timezones():
+        raise invalid(f"{where}.timeZone", zone, "It must be a name of the tz database.")
+    expires = schedule.get("expirationTime")
+    if expires:
+        try:
+            datetime.fromisoformat(expires)
+        except ValueError as error:
+            raise invalid(f"{where}.expirationTime", expires, "It must be RFC 3339.") from error
 
 
 @handles("resourcePolicies.delete")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
+from ansible_collections.llmops.gce_vllm.plugins.filter.attempt_lines import attempt_lines
 
 DOCUMENTATION = r"""
 name: run_summary
@@ -18,8 +19,9 @@ short_description: Seconds per phase, and the run's outcome as JSON
 version_added: 0.1.0
 description:
   - A phase is what stands before the colon in a play's name. Plays without a colon are not counted.
+  - Where instances were asked for or started, says again what came of each attempt.
   - With a file named, writes changed tasks per host, seconds per phase, failed and unreachable
-    hosts, and what tasks stored with C(ansible.builtin.set_stats).
+    hosts, these attempts, and what tasks stored with C(ansible.builtin.set_stats).
 options:
   summary_file:
     description: Where to write the JSON; nothing is written without it.
@@ -46,6 +48,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         super().__init__()
         self._phases: dict[str, float] = {}
         self._changed_tasks: list[dict[str, str]] = []
+        self._attempts: list[dict[str, Any]] = []
         self._current: str | None = None
         self._since = time.monotonic()
 
@@ -55,8 +58,19 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         name = play.get_name()
         self._current = name.split(":")[0].strip().lower() if ":" in name else None
 
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ARG002
+        """Remember what was tried in vain."""
+        self._remember_attempts(result)
+
+    def _remember_attempts(self, result: Any) -> None:
+        # Tasks that are repeated have a number by this name.
+        attempts = result.result.get("attempts")
+        if isinstance(attempts, list):
+            self._attempts += attempts
+
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Remember which task changed something, and where."""
+        """Remember which task changed something, and where; and what was asked of Google."""
+        self._remember_attempts(result)
         if result.is_changed():
             host, task = result.host.get_name(), result.task.get_name()
             self._changed_tasks.append({"host": host, "task": task})
@@ -76,6 +90,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             self._display.banner("PHASES")
             for name, seconds in phases.items():
                 self._display.display(f"{name:<12} {seconds:>7.1f} s")
+        if self._attempts:
+            self._display.banner("PLACEMENT")
+            for line in attempt_lines(self._attempts):
+                self._display.display(line)
         target = self.get_option("summary_file")
         if target:
             self._write(Path(target), stats, phases)
@@ -88,6 +106,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "failed": {h: stats.failures[h] for h in hosts if stats.failures.get(h)},
             "unreachable": {h: stats.dark[h] for h in hosts if stats.dark.get(h)},
             "phases": phases,
+            "attempts": self._attempts,
             "stats": stats.custom.get("_run", {}),
         }
         part = target.with_name(target.name + ".part")

@@ -54,6 +54,31 @@ requirements:
   - requests >= 2.28
 """
 
+    PRICES = r"""
+options:
+  price_source:
+    description:
+      - V(catalog) is the Cloud Billing catalog, and an error where it can't be read; it needs
+        credentials, and C(cloudbilling.googleapis.com) enabled in their project.
+      - V(table) is the dated table that comes with this collection, for which nobody is asked.
+      - V(auto) is the catalog where it can be read, else the table.
+    type: str
+    choices: [auto, catalog, table]
+    default: auto
+  billing_endpoint:
+    description:
+      - Address of the Cloud Billing API, up to and including the version. By default Google's own,
+        or where O(endpoint) is not Google's the same machine.
+      - The environment variable E(GCE_VLLM_BILLING_ENDPOINT) is used if this is not given.
+    type: str
+  cache_dir:
+    description:
+      - Folder in which the catalog's prices are kept for a day.
+      - The environment variable E(GCE_VLLM_CACHE_DIR) is used if this is not given.
+    type: path
+    default: ~/.cache/gce-vllm
+"""
+
     ATTRIBUTES = r"""
 attributes:
   check_mode:

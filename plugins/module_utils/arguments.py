@@ -35,10 +35,25 @@ def common_spec() -> dict[str, Any]:
     }
 
 
-def run(module: AnsibleModule, core: Callable[[GceClient, dict[str, Any], bool], Any]) -> None:
-    """Call `core(client, params, check_mode)` and end the module with what it returns or raises."""
-    params = module.params
-    settings = Settings(
+def price_spec() -> dict[str, Any]:
+    """Argument spec of the doc fragment `llmops.gce_vllm.gce.prices`."""
+    return {
+        "price_source": {"type": "str", "choices": ["auto", "catalog", "table"], "default": "auto"},
+        "billing_endpoint": {
+            "type": "str",
+            "fallback": (env_fallback, ["GCE_VLLM_BILLING_ENDPOINT"]),
+        },
+        "cache_dir": {
+            "type": "path",
+            "default": "~/.cache/gce-vllm",
+            "fallback": (env_fallback, ["GCE_VLLM_CACHE_DIR"]),
+        },
+    }
+
+
+def settings_of(params: dict[str, Any]) -> Settings:
+    """What the shared options say."""
+    return Settings(
         project=params["project"] or "",
         service_account_file=params["service_account_file"] or "",
         access_token=params["access_token"] or "",
@@ -46,8 +61,13 @@ def run(module: AnsibleModule, core: Callable[[GceClient, dict[str, Any], bool],
         endpoint=params["endpoint"] or DEFAULT_ENDPOINT,
         timeout=params["timeout"],
     )
+
+
+def run(module: AnsibleModule, core: Callable[[GceClient, dict[str, Any], bool], Any]) -> None:
+    """Call `core(client, params, check_mode)` and end the module with what it returns or raises."""
+    params = module.params
     try:
-        with GceClient(settings) as client:
+        with GceClient(settings_of(params)) as client:
             result = core(client, params, module.check_mode)
     except GceError as error:
         module.fail_json(**error.as_result())

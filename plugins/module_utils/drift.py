@@ -24,6 +24,13 @@ LAYER_OF_ROLE = {
 }
 # The only task outside of roles that can differ is the API key, which is the service's.
 OTHER_LAYER = "service"
+KIND_OF_MODULE = {
+    "gce_address": "address",
+    "gce_firewall": "firewall rule",
+    "gce_instance_schedule": "schedule",
+    "gce_network": "network",
+    "gce_subnetwork": "subnetwork",
+}
 LONGEST = 200
 MISSING = object()
 Pair = tuple[str, Any, Any]
@@ -94,7 +101,7 @@ def _of(record: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
     arguments = (result.get("invocation") or {}).get("module_args") or {}
     name = _name(arguments, result)
     if result.get("changes"):
-        kind = "firewall rule" if "firewall" in action else "instance"
+        kind = KIND_OF_MODULE.get(action, "instance")
         for one in result["changes"]:
             yield f"{kind} {name or ''}".strip(), one["field"], one["from"], one["to"]
         return

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from . import convert, diff
 from .errors import GceError
 from .gce_client import GceClient
 from .operations import finish
+from .ranges import found_range, normal_range, opens_world
 
 FIXED = frozenset({"network", "direction", "action"})
 PATCH_NAMES = {
@@ -27,32 +27,6 @@ PATCH_NAMES = {
 def how(field: str, _before: Any, _after: Any) -> diff.How:
     """Network, direction and allow-or-deny are fixed for the life of a rule."""
     return "recreate" if field in FIXED else "live"
-
-
-def normal_range(text: str) -> str:
-    """`203.0.113.7` and `203.0.113.7/32` are one range; host bits are cut off.
-
-    Raises:
-        GceError: not an address range.
-    """
-    try:
-        return str(ipaddress.ip_network(text.strip(), strict=False))
-    except ValueError:
-        raise GceError(
-            f"source_ranges has '{text}', which is not an address range.",
-            reason="badRange",
-            remedy="write ranges as 203.0.113.7/32, 10.0.0.0/8 or 2001:db8::/32.",
-        ) from None
-
-
-def opens_world(ranges: list[str]) -> bool:
-    """Whether the ranges together let every IPv4 or every IPv6 address in."""
-    networks = [ipaddress.ip_network(text) for text in ranges]
-    for version in (4, 6):
-        same = [network for network in networks if network.version == version]
-        if any(net.prefixlen == 0 for net in ipaddress.collapse_addresses(same)):  # type: ignore[type-var]
-            return True
-    return False
 
 
 def normal_allowed(entries: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
@@ -105,7 +79,7 @@ def view(resource: Mapping[str, Any], project: str) -> dict[str, Any]:
         "action": "deny" if resource.get("denied") else "allow",
         "disabled": bool(resource.get("disabled", False)),
         "priority": int(resource.get("priority", 1000)),
-        "source_ranges": sorted(normal_range(one) for one in resource.get("sourceRanges") or []),
+        "source_ranges": sorted(found_range(one) for one in resource.get("sourceRanges") or []),
         "source_tags": sorted(resource.get("sourceTags") or []),
         "target_tags": sorted(resource.get("targetTags") or []),
         "allowed": normal_allowed(resource.get("allowed")),

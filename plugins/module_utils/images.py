@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images: the newest of a family, and which families there are where it is gone."""
+"""Images: the newest of a family or pattern, and what there is where that is gone."""
 
 from __future__ import annotations
 
+import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from . import convert
 from .errors import ApiError, GceError
 from .gce_client import GceClient
 from .suggest import closest, did_you_mean, listed
@@ -41,13 +43,68 @@ def by_name(client: GceClient, project: str, name: str) -> dict[str, Any]:
     found = client.find(f"projects/{project}/global/images/{name}", what)
     if found:
         return found
-    names = [str(image["name"]) for image in _usable(client, project)]
+    names = [str(image["name"]) for image in _listed(client, project) if is_usable(image)]
     raise GceError(
         f"Project {project} has no image {name}.{did_you_mean(name, names)}",
         reason="imageNotFound",
         remedy=f"take one of `gcloud compute images list --project {project}`, or name a family.",
         status=404,
         details={"closest": closest(name, names, 5)},
+    )
+
+
+def by_pattern(client: GceClient, project: str, pattern: str) -> dict[str, Any]:
+    """The newest image whose name matches a glob (`*`, `?`, `[ab]`); deprecated ones don't count.
+
+    Raises:
+        GceError: none matches; names successors of deprecated ones, or names like it.
+    """
+    everything = list(_listed(client, project))
+    matching = [one for one in everything if fnmatch.fnmatchcase(str(one["name"]), pattern)]
+    newest = _newest(one for one in matching if is_usable(one))
+    if newest:
+        return by_name(client, project, str(newest["name"]))
+    if matching:
+        told = [f"{one['name']} {deprecation(one)}".strip() for one in matching]
+        raise GceError(
+            f"Every image of project {project} that matches {pattern} is deprecated: "
+            f"{listed(told, 3)}.",
+            reason="imageNotFound",
+            remedy="take a pattern that matches their successors.",
+            status=404,
+            details={"closest": [str(one["name"]) for one in matching][:5]},
+        )
+    plain = re.sub(r"[*?\[\]]", "", pattern)
+    names = sorted(str(one["name"]) for one in everything if is_usable(one))
+    raise GceError(
+        f"No image of project {project} matches {pattern}.{did_you_mean(plain, names)}",
+        reason="imageNotFound",
+        remedy=f"take one of `gcloud compute images list --project {project}`; * stands for "
+        "any letters.",
+        status=404,
+        details={"closest": closest(plain, names, 5)},
+    )
+
+
+def is_usable(image: Mapping[str, Any]) -> bool:
+    """Whether Google would still give it to a new instance without a word."""
+    return (image.get("deprecated") or {}).get("state") not in _UNUSABLE
+
+
+def deprecation(image: Mapping[str, Any]) -> str:
+    """`is deprecated. Its successor is X` of an image; '' for one in use."""
+    state = image.get("deprecated") or {}
+    if state.get("state") not in _UNUSABLE:
+        return ""
+    successor = convert.short(str(state.get("replacement") or ""))
+    return f"is {str(state['state']).lower()}" + (
+        f", its successor is {successor}" if successor else ""
+    )
+
+
+def _newest(images: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    return max(
+        images, key=lambda one: (str(one.get("creationTimestamp")), one["name"]), default=None
     )
 
 
@@ -60,28 +117,31 @@ def _gone(client: GceClient, project: str, family: str, error: ApiError) -> GceE
             "ubuntu-os-accelerator-images and ubuntu-os-cloud.",
             status=404,
         )
-    families = ordered(
-        {str(image["family"]) for image in _usable(client, project) if image.get("family")}
-    )
+    usable = [one for one in _listed(client, project) if is_usable(one) and one.get("family")]
+    families = ordered({str(image["family"]) for image in usable})
     near = nearest(family, families)
-    hint = f" The nearest to it is {near[0]}." if near else ""
+    newest = {
+        one: str((_newest(image for image in usable if image["family"] == one) or {}).get("name"))
+        for one in near
+    }
+    told = [f"{one} (newest image {image})" for one, image in newest.items()]
+    hint = f" The nearest to it: {', '.join(told)}." if near else ""
     return GceError(
         f"Project {project} has no image family {family}; Google removes families without notice."
         f"{hint} Those that exist: {listed(families)}.",
         reason="imageFamilyNotFound",
         remedy=f"name one of them (`gcloud compute images list --project {project}` shows all).",
         status=404,
-        details={"families": families, "closest": near},
+        details={"families": families, "closest": near, "newest": newest},
     )
 
 
-def _usable(client: GceClient, project: str) -> Iterable[dict[str, Any]]:
-    images = client.list(
+def _listed(client: GceClient, project: str) -> Iterable[dict[str, Any]]:
+    return client.list(
         f"projects/{project}/global/images",
         f"list the images of project {project}",
-        fields="items(name,family,deprecated),nextPageToken",
+        fields="items(name,family,deprecated,creationTimestamp),nextPageToken",
     )
-    return [one for one in images if (one.get("deprecated") or {}).get("state") not in _UNUSABLE]
 
 
 def cuda_version(family: str) -> int:

@@ -124,6 +124,15 @@ class Instance:
         self.warnings.append(f"{error.message} The real run needs it.")
         return f"{wanted} (not reserved yet)"
 
+    def _look_for_network(self, final: Mapping[str, Any]) -> None:
+        try:
+            lookups.network(self.client, final["network"])
+        except GceError as error:
+            # An earlier task of the same play would have made it, with its subnetwork.
+            if error.reason != "networkNotFound" or not (self.check and final.get("subnetwork")):
+                raise
+            self.warnings.append(f"{error.message} The real run needs it.")
+
     def _planned_new(self, wanted: dict[str, Any]) -> dict[str, Any]:
         """Every field of a new instance, its image resolved to one by name."""
         for field, names in (
@@ -145,7 +154,7 @@ class Instance:
         wished_gpus = final.get("accelerators") or []
         lookups.machine_with(self.client, self.zone, final["machine_type"], wished_gpus)
         if final.get("network"):
-            lookups.network(self.client, final["network"])
+            self._look_for_network(final)
         if addresses.is_ip(final.get("address") or ""):
             self._reserved(final["address"])
         family = final.get("boot_disk.image_family")

@@ -81,6 +81,49 @@ _DISK_METRICS = {
 }
 
 
+# Machine types that bundle GPUs: vCPUs, GB of memory and GB of local SSD for each GPU, by what
+# stands before the number of them.
+_GPU_STEPS: dict[str, tuple[int, int, int]] = {
+    "a2-highgpu": (12, 85, 0),
+    "a2-ultragpu": (12, 170, 375),
+    "a3-highgpu": (26, 234, 750),
+}
+_GPU_WHOLE: dict[str, tuple[int, int, int]] = {
+    "a2-megagpu-16g": (96, 1360, 0),
+    "a3-megagpu-8g": (208, 1872, 6000),
+    "a3-ultragpu-8g": (224, 2952, 12000),
+    "a4-highgpu-8g": (224, 3968, 12000),
+}
+# GB of memory to a vCPU.
+_GB_A_CPU = {
+    "n1-standard": 3.75,
+    "n1-highmem": 6.5,
+    "n1-highcpu": 0.9,
+    "n2-standard": 4.0,
+    "n2-highmem": 8.0,
+    "n2-highcpu": 1.0,
+    "e2-standard": 4.0,
+    "e2-highmem": 8.0,
+    "e2-highcpu": 1.0,
+    "g2-standard": 4.0,
+    "g4-standard": 3.75,
+}
+
+
+def shape(machine_type: str) -> tuple[int, float, int] | None:
+    """vCPUs, GB of memory and GB of local SSD that come with a type; None where not known."""
+    if machine_type in _GPU_WHOLE:
+        return _GPU_WHOLE[machine_type]
+    kind, _, size = machine_type.rpartition("-")
+    if kind in _GPU_STEPS and machine_type in BUNDLED:
+        gpus = BUNDLED[machine_type][1]
+        cpus, memory, ssd = _GPU_STEPS[kind]
+        return cpus * gpus, memory * gpus, ssd * gpus
+    if kind in _GB_A_CPU and size.isdigit():
+        return int(size), int(size) * _GB_A_CPU[kind], 0
+    return None
+
+
 def series(machine_type: str) -> str:
     """`g2` of `g2-standard-8`."""
     return machine_type.split("-", 1)[0]

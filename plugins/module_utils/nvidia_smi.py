@@ -8,9 +8,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from typing import Any
 
-# A fact a GPU doesn't have is told in words of these kinds.
-_ABSENT = ("N/A", "[N/A]", "[Not Supported]", "Not Supported", "None", "")
-_MIB = re.compile(r"^(\d+) MiB$")
+from .nvidia_gpu import ABSENT, gpu_facts, text
 
 
 def status_of(code: int, output: str, nvidia_on_pci: bool) -> str:
@@ -38,79 +36,38 @@ def status_of(code: int, output: str, nvidia_on_pci: bool) -> str:
     return "ok" if code == 0 else "unreadable"
 
 
-def parse_log(text: str) -> dict[str, Any]:
+def parse_log(printed: str) -> dict[str, Any]:
     """Read `nvidia-smi -q -x`.
 
     Returns:
-        driver, cuda (of the driver) and gpus; each GPU with uuid, name, architecture, memory_mib
-        {total, reserved, used, free}, ecc, mig, persistence_mode (booleans, None where the GPU has
-        no such mode), remap_pending and processes [{pid, name, used_mib}].
+        driver, cuda (of the driver) and gpus, each as in `nvidia_gpu.gpu_facts`.
 
     Raises:
         ValueError: it is no log of nvidia-smi.
     """
     try:
         # The file comes from the host's own root-owned tool, and expat expands nothing from it.
-        root = ET.fromstring(text)  # noqa: S314
+        root = ET.fromstring(printed)  # noqa: S314
     except ET.ParseError as error:
         raise ValueError(f"nvidia-smi -q -x printed no XML: {error}") from error
     if root.tag != "nvidia_smi_log":
         raise ValueError(f"nvidia-smi -q -x printed a document of {root.tag!r}")
     return {
-        "driver": _text(root, "driver_version"),
-        "cuda": _text(root, "cuda_version"),
-        "gpus": [_gpu(element) for element in root.findall("gpu")],
+        "driver": text(root, "driver_version"),
+        "cuda": text(root, "cuda_version"),
+        "gpus": [gpu_facts(element) for element in root.findall("gpu")],
     }
 
 
-def _gpu(element: ET.Element) -> dict[str, Any]:
-    return {
-        "uuid": _text(element, "uuid"),
-        "name": _text(element, "product_name"),
-        "architecture": _text(element, "product_architecture"),
-        "memory_mib": {
-            key: _mib(element, f"fb_memory_usage/{key}")
-            for key in ("total", "reserved", "used", "free")
-        },
-        "ecc": _enabled(element, "ecc_mode/current_ecc"),
-        "mig": _enabled(element, "mig_mode/current_mig"),
-        "persistence_mode": _enabled(element, "persistence_mode"),
-        "remap_pending": _text(element, "remapped_rows/remapped_row_pending") == "Yes",
-        "processes": [
-            {
-                "pid": int(_text(process, "pid") or 0),
-                "name": _text(process, "process_name"),
-                "used_mib": _mib(process, "used_memory"),
-            }
-            for process in element.findall("processes/process_info")
-        ],
-    }
-
-
-def _text(element: ET.Element, path: str) -> str | None:
-    text = (element.findtext(path) or "").strip()
-    return None if text in _ABSENT else text
-
-
-def _mib(element: ET.Element, path: str) -> int | None:
-    match = _MIB.match(_text(element, path) or "")
-    return int(match[1]) if match else None
-
-
-def _enabled(element: ET.Element, path: str) -> bool | None:
-    text = _text(element, path)
-    return None if text is None else text == "Enabled"
-
-
-def parse_capabilities(text: str) -> dict[str, str]:
+def parse_capabilities(printed: str) -> dict[str, str]:
     """Read `--query-gpu=uuid,compute_cap --format=csv,noheader`; returns uuid -> `MAJOR.MINOR`."""
-    rows = [[field.strip() for field in line.split(",")] for line in text.splitlines()]
-    return {row[0]: row[1] for row in rows if len(row) == 2 and row[1] not in _ABSENT}
+    rows = [[field.strip() for field in line.split(",")] for line in printed.splitlines()]
+    return {row[0]: row[1] for row in rows if len(row) == 2 and row[1] not in ABSENT}
 
 
-def parse_nvcc(text: str) -> str | None:
+def parse_nvcc(printed: str) -> str | None:
     """The CUDA toolkit's version in what `nvcc --version` prints; None where there is none."""
-    match = re.search(r"release (\d+\.\d+)", text)
+    match = re.search(r"release (\d+\.\d+)", printed)
     return match[1] if match else None
 
 

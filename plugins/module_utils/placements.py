@@ -20,6 +20,15 @@ STOCKOUT = frozenset(
     }
 )
 QUOTA = frozenset({"QUOTA_EXCEEDED", "quotaExceeded"})
+# What came of an attempt, in words.
+OUTCOMES = {
+    "created": "created",
+    "started": "started",
+    "stockout": "Google has none left there",
+    "quota": "the quota does not suffice",
+    "not_allowed": "not tried, as it needs allow_recreate: true",
+    "planned": "would be tried",
+}
 
 
 @dataclass(frozen=True)

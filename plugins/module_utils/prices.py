@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""List price of a plan, from a dated table; what the table lacks is named, never guessed. Pure."""
+"""List price of one plan from the dated table; what it lacks is named, never guessed. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from . import machine_types
+from . import costs
 from . import price_table as table
-
-HOURS_A_MONTH = 730
 
 
 def price(
@@ -21,41 +19,30 @@ def price(
     disk_type: str = "",
     external_ip: bool = False,
 ) -> dict[str, Any] | None:
-    """Price an hour in USD with its parts; None where the machine itself has no price.
+    """Price an hour in USD with its parts; None where machine or GPU have no price.
 
-    Spot prices change daily, so the table has none of them and a Spot plan has no price.
+    Without its GPU's, the price would be far too low.
     """
-    machine = table.MACHINES.get(region, {}).get(machine_type)
-    if machine is None or spot:
+    model: costs.Model = "spot" if spot else "on_demand"
+    source = costs.Table()
+    parts = source.machine_parts(machine_type, gpus, region)
+    if any(part[model] is None for part in parts):
         return None
-    items: list[dict[str, Any]] = []
-
-    def add(what: str, hourly: float, dated: str = table.DATED) -> None:
-        items.append({"what": what, "hourly": round(hourly, 6), "dated": dated})
-
-    add(machine_type, machine)
-    unknown = []
-    for one in [] if machine_types.bundles_gpus(machine_type) else gpus:
-        each = table.GPUS.get(region, {}).get(one["type"])
-        if each is None:
-            # Without its GPU's, the price would be far too low.
-            return None
-        add(f"{one['count']} x {one['type']}", each * one["count"])
     if disk_gb:
-        monthly = table.DISKS_GB_MONTH.get(region, {}).get(disk_type)
-        what = f"{disk_gb} GB {disk_type}"
-        if monthly is None:
-            unknown.append(what)
-        else:
-            add(what, monthly * disk_gb / HOURS_A_MONTH)
+        parts.append(source.disk_part(disk_gb, disk_type, region))
     if external_ip:
-        add("external IPv4 address", table.EXTERNAL_IPV4, table.EXTERNAL_IPV4_DATED)
+        parts.append(source.address_part(region))
+    total = costs.total(parts, model)
     return {
-        "hourly": round(sum(item["hourly"] for item in items), 4),
-        "currency": "USD",
+        "hourly": total["known_hourly"],
+        "currency": costs.CURRENCY,
         "dated": table.DATED,
         "source": table.SOURCE,
         "region": region,
-        "items": items,
-        "unknown": unknown,
+        "items": [
+            {"what": part["what"], "hourly": part[model]["hourly"], "dated": part["dated"]}
+            for part in parts
+            if part[model]
+        ],
+        "unknown": total["unknown"],
     }

@@ -20,14 +20,25 @@ def report(
     project: str,
     zone: str,
     name: str,
+    loose_disks: Iterable[Mapping[str, Any]] = (),
+    reserved: Iterable[Mapping[str, Any]] = (),
+    prices: costs.Prices | None = None,
 ) -> dict[str, Any]:
     """The report's dict, the same keys whether or not there is an instance.
 
     Args:
         disks: resources of the disks that are attached to the instance.
         rules: every firewall rule of the project.
+        loose_disks: resources of the deployment's disks that nothing uses.
+        reserved: resources of its static addresses.
+        prices: where prices come from; the dated table by default.
     """
     region = convert.region_of(zone)
+    source = prices or costs.Table()
+    loose = [_loose_disk(one) for one in loose_disks]
+    static = [_static(one) for one in reserved]
+    left = [source.disk_part(one["size_gb"], one["type"], region) for one in loose]
+    left += [source.address_part(region, in_use=False) for one in static if not one["in_use"]]
     head: dict[str, Any] = {"project": project, "zone": zone, "name": name}
     own = [rule for rule in rules if _applies(rule, instance, name)]
     if instance is None:
@@ -38,9 +49,12 @@ def report(
             "gpus": [],
             "addresses": fields_of.addresses(None),
             "disks": [],
+            "loose_disks": loose,
+            "static_addresses": static,
             "rules": [_rule(rule, project) for rule in own],
-            "cost": {"items": [], **costs.total([], "on_demand")},
-            "cost_while_stopped": {"items": [], **costs.total([], "on_demand")},
+            "cost": _priced(left, False),
+            "cost_while_stopped": _priced(left, False),
+            "prices": source.about(),
         }
     machine = convert.short(str(instance.get("machineType", "")))
     gpus = machine_types.bundled(machine) or fields_of.accelerators(
@@ -50,15 +64,17 @@ def report(
     spot = (instance.get("scheduling") or {}).get("provisioningModel") == "SPOT"
     addresses = fields_of.addresses(instance)
     shown_disks = [_disk(disk, instance) for disk in disks]
-    kept = [costs.disk_part(one["size_gb"], one["type"], region) for one in shown_disks]
+    kept = [source.disk_part(one["size_gb"], one["type"], region) for one in shown_disks]
+    kept += left
     stopped_parts = list(kept)
-    if status in GONE and addresses["external"]:
+    external = addresses["external"]
+    if external and (status in GONE or external in [one["address"] for one in static]):
         # An address that a stopped instance still has is a reserved one.
-        stopped_parts.append(costs.address_part(in_use=False))
+        stopped_parts.append(source.address_part(region, in_use=False))
     parts = stopped_parts
     if status not in GONE:
-        parts = [*costs.machine_parts(machine, gpus, region), *kept]
-        parts += [costs.address_part()] if addresses["external"] else []
+        parts = [*source.machine_parts(machine, gpus, region), *kept]
+        parts += [source.address_part(region)] if external else []
     since = instance.get("lastStopTimestamp" if status in GONE else "lastStartTimestamp")
     return head | {
         "exists": True,
@@ -70,9 +86,12 @@ def report(
         "gpus": gpus,
         "addresses": addresses,
         "disks": shown_disks,
+        "loose_disks": loose,
+        "static_addresses": static,
         "rules": [_rule(rule, project) for rule in own],
         "cost": _priced(parts, spot),
         "cost_while_stopped": _priced(stopped_parts, spot),
+        "prices": source.about(),
     }
 
 
@@ -84,8 +103,18 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         f"{', '.join(rule['source_ranges']) or 'nowhere'}{' (off)' if rule['disabled'] else ''}"
         for rule in found["rules"]
     ]
+    left = [
+        f"disk {one['name']}: {one['size_gb']} GB {one['type']}, used by nothing"
+        for one in found["loose_disks"]
+    ]
+    left += [
+        f"static address {one['name']}: {one['address']}, "
+        f"{'in use' if one['in_use'] else 'not used'}"
+        for one in found["static_addresses"]
+    ]
     if not found["exists"]:
-        return [f"There is no instance {where}.", *rules]
+        text = [f"There is no instance {where}.", *left, *rules]
+        return [*text, f"costs now: {costs.said(found['cost'])}"] if left else text
     gpus = ", ".join(f"{one['count']} x {one['type']}" for one in found["gpus"]) or "no GPU"
     kind = f"{found['machine_type']}, {gpus}, {found['provisioning_model']}"
     text = [
@@ -93,12 +122,18 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         f"addresses: external {found['addresses']['external'] or 'none'}, "
         f"internal {found['addresses']['internal'] or 'none'}",
         *(f"disk {one['name']}: {one['size_gb']} GB {one['type']}" for one in found["disks"]),
+        *left,
         *rules,
         f"costs now: {costs.said(found['cost'])}",
     ]
     if found["status"] not in GONE:
         text.append(f"would cost while stopped: {costs.said(found['cost_while_stopped'])}")
-    return text
+    return [*text, found["prices"]["text"]]
+
+
+def own_rules(name: str) -> set[str]:
+    """Names of the firewall rules that a deployment makes."""
+    return {f"{name}-{which}" for which in ("api", "ssh", "dashboard")}
 
 
 def deleted(found: Mapping[str, Any]) -> list[str]:
@@ -110,7 +145,7 @@ def deleted(found: Mapping[str, Any]) -> list[str]:
         for disk in found["disks"]:
             fate = "" if disk["deleted_with_instance"] else " stays, and goes on costing"
             text.append(f"disk {disk['name']} ({disk['size_gb']} GB){fate}")
-    own = {f"{prefix}-api", f"{prefix}-ssh"}
+    own = own_rules(prefix)
     return text + [f"firewall rule {r['name']}" for r in found["rules"] if r["name"] in own]
 
 
@@ -124,7 +159,7 @@ def _applies(rule: Mapping[str, Any], instance: Mapping[str, Any] | None, name: 
     """By its name one of ours, or in effect for the instance, which Google decides by tags."""
     if rule.get("direction", "INGRESS") != "INGRESS":
         return False
-    if rule.get("name") in {f"{name}-api", f"{name}-ssh"}:
+    if rule.get("name") in own_rules(name):
         return True
     if instance is None:
         return False
@@ -156,6 +191,22 @@ def _rule(rule: Mapping[str, Any], project: str) -> dict[str, Any]:
             + (f" {','.join(one['ports'])}" if one["ports"] else "")
             for one in entries
         ],
+    }
+
+
+def _loose_disk(disk: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": disk["name"],
+        "size_gb": int(disk.get("sizeGb", 0)),
+        "type": convert.short(str(disk.get("type", ""))),
+    }
+
+
+def _static(address: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": address["name"],
+        "address": address.get("address"),
+        "in_use": address.get("status") == "IN_USE",
     }
 
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gce_image_info
-short_description: The newest image of a family, or one image by name
+short_description: The newest image of a family or pattern, or one image by name
 version_added: 0.1.0
 description:
-  - Says which image a family stands for today, or reads one image.
+  - Says which image a family or a pattern stands for today, or reads one image.
   - Fails where family or image do not exist, and names the families that do, the nearest and the
     newest CUDA first.
+  - Warns where an image is deprecated, and names its successor.
 author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
@@ -27,6 +28,10 @@ options:
     type: str
   name:
     description: Image.
+    type: str
+  name_pattern:
+    description: Glob that the image's name has to match, as V(common-cu12*-ubuntu-2404-*). The
+      newest that is not deprecated is taken.
     type: str
 """
 
@@ -50,6 +55,16 @@ image:
   type: dict
   sample: {"name": "common-cu129-ubuntu-2404-nvidia-580-v20260301", "family":
     "common-cu129-ubuntu-2404-nvidia-580", "diskSizeGb": "50"}
+id:
+  description: The image's number. It tells an image from a later one of the same name.
+  returned: success
+  type: str
+  sample: "4567890123456789012"
+newest:
+  description: The newest image of each of the nearest families.
+  returned: when the family does not exist
+  type: dict
+  sample: {"common-cu129-ubuntu-2404-nvidia-580": "common-cu129-ubuntu-2404-nvidia-580-v20260301"}
 families:
   description: All families of the project, newest CUDA first.
   returned: when the family does not exist
@@ -70,21 +85,22 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.arguments import common_spec, run
 from ..module_utils.gce_client import GceClient
-from ..module_utils.images import by_name, from_family
+from ..module_utils.images import by_name, by_pattern, deprecation, from_family
+
+WAYS = ("family", "name", "name_pattern")
 
 
 def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
     """Family or name to the module's result."""
     if params["family"]:
         image = from_family(client, params["image_project"], params["family"])
+    elif params["name_pattern"]:
+        image = by_pattern(client, params["image_project"], params["name_pattern"])
     else:
         image = by_name(client, params["image_project"], params["name"])
-    state = image.get("deprecated") or {}
-    warnings = []
-    if state.get("state"):
-        successor = f" Its successor is {state['replacement']}." if state.get("replacement") else ""
-        warnings.append(f"The image {image['name']} is {state['state'].lower()}.{successor}")
-    return {"changed": False, "image": image, "warnings": warnings}
+    told = deprecation(image)
+    warnings = [f"The image {image['name']} {told}."] if told else []
+    return {"changed": False, "image": image, "id": str(image["id"]), "warnings": warnings}
 
 
 def main() -> None:
@@ -93,12 +109,13 @@ def main() -> None:
         "image_project": {"type": "str", "required": True},
         "family": {"type": "str"},
         "name": {"type": "str"},
+        "name_pattern": {"type": "str"},
     }
     module = AnsibleModule(
         argument_spec={**common_spec(), **spec},
         supports_check_mode=True,
-        mutually_exclusive=[("family", "name")],
-        required_one_of=[("family", "name")],
+        mutually_exclusive=[WAYS],
+        required_one_of=[WAYS],
     )
     run(module, core)
 

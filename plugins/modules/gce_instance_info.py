@@ -9,7 +9,8 @@ module: gce_instance_info
 short_description: Read one Compute Engine instance
 version_added: 0.1.0
 description:
-  - Reads an instance by zone and name. That there is none is an answer, not an error.
+  - Reads an instance by name, in one zone or in the first of several that has it. That there is
+    none is an answer, not an error.
   - Also says in which other zones of the project an instance has the same name.
 author:
   - gce-vllm maintainers (@llmops)
@@ -18,9 +19,12 @@ extends_documentation_fragment:
   - llmops.gce_vllm.gce.attributes_info
 options:
   zone:
-    description: Zone of the instance.
+    description: Zone of the instance. Either this or O(zones).
     type: str
-    required: true
+  zones:
+    description: Zones that it may be in, first choice first.
+    type: list
+    elements: str
   name:
     description: Name of the instance.
     type: str
@@ -46,6 +50,27 @@ instance:
   returned: success
   type: dict
   sample: {"name": "llm-server", "status": "RUNNING"}
+zone:
+  description: Zone of RV(instance); null where there is none.
+  returned: success
+  type: str
+  sample: us-central1-a
+others:
+  description: The instances in RV(other_zones).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    zone:
+      description: Where it is.
+      type: str
+    status:
+      description: Its status.
+      type: str
+    labels:
+      description: Its labels.
+      type: dict
+  sample: []
 other_zones:
   description: Further zones with an instance of this name, in the order of their names.
   returned: success
@@ -87,22 +112,45 @@ def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, An
         filter=f'name = "{params["name"]}"',
     )
     named = {convert.short(str(one["zone"])): one for one in items if one["name"] == params["name"]}
-    found = named.pop(params["zone"], None)
+    zones = params["zones"] or [params["zone"]]
+    zone = next((one for one in zones if one in named), None)
+    found = named.pop(zone, None) if zone else None
     if found is None:
-        # Asked for by itself: a zone that does not exist is an error, and lists may lag.
-        found = Instance(client, params["zone"], params["name"], check).fetch()
+        # Asked for by themselves: a zone that does not exist is an error, and lists may lag.
+        for one in dict.fromkeys(zones):
+            answer = Instance(client, one, params["name"], check).fetch()
+            if answer and found is None:
+                zone, found = one, answer
+            elif answer:
+                named[one] = answer
     return {
         "changed": False,
         "instance": without_secrets(found),
+        "zone": zone,
         "other_zones": sorted(named),
+        "others": [
+            {"zone": at, "status": one.get("status"), "labels": one.get("labels", {})}
+            for at, one in sorted(named.items())
+        ],
         "addresses": addresses(found),
     }
 
 
 def main() -> None:
     """Entry point."""
-    spec = {"zone": {"type": "str", "required": True}, "name": {"type": "str", "required": True}}
-    run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)
+    spec: dict[str, Any] = {
+        "zone": {"type": "str"},
+        "zones": {"type": "list", "elements": "str"},
+        "name": {"type": "str", "required": True},
+    }
+    which = [("zone", "zones")]
+    module = AnsibleModule(
+        argument_spec={**common_spec(), **spec},
+        supports_check_mode=True,
+        mutually_exclusive=which,
+        required_one_of=which,
+    )
+    run(module, core)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ module: gce_status_info
 short_description: What there is of a server on Compute Engine, and what it costs now
 version_added: 0.1.0
 description:
-  - Reads an instance, its disks and the firewall rules that let something in to it, and prices them
-    by the dated table of this collection.
+  - Reads an instance, its disks, its static address, disks of its name that nothing uses, and the
+    firewall rules that let something in to it, and says what they cost.
   - That there is no instance is an answer, not an error.
 author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.prices
   - llmops.gce_vllm.gce.attributes_info
 options:
   zone:
@@ -23,7 +24,8 @@ options:
     type: str
     required: true
   name:
-    description: Name of the instance. The rules NAME-api and NAME-ssh are listed without one too.
+    description: Name of the instance. The rules NAME-api and NAME-ssh, the static address NAME-ip
+      and disks NAME or NAME-… that nothing uses are listed without one too.
     type: str
     required: true
 """
@@ -45,7 +47,8 @@ RETURN = r"""
 report:
   description:
     - C(exists), C(status) (C(MISSING) where there is no instance), C(machine_type), C(gpus),
-      C(provisioning_model), C(addresses), C(since), C(created), C(disks), C(rules).
+      C(provisioning_model), C(addresses), C(since), C(created), C(disks), C(loose_disks),
+      C(static_addresses), C(rules), and in C(prices) where the prices are from.
     - C(cost) is what it costs now and C(cost_while_stopped) what it would cost, each with C(items),
       C(hourly) and C(monthly) (null where a part's price is unknown), C(known_hourly) and
       C(unknown).
@@ -72,8 +75,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import convert, status_report
-from ..module_utils.arguments import common_spec, run
+from ..module_utils import billing, convert, status_report
+from ..module_utils.arguments import common_spec, price_spec, run, settings_of
 from ..module_utils.costs import said
 from ..module_utils.gce_client import GceClient
 from ..module_utils.instance import Instance
@@ -91,6 +94,18 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
     rules = client.list(
         f"{client.root}/global/firewalls", f"list the firewall rules of project {client.project}"
     )
+    region = convert.region_of(zone)
+    disks = client.list(
+        f"{client.root}/zones/{zone}/disks",
+        f"list the disks of {name}",
+        filter=f'name eq "{name}(-.*)?"',
+    )
+    address = client.find(
+        f"{client.root}/regions/{region}/addresses/{name}-ip", f"look for the address {name}-ip"
+    )
+    prices, instead = billing.prices(
+        settings_of(params), params["price_source"], params["billing_endpoint"], params["cache_dir"]
+    )
     found = status_report.report(
         instance,
         [disk for disk in attached if disk],
@@ -98,7 +113,11 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         project=client.project,
         zone=zone,
         name=name,
+        loose_disks=[disk for disk in disks if not disk.get("users")],
+        reserved=[address] if address else [],
+        prices=prices,
     )
+    found["prices"]["instead"] = instead
     return {
         "changed": False,
         "report": found,
@@ -111,7 +130,12 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
 def main() -> None:
     """Entry point."""
     spec = {"zone": {"type": "str", "required": True}, "name": {"type": "str", "required": True}}
-    run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)
+    run(
+        AnsibleModule(
+            argument_spec={**common_spec(), **price_spec(), **spec}, supports_check_mode=True
+        ),
+        core,
+    )
 
 
 if __name__ == "__main__":

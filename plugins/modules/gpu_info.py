@@ -9,7 +9,8 @@ module: gpu_info
 short_description: Tell which NVIDIA GPUs and which driver a host has
 version_added: 0.1.0
 description:
-  - Reads C(nvidia-smi -q -x), the compute capabilities, the CUDA toolkit's version and the PCI bus.
+  - Reads C(nvidia-smi -q -x), compute capabilities, links between GPUs, the CUDA toolkit's version,
+    the PCI bus, the kernel's modules and its log.
   - A host without a GPU, or with one that doesn't work, is no error of this module. It says so in
     RV(status).
 options:
@@ -17,6 +18,15 @@ options:
     description: The program, or its name on the search path.
     type: str
     default: nvidia-smi
+  own_units:
+    description: Systemd services that may hold a GPU's memory without that being a problem.
+    type: list
+    elements: str
+    default: []
+  foreign_memory_mib:
+    description: How much memory of one GPU others may hold together, in MiB.
+    type: int
+    default: 1024
 attributes:
   check_mode:
     support: full
@@ -39,13 +49,18 @@ status:
   description:
     - V(ok); V(no_gpu), the PCI bus has none; V(no_driver), it has one and nvidia-smi is missing;
       V(driver_not_running); V(driver_mismatch), kernel module and libraries differ; V(gpu_lost), it
-      fell off the bus; V(unreadable), anything else.
+      fell off the bus; V(nouveau), the kernel gave it to nouveau; V(unreadable), anything else.
   returned: always
   type: str
 output:
   description: What nvidia-smi printed where the status is not V(ok).
   returned: always
   type: str
+machine:
+  description: Kind of the host's processor.
+  returned: always
+  type: str
+  sample: x86_64
 driver:
   description: Version of the driver.
   returned: always
@@ -58,18 +73,129 @@ cuda_toolkit:
   description: Version of the CUDA toolkit, where one is installed.
   returned: always
   type: str
-gpus:
-  description: Each GPU's name, memory, compute capability, modes and processes.
+problems:
+  description: What keeps GPUs that answer from being used, a sentence with its remedy each.
+  returned: always
+  type: list
+  elements: str
+kernel_module:
+  description: Version of the loaded kernel module; null where none is loaded.
+  returned: always
+  type: str
+nouveau:
+  description: Whether the kernel has loaded nouveau, which keeps NVIDIA's driver out.
+  returned: always
+  type: bool
+xid_errors:
+  description:
+    - What the driver wrote into the kernel's log since the boot, each kind once per GPU. Empty also
+      where the log can't be read (it needs root).
   returned: always
   type: list
   elements: dict
+  contains:
+    pci_bus_id:
+      description: Which GPU.
+      type: str
+    code:
+      description: Number of the error in NVIDIA's list.
+      type: int
+    count:
+      description: How often.
+      type: int
+    last:
+      description: Text of the last one.
+      type: str
+topology:
+  description: For each GPU its links to the others, V(NV18) for 18 NVLinks, V(PIX) to V(SYS) for
+    PCIe.
+  returned: always
+  type: dict
+  sample: {"GPU0": {"GPU1": "NV18"}}
+gpus:
+  description: Each GPU. What it lacks is null.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    uuid:
+      description: Its UUID.
+      type: str
+    pci_bus_id:
+      description: Its place on the bus.
+      type: str
+    name:
+      description: Product name.
+      type: str
+      sample: NVIDIA L4
+    architecture:
+      description: Product architecture.
+      type: str
+      sample: Ada Lovelace
+    compute_capability:
+      description: Major and minor number.
+      type: str
+      sample: "8.9"
+    memory_mib:
+      description: Memory in MiB; C(total), C(reserved) by the driver, C(used) and C(free).
+      type: dict
+    ecc:
+      description: Whether errors in memory are corrected.
+      type: bool
+    ecc_pending:
+      description: The same after the next reboot.
+      type: bool
+    ecc_errors:
+      description: Errors since the driver was loaded, C(corrected) and C(uncorrected).
+      type: dict
+    row_remap:
+      description: Rows of memory replaced by spare ones (C(corrected), C(uncorrected));
+        C(pending), a reset is needed; C(failed), no spare is left.
+      type: dict
+    mig:
+      description: Whether it is split into instances (MIG).
+      type: bool
+    mig_pending:
+      description: The same after the next reset.
+      type: bool
+    mig_devices:
+      description: How many instances there are.
+      type: int
+    persistence_mode:
+      description: Whether the driver stays loaded while nobody uses the GPU.
+      type: bool
+    recovery_action:
+      description: What NVIDIA's driver asks for, for example V(Reset) or V(Reboot).
+      type: str
+    temperature_c:
+      description: Degrees Celsius, C(gpu) and C(memory).
+      type: dict
+    power_w:
+      description: Watts; C(draw), C(limit), C(default_limit), C(max_limit).
+      type: dict
+    clocks_mhz:
+      description: MHz; C(sm), C(memory), and the highest possible, C(max_sm), C(max_memory).
+      type: dict
+    throttled_by:
+      description: Why the clocks are held down now, for example V(sw_power_cap).
+      type: list
+      elements: str
+    processes:
+      description: Who holds memory; C(pid), C(name), C(used_mib) and C(unit), the systemd service.
+      type: list
+      elements: dict
 """
 
+import platform
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import nvidia_smi
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+    gpu_health,
+    kernel_gpu,
+    nvidia_smi,
+)
 
 NVIDIA_VENDOR = "0x10de"
 CUDA_BIN = ["/usr/local/cuda/bin"]
@@ -80,20 +206,50 @@ def nvidia_on_pci(bus: Path = Path("/sys/bus/pci/devices")) -> bool:
     return any(path.read_text().strip() == NVIDIA_VENDOR for path in bus.glob("*/vendor"))
 
 
+def read(path: str) -> str:
+    """Text of a file of the kernel's, empty where it is missing."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def kernel_log(module: AnsibleModule) -> str:
+    """The kernel's log since the boot, empty where it can't be read."""
+    for command in (["journalctl", "-k", "-b", "-o", "cat", "--no-pager"], ["dmesg"]):
+        program = module.get_bin_path(command[0])
+        if program:
+            code, out, _err = module.run_command([program, *command[1:]])
+            if code == 0 and out.strip():
+                return out
+    return ""
+
+
+def _status(code: int, output: str, nouveau: bool) -> str:
+    status = nvidia_smi.status_of(code, output, nvidia_on_pci())
+    return "nouveau" if nouveau and status in ("no_driver", "driver_not_running") else status
+
+
 def collect(module: AnsibleModule) -> dict[str, Any]:
     """Ask the host; returns the module's result."""
     facts: dict[str, Any] = {
+        "machine": platform.machine(),
         "driver": None,
         "cuda": None,
         "cuda_toolkit": None,
         "gpus": [],
         "output": "",
+        "kernel_module": kernel_gpu.module_version(read("/proc/driver/nvidia/version")),
+        "nouveau": kernel_gpu.nouveau_loaded(read("/proc/modules")),
+        "xid_errors": kernel_gpu.xid_errors(kernel_log(module)),
+        "topology": {},
+        "problems": [],
     }
     program = module.get_bin_path(module.params["nvidia_smi"])
     if program is None:
-        return {**facts, "status": nvidia_smi.status_of(127, "", nvidia_on_pci())}
+        return {**facts, "status": _status(127, "", facts["nouveau"])}
     code, out, err = module.run_command([program, "-q", "-x"])
-    status = nvidia_smi.status_of(code, out + err, nvidia_on_pci())
+    status = _status(code, out + err, facts["nouveau"])
     if status != "ok":
         return {**facts, "status": status, "output": (out + err).strip()[-2000:]}
     query = [program, "--query-gpu=uuid,compute_cap", "--format=csv,noheader"]
@@ -104,6 +260,18 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
         )
     except ValueError as error:
         return {**facts, "status": "unreadable", "output": str(error)}
+    for gpu in facts["gpus"]:
+        for process in gpu["processes"]:
+            process["unit"] = kernel_gpu.systemd_unit(read(f"/proc/{process['pid']}/cgroup"))
+    facts["problems"] = gpu_health.problems(
+        facts["gpus"],
+        facts["xid_errors"],
+        module.params["own_units"],
+        module.params["foreign_memory_mib"],
+    )
+    code, out, _err = module.run_command([program, "topo", "-m"])
+    if code == 0:
+        facts["topology"] = kernel_gpu.topology(out)
     nvcc = module.get_bin_path("nvcc", opt_dirs=CUDA_BIN)
     if nvcc:
         _code, out, _err = module.run_command([nvcc, "--version"])
@@ -114,7 +282,11 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     """Entry point of the module."""
     module = AnsibleModule(
-        argument_spec={"nvidia_smi": {"type": "str", "default": "nvidia-smi"}},
+        argument_spec={
+            "nvidia_smi": {"type": "str", "default": "nvidia-smi"},
+            "own_units": {"type": "list", "elements": "str", "default": []},
+            "foreign_memory_mib": {"type": "int", "default": 1024},
+        },
         supports_check_mode=True,
     )
     module.exit_json(changed=False, **collect(module))

@@ -9,12 +9,24 @@ module: plan_cost_info
 short_description: What each part of a planned instance costs an hour and a month
 version_added: 0.1.0
 description:
-  - Looks the parts up in the dated price table that comes with this collection. Asks nobody, and
-    needs no credentials.
-  - A price that is not in the table is null and named under C(unknown); it never counts as zero.
+  - Prices vCPUs, memory, GPUs, disks and address on demand, on Spot and with commitments of one and
+    three years.
+  - From the Cloud Billing catalog where it can be read, else from the dated table that comes with
+    this collection; see O(price_source) and RV(prices). The catalog is kept for a day.
+  - A price that is not found is null and named under C(unknown); it never counts as zero.
+  - Free allowances, discounts and taxes are left out.
 author:
   - gce-vllm maintainers (@llmops)
+extends_documentation_fragment:
+  - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.prices
+  - llmops.gce_vllm.gce.attributes_info
 options:
+  project:
+    description: Any project id; the catalog belongs to none.
+    type: str
+    required: false
+    default: ""
   region:
     description: Region of the plan.
     type: str
@@ -24,7 +36,7 @@ options:
     type: str
     required: true
   accelerators:
-    description: GPUs that are attached to the machine. Those that come with it are in its price.
+    description: GPUs that are attached to the machine. Those that come with it need not be named.
     type: list
     elements: dict
     default: []
@@ -45,17 +57,32 @@ options:
     description: Type of the boot disk.
     type: str
     required: true
+  more_disks:
+    description: Further disks.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      size_gb:
+        description: Size in GB.
+        type: int
+        required: true
+      type:
+        description: Type of the disk.
+        type: str
+        default: pd-balanced
   external_ip:
     description: Whether the instance has an external address.
     type: bool
     default: true
-attributes:
-  check_mode:
-    description: Can run in C(check_mode). This module only reads.
-    support: full
-  diff_mode:
-    description: This module only reads, so that there is never a difference to show.
-    support: full
+  title:
+    description: A line to head RV(lines) with, where several plans are priced.
+    type: str
+    default: ""
+  static_address:
+    description: Whether that address is a static one, which costs while the instance is stopped.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -66,22 +93,49 @@ EXAMPLES = r"""
     boot_disk_size_gb: 100
     boot_disk_type: pd-balanced
   register: plan
+
+- name: Say it
+  ansible.builtin.debug:
+    msg: "{{ plan.lines }}"
 """
 
 RETURN = r"""
 parts:
-  description: The parts, each with C(kind), C(what), C(on_demand) and C(spot) (each with C(hourly)
-    and C(monthly), or null), C(dated) and C(source).
+  description: The parts, each with C(kind), C(what), C(on_demand), C(spot), C(commit_1y) and
+    C(commit_3y) (each with C(hourly) and C(monthly), or null), C(dated) and C(source).
   returned: success
   type: list
   elements: dict
 total:
-  description: Sums under C(on_demand), C(spot) and C(stopped), each with C(hourly) and C(monthly)
-    (null where a part is unknown), C(known_hourly), C(known_monthly), C(unknown) and C(currency).
+  description: Sums under C(on_demand), C(spot), C(commit_1y), C(commit_3y) and C(stopped), each
+    with C(hourly) and C(monthly) (null where a part is unknown), C(known_hourly),
+    C(known_monthly), C(unknown) and C(currency).
+  returned: success
+  type: dict
+prices:
+  description: Where the prices are from.
+  returned: success
+  type: dict
+  contains:
+    kind:
+      description: V(catalog) or V(table).
+      type: str
+    dated:
+      description: Day that the catalog was read, or that the table is of.
+      type: str
+    text:
+      description: The same for people.
+      type: str
+    instead:
+      description: Why it is not the catalog, where that was to be tried; else empty.
+      type: str
+plan:
+  description: RV(parts), RV(total) and RV(prices) with the options C(title), C(region) and
+    C(machine_type), for a report of several plans.
   returned: success
   type: dict
 lines:
-  description: The same for people.
+  description: All of it for people.
   returned: success
   type: list
   elements: str
@@ -91,58 +145,54 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import costs, machine_types
+from ..module_utils import billing, plan_cost
+from ..module_utils.arguments import common_spec, price_spec, settings_of
+from ..module_utils.errors import GceError
 
 
-def price(params: dict[str, Any]) -> dict[str, Any]:
+def core(params: dict[str, Any]) -> dict[str, Any]:
     """Options to the module's result."""
-    region, name = params["region"], params["machine_type"]
-    gpus = machine_types.bundled(name) or params["accelerators"]
-    disk = costs.disk_part(params["boot_disk_size_gb"], params["boot_disk_type"], region)
-    parts = [*costs.machine_parts(name, gpus, region), disk]
-    if params["external_ip"]:
-        parts.append(costs.address_part())
-    total = {
-        "on_demand": costs.total(parts, "on_demand"),
-        "spot": costs.total(parts, "spot"),
-        "stopped": costs.total([disk], "on_demand"),
-    }
-    return {"parts": parts, "total": total, "lines": _lines(parts, total)}
-
-
-def _lines(parts: list[dict[str, Any]], total: dict[str, Any]) -> list[str]:
-    def shown(part: dict[str, Any], model: str) -> str:
-        one = part[model]
-        return f"{one['hourly']:.4f}/h {one['monthly']:.2f}/month" if one else "unknown"
-
-    sources = dict.fromkeys(f"{part['dated']}, {part['source']}" for part in parts)
-    return [
-        *(
-            f"{part['what']}: on demand {shown(part, 'on_demand')}, Spot {shown(part, 'spot')}"
-            for part in parts
-        ),
-        f"on demand: {costs.said(total['on_demand'])}",
-        f"on Spot: {costs.said(total['spot'])}",
-        f"while stopped: {costs.said(total['stopped'])}",
-        *(f"list prices in USD of {source}" for source in sources),
-    ]
+    source, instead = billing.prices(
+        settings_of(params), params["price_source"], params["billing_endpoint"], params["cache_dir"]
+    )
+    found = plan_cost.price(params, params["region"], source)
+    found["prices"]["instead"] = instead
+    if params["title"]:
+        found["lines"].insert(0, params["title"])
+    if instead:
+        found["lines"].append(f"the Cloud Billing catalog could not be read: {instead}")
+    plan = {key: params[key] for key in ("title", "region", "machine_type")}
+    plan |= {key: found[key] for key in ("parts", "total", "prices")}
+    return {"changed": False, "plan": plan, **found}
 
 
 def main() -> None:
     """Entry point."""
     gpu = {"type": {"type": "str", "required": True}, "count": {"type": "int", "default": 1}}
+    disk = {
+        "size_gb": {"type": "int", "required": True},
+        "type": {"type": "str", "default": "pd-balanced"},
+    }
+    spec: dict[str, Any] = {
+        "project": {"type": "str", "default": ""},
+        "region": {"type": "str", "required": True},
+        "machine_type": {"type": "str", "required": True},
+        "accelerators": {"type": "list", "elements": "dict", "default": [], "options": gpu},
+        "boot_disk_size_gb": {"type": "int", "required": True},
+        "boot_disk_type": {"type": "str", "required": True},
+        "more_disks": {"type": "list", "elements": "dict", "default": [], "options": disk},
+        "external_ip": {"type": "bool", "default": True},
+        "static_address": {"type": "bool", "default": False},
+        "title": {"type": "str", "default": ""},
+    }
     module = AnsibleModule(
-        argument_spec={
-            "region": {"type": "str", "required": True},
-            "machine_type": {"type": "str", "required": True},
-            "accelerators": {"type": "list", "elements": "dict", "default": [], "options": gpu},
-            "boot_disk_size_gb": {"type": "int", "required": True},
-            "boot_disk_type": {"type": "str", "required": True},
-            "external_ip": {"type": "bool", "default": True},
-        },
-        supports_check_mode=True,
+        argument_spec={**common_spec(), **price_spec(), **spec}, supports_check_mode=True
     )
-    module.exit_json(changed=False, **price(module.params))
+    try:
+        result = core(module.params)
+    except GceError as error:
+        module.fail_json(**error.as_result())
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

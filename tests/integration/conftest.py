@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures: `emulator` is a live one with an empty project, `api` speaks to it."""
+"""Fixtures: `emulator` is a live one with an empty project, `api` speaks to it.
+
+`site` runs playbooks on it.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,17 @@ from pathlib import Path
 import pytest
 
 from tests.integration.emulator_fixture import Api, Emulator
+from tests.integration.site_fixture import Site
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Prices of the emulated catalog stay out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GCE_VLLM_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +63,16 @@ def api(emulator: Emulator) -> Iterator[Api]:
     client = Api(emulator)
     yield client
     client.session.close()
+
+
+@pytest.fixture
+def site(emulator: Emulator, api: Api, tmp_path: Path) -> Iterator[Site]:
+    """A project with nothing in it."""
+    yield Site(emulator, api, tmp_path)
+
+
+@pytest.fixture
+def made(site: Site) -> Site:
+    """A project with an instance that runs, and its rules."""
+    site.make()
+    return site

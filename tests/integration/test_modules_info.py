@@ -47,7 +47,7 @@ def test_attached_gpus_on_spot_draw_on_the_preemptible_quota(cloud: m.Cloud) -> 
     assert found["gpus"] == [{"type": "nvidia-tesla-t4", "count": 2}]
     assert found["quota_needs"]["PREEMPTIBLE_NVIDIA_T4_GPUS"] == 2
     assert found["quota_needs"]["PREEMPTIBLE_CPUS"] == 8
-    assert found["price"] is None
+    assert found["price"]["hourly"] == pytest.approx(8 * 0.0130025 + 2 * 0.14, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,27 @@ def test_image_of_a_family(cloud: m.Cloud) -> None:
     assert cloud.ok("gce_image_info", image_project=m.IMAGES, name=name)["image"]["name"] == name
 
 
+def test_newest_image_of_a_pattern(cloud: m.Cloud) -> None:
+    family = cloud.ok("gce_image_info", image_project=m.IMAGES, family=m.FAMILY)
+    pattern = m.FAMILY.replace("cu129", "cu*") + "-*"
+    found = cloud.ok("gce_image_info", image_project=m.IMAGES, name_pattern=pattern)
+    assert found["image"] == family["image"]
+    assert found["id"] == found["image"]["id"]
+    # One that is deprecated is read by its name, with a word about its successor.
+    old = f"{m.FAMILY}-v20260212"
+    named = cloud.ok("gce_image_info", image_project=m.IMAGES, name=old)
+    said = f"The image {old} is deprecated, its successor is {found['image']['name']}."
+    assert said in str(named["warnings"])
+    for wrong, words in (
+        (f"{m.FAMILY}-v202602*", f"its successor is {found['image']['name']}"),
+        (m.FAMILY.replace("cu129", "cu999") + "-v*", "Did you mean"),
+    ):
+        failed = cloud.fails("gce_image_info", image_project=m.IMAGES, name_pattern=wrong)
+        assert failed["reason"] == "imageNotFound"
+        assert words in failed["msg"]
+        assert wrong in failed["msg"]
+
+
 def test_vanished_family_names_those_that_exist(cloud: m.Cloud) -> None:
     gone = "pytorch-2-7-cu128-ubuntu-2204-nvidia-570"
     failed = cloud.fails("gce_image_info", image_project=m.IMAGES, family=gone)
@@ -157,6 +178,9 @@ def test_vanished_family_names_those_that_exist(cloud: m.Cloud) -> None:
     assert failed["closest"][0] == "pytorch-2-9-cu129-ubuntu-2204-nvidia-580"
     assert m.FAMILY in failed["families"]
     assert failed["families"][0] in failed["msg"]
+    newest = failed["newest"][failed["closest"][0]]
+    assert newest.startswith(failed["closest"][0])
+    assert f"{failed['closest'][0]} (newest image {newest})" in failed["msg"]
     # The instance module fails with the same words before it makes anything.
     name = m.new_name("llm")
     boot = {"image_project": m.IMAGES, "image_family": gone}
@@ -222,6 +246,10 @@ def test_instance_info(cloud: m.Cloud) -> None:
     assert found["addresses"] == made["addresses"]
     other = cloud.ok("gce_instance_info", zone="us-central1-b", name=name)
     assert (other["instance"], other["other_zones"]) == (None, [m.ZONE])
+    assert other["others"] == [{"zone": m.ZONE, "status": "RUNNING", "labels": {"owner": "tests"}}]
+    several = cloud.ok("gce_instance_info", zones=["us-central1-b", m.ZONE], name=name)
+    assert (several["zone"], several["instance"]) == (m.ZONE, made["instance"])
+    assert several["others"] == []
     wrong = cloud.fails("gce_instance_info", zone="us-central1-q", name=name)
     assert wrong["reason"] == "zoneNotFound"
 

@@ -3,147 +3,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.integration.emulator_fixture import ROOT, Api, Emulator
 from tests.integration.modules_fixtures import ZONE, Json, free_port
+from tests.integration.site_fixture import NAME, Site
 
-NAME = "llm-server"
-KEY = "an-api-key-that-nobody-may-see"
 INSTANCE = f"zones/{ZONE}/instances/{NAME}"
-MAKE = [
-    {
-        "name": "Make what site.yml would make",
-        "hosts": "compute_engine",
-        "gather_facts": False,
-        "roles": ["llmops.gce_vllm.gce_network", "llmops.gce_vllm.gce_instance"],
-    }
-]
-
-
-class Site:
-    """A project in the emulator, an inventory for it, and the playbooks."""
-
-    def __init__(self, emulator: Emulator, api: Api, folder: Path) -> None:
-        self.emulator, self.api, self.folder = emulator, api, folder
-        self.variables: Json = {
-            "gce_project": emulator.project,
-            "gce_zone": ZONE,
-            "gce_name": NAME,
-            "gce_endpoint": emulator.endpoint,
-            "gce_service_account_file": str(emulator.credentials_file),
-            "gce_vllm_state_dir": str(folder / "keys"),
-            "llm_device": "cpu",
-            "llm_model": "SmolLM2-135M-Instruct",
-            "llm_api_port": free_port(),
-            "llm_api_key": KEY,
-            "llm_api_key_file": str(folder / "keys" / "api_key"),
-            "gce_network_api_source_ranges": ["198.51.100.7/32"],
-            "gce_network_ssh_source_ranges": ["198.51.100.7/32"],
-        }
-        self.servers: Json = {}
-
-    def play(self, playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
-        """Run one playbook of the collection, or a file."""
-        local = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
-        }
-        groups = {
-            "compute_engine": {"hosts": {"localhost": local}},
-            "llm_servers": {"hosts": self.servers},
-        }
-        inventory = self.folder / "hosts.yml"
-        inventory.write_text(
-            yaml.safe_dump({"all": {"vars": self.variables, "children": groups}}), encoding="utf-8"
-        )
-        done = subprocess.run(
-            [
-                Path(sys.executable).with_name("ansible-playbook"),
-                *("-i", inventory, playbook, *options),
-            ],
-            cwd=ROOT,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert KEY not in done.stdout
-        assert "Traceback" not in done.stdout
-        return done
-
-    def make(self) -> None:
-        """The instance and its rules, by the roles; and the API key, as configure.yml makes it."""
-        playbook = self.folder / "make.yml"
-        playbook.write_text(yaml.safe_dump(MAKE), encoding="utf-8")
-        done = self.play(str(playbook))
-        assert done.returncode == 0, done.stdout
-        Path(self.variables["llm_api_key_file"]).write_text(KEY, encoding="utf-8")
-        Path(self.variables["llm_api_key_file"]).chmod(0o600)
-
-    def ok(self, name: str, *options: str, changed: int | None = None) -> str:
-        """Run a playbook that has to succeed with so many changed tasks; its output in one line."""
-        done = self.play(f"playbooks/{name}.yml", *options)
-        assert done.returncode == 0, done.stdout
-        if changed is not None:
-            assert sum(map(int, re.findall(r" changed=(\d+)", done.stdout))) == changed, done.stdout
-        return " ".join(done.stdout.split())  # long lines are wrapped
-
-    def document(self, name: str, *options: str) -> Json:
-        """The JSON that status or cost writes; nothing may have changed."""
-        target = self.folder / f"{name}.json"
-        self.ok(name, "-e", f"{name}_output={target}", *options, changed=0)
-        found: Json = json.loads(target.read_text(encoding="utf-8"))
-        return found
-
-    def drift(self, *options: str) -> Json:
-        """The report of a drift that has to end with 2, having changed nothing."""
-        target = self.folder / "drift.json"
-        before = self.state()
-        done = self.play("playbooks/drift.yml", "-e", f"drift_output={target}", *options)
-        assert done.returncode == 2, done.stdout
-        assert self.state() == before
-        text = target.read_text(encoding="utf-8")
-        assert KEY not in text
-        found: Json = json.loads(text)
-        assert set(found) == {"status", "checked_at", "layers_checked", "differences", "errors"}
-        assert f"status: {found['status']}" in done.stdout
-        for one in found["differences"]:
-            assert set(one) == {"layer", "host", "object", "field", "is", "should_be"}
-            assert one["object"] in done.stdout
-        return found
-
-    def state(self) -> Any:
-        """Everything that the emulator holds of the project, and the files on the controller."""
-        cloud = self.emulator.admin("GET", "state")["projects"][self.emulator.project]
-        keys = self.folder / "keys"
-        files = {p.name: p.read_bytes() for p in keys.iterdir()} if keys.exists() else {}
-        return cloud, files
-
-
-@pytest.fixture
-def site(emulator: Emulator, api: Api, tmp_path: Path) -> Iterator[Site]:
-    """A project with nothing in it."""
-    yield Site(emulator, api, tmp_path)
-
-
-@pytest.fixture
-def made(site: Site) -> Site:
-    """A project with an instance that runs, and its rules."""
-    site.make()
-    return site
 
 
 def differing(report: Json) -> dict[tuple[str, str, str], tuple[Any, Any]]:
@@ -265,24 +133,29 @@ def test_destroy_says_which_disk_stays(made: Site) -> None:
 
 def test_cost_of_the_plan(site: Site) -> None:
     found = site.document("cost")
-    assert [part["kind"] for part in found["parts"]] == ["machine", "disk", "address"]
+    assert [part["kind"] for part in found["parts"]] == ["machine", "gpu", "disk", "address"]
     assert all(part["dated"] and part["source"] for part in found["parts"])
     assert found["total"]["on_demand"]["hourly"] == pytest.approx(0.7255, abs=1e-3)
+    assert found["total"]["spot"]["hourly"] < found["total"]["commit_3y"]["hourly"] < 0.4
     assert found["total"]["stopped"]["monthly"] == 10.0
-    spot = found["total"]["spot"]
-    assert spot["hourly"] is None
-    assert "machine g2-standard-4 with 1 x nvidia-l4" in spot["unknown"]
     assert "2025-03-06" in site.ok("cost", changed=0)
+
+
+def test_preflight_says_the_price_with_its_date(site: Site) -> None:
+    said = site.ok("preflight", changed=0)
+    assert "cost about 0.726 USD an hour while it runs, 529" in said
+    assert "list prices in USD of 2025-03-06" in said
 
 
 def test_cost_names_what_the_table_lacks(site: Site) -> None:
     site.variables |= {"gce_zone": "europe-west4-a", "gce_instance_machine_type": "a3-highgpu-8g"}
     found = site.document("cost")
+    (only,) = found["placements"]
+    assert only["title"] == "europe-west4-a, a3-highgpu-8g, STANDARD:"
     assert found["parts"][0]["on_demand"] is None
     total = found["total"]["on_demand"]
     assert total["hourly"] is None
     assert len(total["unknown"]) == 2
-    assert "unknown" in site.ok("cost")
 
 
 def test_misspelt_output_is_refused(site: Site) -> None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.gce_vllm.plugins.filter.attempt_lines import attempt_lines
+from ansible_collections.llmops.gce_vllm.plugins.filter.full_placements import full_placements
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_options, placements
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import GceError, OperationError
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.placements import Placement
@@ -145,3 +147,38 @@ def test_every_attempt_is_in_the_last_error() -> None:
     assert "allow_recreate" not in str(error)
     blocked = [*tries, placements.listed(given)[1].attempt(given, "not_allowed")]
     assert "allow_recreate" in str(placements.exhausted("llm", blocked, A, stockout("")))
+
+
+def test_placements_are_filled_in_from_the_other_settings() -> None:
+    gpus = [{"type": "nvidia-tesla-t4", "count": 1}]
+    found = full_placements(
+        [
+            {"zone": "us-central1-a"},
+            {"zone": "us-east1-c", "machine_type": "g2-standard-8", "provisioning_model": "SPOT"},
+            {"zone": "us-east1-d", "accelerators": [{"type": "nvidia-l4"}]},
+        ],
+        "unused",
+        "n1-standard-4",
+        gpus,
+    )
+    assert [one["said"] for one in found] == [
+        "us-central1-a n1-standard-4 STANDARD with 1 x nvidia-tesla-t4",
+        "us-east1-c g2-standard-8 SPOT",
+        "us-east1-d n1-standard-4 STANDARD with 1 x nvidia-l4",
+    ]
+    assert [one["region"] for one in found] == ["us-central1", "us-east1", "us-east1"]
+    alone = full_placements([], "us-east1-c", "g2-standard-4")
+    assert [one["said"] for one in alone] == ["us-east1-c g2-standard-4 STANDARD"]
+
+
+def test_lines_of_attempts() -> None:
+    place = {"zone": "us-east1-c", "machine_type": "g2-standard-4", "provisioning_model": "SPOT"}
+    tried = [
+        {**place, "outcome": "stockout", "reason": "ZONE_RESOURCE_POOL_EXHAUSTED"},
+        {**place, "zone": "us-east1-d", "outcome": "created", "reason": ""},
+    ]
+    assert attempt_lines(tried) == [
+        "1. us-east1-c g2-standard-4 SPOT (ZONE_RESOURCE_POOL_EXHAUSTED): "
+        "Google has none left there",
+        "2. us-east1-d g2-standard-4 SPOT: created",
+    ]

@@ -13,6 +13,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
     images,
     machine_types,
     quota,
+    ranges,
     remedies,
     suggest,
 )
@@ -297,7 +298,7 @@ def test_a_grant_that_compute_engine_does_not_show_yet() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ranges", "world"),
+    ("texts", "world"),
     [
         (["10.0.0.0/8"], False),
         ([], False),
@@ -309,21 +310,53 @@ def test_a_grant_that_compute_engine_does_not_show_yet() -> None:
         ([f"{first}.0.0.0/8" for first in range(255)], False),
     ],
 )
-def test_opens_world(ranges: list[str], world: bool) -> None:
-    assert firewall.opens_world(ranges) is world
+def test_opens_world(texts: list[str], world: bool) -> None:
+    assert ranges.opens_world(texts) is world
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
         ("203.0.113.7", "203.0.113.7/32"),
-        ("203.0.113.7/24", "203.0.113.0/24"),
         (" 10.0.0.0/8 ", "10.0.0.0/8"),
         ("2001:DB8::1", "2001:db8::1/128"),
     ],
 )
 def test_normal_range(given: str, expected: str) -> None:
-    assert firewall.normal_range(given) == expected
+    assert ranges.normal_range(given) == expected
+
+
+def test_host_bits_are_refused_with_the_corrected_range() -> None:
+    found = ranges.problems(
+        ["203.0.113.7/24", "203.0.113.7", "all"], "gce_network_api_source_ranges"
+    )
+    assert len(found) == 2
+    assert "gce_network_api_source_ranges has '203.0.113.7/24'" in found[0]
+    assert "write 203.0.113.0/24" in found[0]
+    assert "203.0.113.7/32" in found[0]
+    assert "'all'" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("taken", "free"),
+    [
+        ([], "10.96.0.0/20"),
+        (["10.96.0.0/20"], "10.96.16.0/20"),
+        (["10.96.0.0/16"], "10.97.0.0/20"),
+        (["10.96.16.0/20"], "10.96.0.0/20"),
+        (["0.0.0.0/0"], None),
+    ],
+)
+def test_next_free_range(taken: list[str], free: str | None) -> None:
+    assert ranges.next_free("10.96.0.0/20", taken) == free
+
+
+def test_blocks_of_a_range_lie_side_by_side() -> None:
+    assert [ranges.block("10.96.0.0/20", n) for n in (0, 1, 16)] == [
+        "10.96.0.0/20",
+        "10.96.16.0/20",
+        "10.97.0.0/20",
+    ]
 
 
 def test_allowed_is_the_same_in_any_order_and_spelling() -> None:

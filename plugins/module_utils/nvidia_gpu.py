@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One GPU of `nvidia-smi -q -x` as typed facts."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from typing import Any
+
+# A fact a GPU doesn't have is told in words of these kinds.
+ABSENT = ("N/A", "[N/A]", "[Not Supported]", "Not Supported", "None", "")
+_NUMBER = re.compile(r"^(-?\d+(?:\.\d+)?)(?: (?:MiB|W|C|MHz|%))?$")
+
+
+def text(element: ET.Element, path: str) -> str | None:
+    """What stands at a path; None where the GPU has no such fact."""
+    found = (element.findtext(path) or "").strip()
+    return None if found in ABSENT else found
+
+
+def number(element: ET.Element, path: str) -> float | None:
+    """A number, in the unit that nvidia-smi gives it in (MiB, W, °C, MHz)."""
+    match = _NUMBER.match(text(element, path) or "")
+    return float(match[1]) if match else None
+
+
+def whole(element: ET.Element, path: str) -> int | None:
+    """A number without a fraction."""
+    found = number(element, path)
+    return None if found is None else int(found)
+
+
+def gpu_facts(element: ET.Element) -> dict[str, Any]:
+    """Read one `gpu` element.
+
+    Returns:
+        Shapes and units as in the documentation of gpu_info; None for what a GPU lacks.
+    """
+    return {
+        "uuid": text(element, "uuid"),
+        "pci_bus_id": text(element, "pci/pci_bus_id"),
+        "name": text(element, "product_name"),
+        "architecture": text(element, "product_architecture"),
+        "memory_mib": {
+            key: whole(element, f"fb_memory_usage/{key}")
+            for key in ("total", "reserved", "used", "free")
+        },
+        "ecc": _enabled(element, "ecc_mode/current_ecc"),
+        "ecc_pending": _enabled(element, "ecc_mode/pending_ecc"),
+        "ecc_errors": {
+            "corrected": _sum(element, "correctable"),
+            "uncorrected": _sum(element, "uncorrectable"),
+        },
+        "row_remap": _row_remap(element),
+        "mig": _enabled(element, "mig_mode/current_mig"),
+        "mig_pending": _enabled(element, "mig_mode/pending_mig"),
+        "mig_devices": len(element.findall("mig_devices/mig_device")),
+        "persistence_mode": _enabled(element, "persistence_mode"),
+        "recovery_action": text(element, "gpu_recovery_action"),
+        "temperature_c": {
+            "gpu": whole(element, "temperature/gpu_temp"),
+            "memory": whole(element, "temperature/memory_temp"),
+        },
+        "power_w": {
+            "draw": number(element, "gpu_power_readings/instant_power_draw"),
+            "limit": number(element, "gpu_power_readings/current_power_limit"),
+            "default_limit": number(element, "gpu_power_readings/default_power_limit"),
+            "max_limit": number(element, "gpu_power_readings/max_power_limit"),
+        },
+        "clocks_mhz": {
+            "sm": whole(element, "clocks/sm_clock"),
+            "memory": whole(element, "clocks/mem_clock"),
+            "max_sm": whole(element, "max_clocks/sm_clock"),
+            "max_memory": whole(element, "max_clocks/mem_clock"),
+        },
+        "throttled_by": _throttled_by(element),
+        "processes": [
+            {
+                "pid": whole(process, "pid") or 0,
+                "name": text(process, "process_name"),
+                "used_mib": whole(process, "used_memory"),
+            }
+            for process in element.findall("processes/process_info")
+        ],
+    }
+
+
+def _enabled(element: ET.Element, path: str) -> bool | None:
+    found = text(element, path)
+    return None if found is None else found == "Enabled"
+
+
+def _sum(element: ET.Element, kind: str) -> int | None:
+    """Errors since the driver was loaded; tags differ between drivers in how they begin."""
+    volatile = element.find("ecc_errors/volatile")
+    if volatile is None:
+        return None
+    names = [
+        counter.tag for counter in volatile if kind in counter.tag.split("_", 1)[-1].split("_")
+    ]
+    counts = [count for name in names if (count := whole(volatile, name)) is not None]
+    return sum(counts) if counts else None
+
+
+def _row_remap(element: ET.Element) -> dict[str, Any]:
+    rows = "remapped_rows/remapped_row"
+    return {
+        "corrected": whole(element, f"{rows}_corr"),
+        "uncorrected": whole(element, f"{rows}_unc"),
+        # A reset is needed before the remapping counts.
+        "pending": text(element, f"{rows}_pending") == "Yes",
+        # No spare row is left: the GPU has to be replaced.
+        "failed": text(element, f"{rows}_failure") == "Yes",
+    }
+
+
+def _throttled_by(element: ET.Element) -> list[str]:
+    """Why the clocks are held down; idling is no reason to note."""
+    prefixes = ("clocks_event_reason_", "clocks_throttle_reason_")
+    reasons = [
+        *element.findall("clocks_event_reasons/*"),
+        *element.findall("clocks_throttle_reasons/*"),
+    ]
+    names = [
+        reason.tag.removeprefix(prefixes[0]).removeprefix(prefixes[1])
+        for reason in reasons
+        if (reason.text or "").strip() == "Active"
+    ]
+    return [name for name in names if name != "gpu_idle"]

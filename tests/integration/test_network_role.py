@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The deployment's own network, its rules and what is refused, through the roles and playbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.emulator_fixture import Api, Emulator
+from tests.integration.test_playbooks_lifecycle import MAKE, NAME, Site
+
+
+@pytest.fixture
+def site(emulator: Emulator, api: Api, tmp_path: Path) -> Iterator[Site]:
+    yield Site(emulator, api, tmp_path)
+
+
+def rules(site: Site) -> dict[str, Any]:
+    """Our rules: source ranges and ports by name."""
+    cloud, _ = site.state()
+    return {
+        one["name"]: (one["sourceRanges"], one["allowed"][0]["ports"])
+        for one in cloud["firewalls"]
+        if one["name"].startswith(NAME)
+    }
+
+
+def names(site: Site, collection: str) -> list[str]:
+    cloud, _ = site.state()
+    return sorted(one["name"] for one in cloud[collection])
+
+
+def test_own_network_and_dashboard_there_and_gone(site: Site) -> None:
+    site.variables |= {
+        "gce_network_create": True,
+        "gce_network_regions": ["us-central1", "europe-west4"],
+        "gce_network_dashboard_port": 3000,
+        "gce_network_dashboard_source_ranges": ["192.0.2.0/24"],
+    }
+    # In check mode there is no network yet that the instance could be planned in.
+    make = site.folder / "make.yml"
+    make.write_text(yaml.safe_dump(MAKE))
+    predicted = site.play(str(make), "--check")
+    assert predicted.returncode == 0, predicted.stdout
+    assert "The real run needs it" in " ".join(predicted.stdout.split())
+    assert names(site, "networks") == ["default"]
+    site.make()
+    cloud, _ = site.state()
+    ours = {
+        one["region"].rsplit("/", 1)[1]: one for one in cloud["subnetworks"] if one["name"] == NAME
+    }
+    assert {region: one["ipCidrRange"] for region, one in ours.items()} == {
+        "us-central1": "10.96.0.0/20",
+        "europe-west4": "10.96.16.0/20",
+    }
+    assert cloud["instances"][0]["networkInterfaces"][0]["network"].endswith(f"/networks/{NAME}")
+    assert rules(site)[f"{NAME}-dashboard"] == (["192.0.2.0/24"], ["3000"])
+
+    site.variables["gce_network_dashboard_port"] = 0
+    rules_only = site.folder / "rules.yml"
+    rules_only.write_text(yaml.safe_dump([{**MAKE[0], "roles": [MAKE[0]["roles"][0]]}]))
+    assert "changed=1" in site.play(str(rules_only)).stdout
+    assert set(rules(site)) == {f"{NAME}-api", f"{NAME}-ssh"}
+    # A rule of somebody else's holds the network: it stays, and that is said.
+    foreign = {
+        "name": "foreign",
+        "network": f"global/networks/{NAME}",
+        "allowed": [{"IPProtocol": "icmp"}],
+    }
+    site.api.must("POST", "global/firewalls", {**foreign, "sourceRanges": ["10.0.0.0/8"]})
+    said = site.ok("destroy", "-e", f"confirm={NAME}")
+    assert "global/firewalls/foreign" in said
+    assert NAME in names(site, "networks")
+    assert NAME not in names(site, "subnetworks")
+
+
+WORLD = ["0.0.0.0/1", "128.0.0.0/1"]
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"gce_network_api_source_ranges": WORLD}, "gce_network_allow_world: true"),
+    (
+        {
+            "gce_network_api_source_ranges": WORLD,
+            "gce_network_allow_world": True,
+            "llm_server_api_key_required": False,
+            "llm_api_key": "",
+        },
+        "the API key is off",
+    ),
+    ({"gce_network_api_source_ranges": ["203.0.113.7/24"]}, "write 203.0.113.0/24"),
+    ({"gce_network_create": True, "gce_network_name": "default"}, "gce_network_create is on"),
+]
+
+
+@pytest.mark.parametrize(("settings", "words"), REFUSED)
+def test_refused_before_anything_is_touched(
+    site: Site, settings: dict[str, Any], words: str
+) -> None:
+    site.variables |= settings
+    before = site.state()
+    done = site.play("playbooks/site.yml", "--tags", "preflight")
+    assert done.returncode == 2
+    assert words in " ".join(done.stdout.split())
+    assert "Look for the instance" not in done.stdout
+    assert site.state() == before
+
+
+def test_preflight_names_rules_of_others_that_let_everybody_in(site: Site) -> None:
+    said = site.ok("preflight", changed=0)
+    assert "default-allow-ssh, which is not ours, opens port 22 of all instances" in said
+    assert f"firewall-rules delete default-allow-ssh --project {site.emulator.project}" in said
+    site.variables["gce_network_create"] = True
+    assert "is not ours" not in site.ok("preflight", changed=0)
