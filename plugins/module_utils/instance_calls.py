@@ -11,7 +11,7 @@ from . import instance_fields as fields_of
 from .diff import Change, under
 from .errors import ApiError
 from .gce_client import GceClient
-from .operations import finish
+from .operations import finish, remove
 
 # Others may change labels, metadata and tags too: read and try again so often.
 FINGERPRINT_TRIES = 4
@@ -45,7 +45,7 @@ class InstanceCalls:
 
     def delete(self) -> None:
         """Remove it and, by autoDelete, its boot disk."""
-        self._run(f"delete the {self.where}", lambda what: self.client.delete(self.path, what))
+        remove(self.client, self.path, f"delete the {self.where}")
 
     def call(self, verb: str, body: dict[str, Any] | None = None, **query: Any) -> None:
         """POST one of the instance's own methods (`start`, `setLabels`, …)."""

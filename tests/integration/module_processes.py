@@ -27,6 +27,14 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 MODULES = "ansible_collections.llmops.gce_vllm.plugins.modules"
 SERVED = ("gce_instance", "gce_address", "gce_firewall")
+PRELOADED = (
+    "ansible.module_utils.testing",
+    "ansible.module_utils._internal._json._profiles._module_legacy_c2m",
+    "ansible.module_utils._internal._json._profiles._module_legacy_m2c",
+    "google.auth.transport.requests",
+    "google.oauth2.credentials",
+    "google.oauth2.service_account",
+)
 Json = dict[str, Any]
 
 
@@ -89,9 +97,8 @@ def module_processes(folder: Path) -> Iterator[ModuleProcesses]:
 
 def _serve(address: str) -> None:
     entries = {name: importlib.import_module(f"{MODULES}.{name}").main for name in SERVED}
-    for name in ("google.auth.transport.requests", "google.oauth2.service_account"):
+    for name in PRELOADED:
         importlib.import_module(name)
-    importlib.import_module("ansible.module_utils.testing")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody has to collect the children
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address + ".new")

@@ -42,9 +42,9 @@ def storm() -> Json:
 
 def test_fifty_creates_and_deletes(emulator: Emulator, modules: ModuleProcesses) -> None:
     cloud = m.Cloud(emulator)
-    cloud.admin(
-        "PUT", f"projects/{emulator.project}/regions/{m.REGION}/quotas/CPUS", {"limit": 999}
-    )
+    region = f"projects/{emulator.project}/regions/{m.REGION}"
+    for metric in ("CPUS", "SSD_TOTAL_GB"):
+        cloud.admin("PUT", f"{region}/quotas/{metric}", {"limit": 9999})
     names = [m.new_name("llm") for _ in range(INSTANCES)]
     machine = {"machine_type": "e2-standard-2", "external_ip": False}
 
