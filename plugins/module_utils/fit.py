@@ -199,6 +199,6 @@ def _numbers(budget: Budget, shape: Shape, engine: Engine) -> dict[str, int]:
         "cuda_graph_bytes": budget.graphs,
         "non_torch_bytes": budget.non_torch,
         "kv_cache_bytes": budget.available,
-        "safety_bytes": budget.margin,
+        "safety_bytes": budget.available - budget.assured,
         "kv_bytes_per_token": kv_cache.bytes_per_token(shape, each, engine.tensor_parallel),
     }

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from .model_shape import LayerKind, Shape
 
 DEFAULT_BLOCK = 16
-# FlashMLA, on compute capability 9.0 and 10.0.
-LATENT_BLOCK = 64
 CPU_BLOCK = 128
 
 

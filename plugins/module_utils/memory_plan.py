@@ -18,22 +18,37 @@ from .kv_cache import Layout
 from .model_shape import Shape
 from .quantization import DTYPE_BYTES, Quantization
 
-# What CUDA keeps before vLLM begins; a share of memory that leaves less for it can't be had.
+# What CUDA keeps before vLLM begins, 527 MiB on an H100: a share of memory that leaves less for it
+# can't be had.
 CONTEXT = 640 * MIB
-# Kernels and libraries that are loaded while the first step runs.
-NON_TORCH = 300 * MIB
+# Kernels and libraries that are loaded while the first step runs; 0.225 GiB in each measured run.
+NON_TORCH = 231 * MIB
+# Communication between GPUs; not measured.
 NON_TORCH_PER_PEER = 350 * MIB
-# Graphs: what the first takes, and each further one a layer.
+# Bytes that sampling takes for each logit, beside the logit itself.
+SAMPLING = 4.3
+# The same in the model runner that vLLM 0.25 still uses for most mixtures of experts: it sorts.
+SAMPLING_BY_SORTING = 16.5
+# CUDA graphs: the first, and each further one for each layer, which also holds its outputs.
 GRAPH_FIRST = 200 * MIB
-GRAPH_PER_LAYER = 45_000
+GRAPH_PER_LAYER = 40_000
+GRAPH_PER_HIDDEN = 34
 # What the plan keeps back before it says `fits`: of the GPU's memory, and of what is estimated.
 MARGIN_OF_MEMORY = 0.01
-MARGIN_OF_ESTIMATE = 0.15
+MARGIN_OF_ESTIMATE = 0.1
+# Mixtures of experts that run in vLLM 0.25's newer model runner, as all other models do.
+_NEWER_RUNNER = frozenset({"DeepseekV2ForCausalLM", "Qwen2MoeForCausalLM", "GraniteMoeForCausalLM"})
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Bytes on one GPU."""
+    """Bytes on one GPU.
+
+    vLLM 0.25, which the figures were fitted to, leaves the engine's tables and most models' graphs
+    out when it sizes the cache, and takes them from what its share of the GPU leaves over; 0.32
+    counts both. So `available` is what 0.25 logs, and `fits` rests on `assured`, which holds for
+    both.
+    """
 
     total: int
     requested: int
@@ -42,11 +57,13 @@ class Budget:
     state: int
     graphs: int
     non_torch: int
+    graphs_counted: bool = False
 
     @property
     def available(self) -> int:
         """What is expected to be left for the KV cache; negative where the model does not load."""
-        return self.requested - self.weights - self.overhead
+        graphs = self.graphs if self.graphs_counted else 0
+        return self.requested - self.weights - self.activations - self.non_torch - graphs
 
     @property
     def overhead(self) -> int:
@@ -60,8 +77,8 @@ class Budget:
 
     @property
     def assured(self) -> int:
-        """What of it the plan relies on."""
-        return self.available - self.margin
+        """What the plan relies on."""
+        return self.requested - self.weights - self.overhead - self.margin
 
 
 def budget(
@@ -85,6 +102,7 @@ def budget(
         state=state_bytes(shape, engine),
         graphs=0 if engine.eager or shape.encoder else graph_bytes(shape, engine),
         non_torch=NON_TORCH + (NON_TORCH_PER_PEER if engine.tensor_parallel > 1 else 0),
+        graphs_counted=sorts(shape),
     )
 
 
@@ -106,26 +124,38 @@ def activation_bytes(shape: Shape, engine: Engine) -> int:
     return math.ceil(max(_forward(shape, engine, each), _logits(shape, engine, each)))
 
 
+def sorts(shape: Shape) -> bool:
+    """Whether vLLM 0.25 runs the model in its older model runner."""
+    return shape.experts is not None and shape.architecture not in _NEWER_RUNNER
+
+
 def _forward(shape: Shape, engine: Engine, each: float) -> float:
+    """The widest layer's intermediate values, for all tokens of a step.
+
+    The multiples of the hidden size are fits: they cover what is normed, added and kept beside it.
+    """
     split = engine.tensor_parallel
-    # Gate and up projection and their product; the residual and what is normed beside it.
-    dense = (3 if shape.gated_mlp else 2) * shape.intermediate / split
     attention = (shape.heads * 2 + shape.kv_heads * 2) * shape.head_dim / split
     if shape.latent:
         one = shape.latent
         attention = shape.heads * (3 * (one.nope_dim + one.rope_dim) + one.value_dim) / split
-    widest = max(dense, attention)
+    # Compiled, the product of gate and up projection is written beside both.
+    wide, beside = (3, 4.4) if engine.eager else (4, 3.6)
+    dense = (wide if shape.gated_mlp else wide - 1) * shape.dense_intermediate / split
+    widest = max(dense, attention) + beside * shape.hidden
     if shape.experts is not None:
-        one_token = 3 * shape.experts.intermediate / split + 2 * shape.hidden
-        widest = max(widest, shape.experts.active * one_token)
-    return engine.batched * each * (widest + 3 * shape.hidden)
+        sparse = shape.experts
+        one_expert = 3 * sparse.intermediate / split + shape.hidden
+        both = sparse.active * one_expert + 3 * sparse.shared / split + 9.8 * shape.hidden
+        widest = max(widest, both + (attention if shape.latent else 0))
+    return engine.batched * each * widest
 
 
 def _logits(shape: Shape, engine: Engine, each: float) -> float:
     if shape.encoder:
         return 0.0
-    # As computed, and as float32 for sampling, twice.
-    return engine.sequences * shape.vocab * (each + 2 * 4)
+    sampling = SAMPLING_BY_SORTING if sorts(shape) else SAMPLING
+    return engine.sequences * shape.vocab * (each + sampling)
 
 
 def state_bytes(shape: Shape, engine: Engine) -> int:
@@ -138,10 +168,11 @@ def state_bytes(shape: Shape, engine: Engine) -> int:
 
 
 def graph_bytes(shape: Shape, engine: Engine) -> int:
-    """CUDA graphs, as vLLM estimates them."""
+    """CUDA graphs: one for each batch size and each of two kinds."""
     largest = min(engine.sequences * 2, 512, engine.batched)
     sizes = 3 + min(largest, 255) // 8 + max(0, (largest - 240) // 16)
-    return GRAPH_FIRST + sizes * 2 * len(shape.layers) * GRAPH_PER_LAYER
+    each = GRAPH_PER_LAYER + GRAPH_PER_HIDDEN * shape.hidden // engine.tensor_parallel
+    return GRAPH_FIRST + sizes * 2 * len(shape.layers) * each
 
 
 def layout(shape: Shape, engine: Engine, gpu: Gpu | None) -> Layout | None:
@@ -149,8 +180,6 @@ def layout(shape: Shape, engine: Engine, gpu: Gpu | None) -> Layout | None:
     block = engine.block
     if block is None and gpu is None:
         block = kv_cache.CPU_BLOCK
-    elif block is None and shape.latent and gpu is not None and gpu.capability in (9.0, 10.0):
-        block = kv_cache.LATENT_BLOCK
     return kv_cache.layout(
         shape,
         kv_cache.element_bytes(engine.kv_cache_dtype, engine.dtype),

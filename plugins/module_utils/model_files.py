@@ -21,7 +21,8 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 # Of safetensors' headers: tens of thousands of tensors stay well below.
 MOST_HEADER_BYTES = 64 << 20
-TIMEOUT_S = 20.0
+# To connect, and between two bytes.
+TIMEOUT_S = (5.0, 20.0)
 DTYPE_BYTES = {
     "F64": 8.0, "I64": 8.0, "U64": 8.0, "F32": 4.0, "I32": 4.0, "U32": 4.0, "F16": 2.0, "BF16": 2.0,
     "I16": 2.0, "U16": 2.0, "F8_E4M3": 1.0, "F8_E5M2": 1.0, "F8_E8M0": 1.0, "I8": 1.0, "U8": 1.0,

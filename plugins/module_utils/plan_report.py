@@ -30,11 +30,16 @@ class PlanError(ValueError):
     """The options don't go together; the text says which, and what is allowed."""
 
 
+class UnknownGpuError(PlanError):
+    """What the tables don't have, and Google may."""
+
+
 def plan(options: Mapping[str, Any], config: Mapping[str, Any], files: Files) -> dict[str, Any]:
     """The plan, as RETURN of the module vllm_plan has it.
 
     Raises:
-        PlanError: no such GPU, or a machine type without one.
+        UnknownGpuError: no such GPU, or a machine type without one.
+        PlanError: a dtype that vLLM does not have.
         ArgumentError: an engine argument's value means nothing.
         SourceError, ShapeError: the model's files don't tell.
     """
@@ -76,13 +81,13 @@ def _gpus(options: Mapping[str, Any]) -> tuple[Gpu, int]:
     found = machine_choice.gpus_of(name, options["accelerators"])
     if found is None:
         known = [*gpu_table.GPUS, *machine_types.BUNDLED, "cpu"]
-        raise PlanError(
+        raise UnknownGpuError(
             f"'{name}' is no accelerator type, and no machine type with GPUs."
             f"{did_you_mean(name, known)} Accelerator types are: {', '.join(gpu_table.GPUS)}."
         )
     gpu = gpu_table.find(found[0])
     if gpu is None:
-        raise PlanError(
+        raise UnknownGpuError(
             f"{found[0]} is not in the table of GPUs, which are: {', '.join(gpu_table.GPUS)}."
         )
     return gpu, count or found[1]

@@ -88,8 +88,8 @@ options:
     type: str
     default: us-central1
   missing_ok:
-    description: Whether a model that can't be read gives a warning and C(fits) null, instead of
-      failing.
+    description: Whether a model that can't be read, or a GPU that is not in the tables, gives a
+      warning and C(fits) null, instead of failing.
     type: bool
     default: false
 attributes:
@@ -211,7 +211,7 @@ def main() -> None:
         )
         config = model_files.config(files)
         plan = plan_report.plan(params, config, files)
-    except (SourceError, ShapeError) as error:
+    except (SourceError, ShapeError, plan_report.UnknownGpuError) as error:
         if not params["missing_ok"]:
             module.fail_json(msg=str(error))
         module.warn(f"Whether the model fits was not checked: {error}")

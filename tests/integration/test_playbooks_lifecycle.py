@@ -161,6 +161,16 @@ def test_cost_of_each_placement(site: Site) -> None:
     assert len(second["total"]["on_demand"]["unknown"]) == 2
 
 
+def test_preflight_counts_the_disk_of_a_stopped_instance_once(made: Site) -> None:
+    made.ok("stop")
+    made.quota("us-central1", "SSD_TOTAL_GB", 100)
+    said = made.ok("preflight", changed=0)
+    assert "SSD_TOTAL_GB 100 of 100" in said
+    made.quota("us-central1", "NVIDIA_L4_GPUS", 0)
+    done = made.play("playbooks/preflight.yml")
+    assert done.returncode == 2 and "NVIDIA_L4_GPUS" in done.stdout, "its GPU it has to get again"
+
+
 def test_preflight_names_what_is_not_there(site: Site) -> None:
     for setting, wrong, words in (
         ("gce_instance_boot_disk_type", "pd-blanced", "Did you mean pd-balanced"),

@@ -100,6 +100,15 @@ def test_preflight_refuses_what_does_not_fit_before_it_asks_anybody(model: Path)
     assert "key.json" not in said
 
 
+def test_preflight_looks_at_every_placement(model: Path) -> None:
+    places = [
+        {"zone": "us-central1-a", "machine_type": "a3-highgpu-1g"},
+        {"zone": "us-central1-b", "machine_type": "g2-standard-12"},
+    ]
+    said = preflight(str(model), gce_instance_placements=places)
+    assert "does not fit on g2-standard-12" in said and "does not fit on a3" not in said
+
+
 def test_preflight_goes_on_where_it_is_told_to_or_the_model_cannot_be_read(model: Path) -> None:
     assert "key.json" in preflight(str(model), preflight_skip_fit=True)
     said = preflight("owner/model")
