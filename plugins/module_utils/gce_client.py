@@ -125,9 +125,13 @@ class GceClient:
         """Send a change; repeated copies of it do nothing more (requestId)."""
         return self._call("POST", path, what, _once(query), body)
 
-    def patch(self, path: str, what: str, body: dict[str, Any]) -> dict[str, Any]:
+    def patch(self, path: str, what: str, body: dict[str, Any], **query: Any) -> dict[str, Any]:
         """Change the fields of `body`, leaving the others."""
-        return self._call("PATCH", path, what, _once({}), body)
+        return self._call("PATCH", path, what, _once(query), body)
+
+    def put(self, path: str, what: str, body: dict[str, Any], **query: Any) -> dict[str, Any]:
+        """Replace a resource."""
+        return self._call("PUT", path, what, _once(query), body)
 
     def delete(self, path: str, what: str) -> dict[str, Any]:
         """Remove a resource."""

@@ -3,22 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import addresses, convert, diff, images, lookups, machine_types
+from . import addresses, convert, diff, further_disks, image_pin, instance_body, instance_checks
 from . import instance_fields as fields_of
+from . import instance_refusals as refuse
 from .diff import Change
 from .errors import ApiError, GceError
 from .gce_client import GceClient
 from .instance_calls import InstanceCalls
+from .instance_plan import InstancePlan
+from .instance_reader import OF_BOOT_DISK, InstanceReader
+from .instance_table import how
+from .lookups import machine_with, zone_known
 from .operations import wait_until
 from .redact import without_secrets
 
 STOPPED = frozenset({"TERMINATED", "STOPPED"})
 COMING = frozenset({"PENDING", "PROVISIONING", "STAGING", "REPAIRING"})
 GOING = frozenset({"STOPPING", "PENDING_STOP", "SUSPENDING", "DEPROVISIONING"})
-NEEDS_DISK = frozenset({"boot_disk.image", "boot_disk.type"})
 
 
 class Instance:
@@ -27,7 +31,9 @@ class Instance:
     def __init__(self, client: GceClient, zone: str, name: str, check: bool = False) -> None:
         self.client, self.zone, self.name, self.check = client, zone, name, check
         self.calls = InstanceCalls(client, zone, name)
-        self.warnings: list[str] = []
+        self.reader = InstanceReader(client, self.calls)
+        self.plan = InstancePlan(client, self.reader, name, check)
+        self.warnings = self.plan.warnings
         # Set where a machine was asked for last, so that a stock-out or quota error is about that.
         self.asked_for_machine = False
         # Fields of the instance that a recreation deletes, for whoever makes it elsewhere.
@@ -35,14 +41,14 @@ class Instance:
 
     def fetch(self) -> dict[str, Any] | None:
         """The instance's resource, None where there is none; an unknown zone is an error."""
-        return lookups.zone_known(self.client, self.zone, self.calls.fetch)
+        return zone_known(self.client, self.zone, self.calls.fetch)
 
     def present(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
         """Have it run, with the named fields as wished; `resource` is what `fetch` returned."""
         if resource is None:
             return self.make(self.planned(params))
         try:
-            return self._converge(resource, self._wish(params), params, "RUNNING")
+            return self._converge(resource, self.plan.wish(params), params, "RUNNING")
         except GceError as error:
             # A deletion that was under way has ended: now there is none, and one is wished.
             if error.reason == "vanished" and resource.get("status") in GOING:
@@ -53,18 +59,63 @@ class Instance:
         """Have it stopped, with the named fields as wished; never makes one in order to stop it."""
         if resource is None:
             return self._result(None, [], {"before": {}, "after": {}})
-        return self._converge(resource, self._wish(params), params, "TERMINATED")
+        return self._converge(resource, self.plan.wish(params), params, "TERMINATED")
 
     def absent(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Have none; deletion protection is lifted only where the caller names it as off."""
+        """Have none; deletion protection is lifted only where the caller names it as off.
+
+        Further disks go where they are set to go with the instance, or where the caller names them
+        and asks for that (`delete_disks`); the result's `kept_disks` names those that stay.
+        """
+        named = further_disks.names(fields_of.wish(params, self.client.project))
+        going = self.reader.unattached(named) if params["delete_disks"] and named else {}
+        refuse.taken_disks(self.calls.where, self.name, {}, going)
         if resource is None:
-            return self._result(None, [], {"before": {}, "after": {}})
-        self.refuse_protected(resource, params, "deleted")
+            gone = [Change(f"disks.{disk}", disk, None, "delete") for disk in sorted(going)]
+            before = {change.field: change.before for change in gone}
+            if not self.check:
+                self._delete_disks(going)
+            result = self._result(None, gone, diff.before_after(before, {}, before))
+            return {**result, "kept_disks": []}
+        refuse.protected(self.calls.where, resource, params, "deleted")
+        staying = self._staying(resource, params)
+        attached = further_disks.attached(resource)
+        lost = sorted({*(disk for disk in attached if disk not in staying), *going})
         before = {"instance": self.name, "status": resource.get("status")}
+        before |= {f"disks.{disk}": disk for disk in lost}
         if not self.check:
+            self._keep(resource, staying)
             self.delete(resource)
+            self._delete_disks(going)
         gone = [Change("instance", self.name, None, "delete")]
-        return self._result(None, gone, diff.before_after(before, {}, before))
+        gone += [Change(f"disks.{disk}", disk, None, "delete") for disk in lost]
+        result = self._result(None, gone, diff.before_after(before, {}, before))
+        return {**result, "kept_disks": sorted(set(staying) - set(going))}
+
+    def _staying(self, resource: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
+        """Names of the disks that outlive the instance: as they are set, or as the task says."""
+        asked = {one["name"]: one["auto_delete"] for one in params["disks"] or []}
+        asked[""] = (params["boot_disk"] or {}).get("auto_delete")
+        staying = []
+        for disk in resource.get("disks") or []:
+            name = convert.short(str(disk.get("source") or disk.get("deviceName")))
+            wished = asked.get("" if disk.get("boot") else name)
+            if disk.get("type") != "SCRATCH" and (not disk.get("autoDelete") or wished is False):
+                staying.append(name)
+        return staying
+
+    def _keep(self, resource: Mapping[str, Any], staying: Iterable[str]) -> None:
+        """See to it that disks outlive the instance."""
+        for disk in resource.get("disks") or []:
+            name = convert.short(str(disk.get("source") or ""))
+            if name in set(staying) and disk.get("autoDelete"):
+                self.calls.disks.auto_delete(str(disk["deviceName"]), False)
+
+    def _delete_disks(self, names: Iterable[str]) -> None:
+        for disk in sorted(names):
+            # Set to go with the instance, it is gone already.
+            if self.reader.unattached([disk]):
+                self.calls.disks.delete(disk)
 
     def planned(
         self, params: Mapping[str, Any], carried: Mapping[str, Any] | None = None
@@ -74,8 +125,8 @@ class Instance:
         Raises:
             GceError: something that would make the request fail for sure.
         """
-        wanted = self._wish(params)
-        return self._planned_anew(carried, wanted) if carried else self._planned_new(wanted)
+        wanted = self.plan.wish(params)
+        return self.plan.moved(carried, wanted) if carried else self.plan.new(wanted)
 
     def make(self, final: dict[str, Any]) -> dict[str, Any]:
         """Make an instance of planned fields."""
@@ -83,19 +134,32 @@ class Instance:
         after: Mapping[str, Any] = {**final, "status": "RUNNING"}
         if not self.check:
             self._insert(final)
-            resource = self._settled("RUNNING")
-            after = self._view(resource, NEEDS_DISK)
+            resource = self._caught_up(final)
+            after = self.reader.view(resource, {*final, *OF_BOOT_DISK})
         made = [Change("instance", None, self.name, "create")]
-        return self._result(resource, made, diff.before_after({}, after, [*final, "status"]))
+        managed = [field for field in [*final, "status"] if not field.endswith(".source")]
+        return self._result(resource, made, diff.before_after({}, after, managed))
+
+    def _caught_up(self, final: Mapping[str, Any]) -> dict[str, Any]:
+        """Wait for a new instance; disks that were there before it may have to grow or be tuned."""
+        resource = self._settled("RUNNING")
+        wanted = {
+            field: value
+            for field, value in final.items()
+            if field.startswith("disks.") and not field.endswith(".source")
+        }
+        found = diff.changes(self.reader.view(resource, wanted), wanted, how) if wanted else []
+        self.calls.apply(found, resource, final)
+        return self.calls.fetch() or resource if found else resource
 
     def _insert(self, final: Mapping[str, Any]) -> None:
-        body = fields_of.insert_body(self.name, self.zone, self.client.project, final)
+        body = instance_body.insert_body(self.name, self.zone, self.client.project, final)
         self.asked_for_machine = True
         try:
             self.calls.insert(body)
         except ApiError as error:
             # Someone, or an earlier run that was cut off, was faster: the next read tells.
-            if error.reason != "alreadyExists":
+            if error.reason != "alreadyExists" or "/disks/" in error.google_message:
                 raise
 
     def delete(self, resource: Mapping[str, Any]) -> None:
@@ -104,69 +168,14 @@ class Instance:
             self.calls.protect(False)
         self.calls.delete()
 
-    def _wish(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        wanted = fields_of.wish(params, self.client.project)
-        if wanted.get("address") and not addresses.is_ip(wanted["address"]):
-            wanted["address"] = self._reserved(wanted["address"])
-        return wanted
-
-    def _reserved(self, wanted: str) -> str:
-        """IP of an address, by name or IP; it is reserved, and nobody else has it."""
-        region = convert.region_of(self.zone)
-        found = addresses.find(self.client, region, wanted)
-        if found:
-            addresses.refuse_taken(found, region, self.name)
-            return str(found["address"])
-        error = addresses.unknown(self.client, region, wanted)
-        if not self.check or addresses.is_ip(wanted):
-            raise error
-        # An earlier task of the same play would have reserved it.
-        self.warnings.append(f"{error.message} The real run needs it.")
-        return f"{wanted} (not reserved yet)"
-
-    def _look_for_network(self, final: Mapping[str, Any]) -> None:
-        try:
-            lookups.network(self.client, final["network"])
-        except GceError as error:
-            # An earlier task of the same play would have made it, with its subnetwork.
-            if error.reason != "networkNotFound" or not (self.check and final.get("subnetwork")):
-                raise
-            self.warnings.append(f"{error.message} The real run needs it.")
-
-    def _planned_new(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Every field of a new instance, its image resolved to one by name."""
-        for field, names in (
-            ("machine_type", ("machine_type",)),
-            (
-                "boot_disk.image or boot_disk.image_family",
-                ("boot_disk.image", "boot_disk.image_family"),
-            ),
-        ):
-            if not any(wanted.get(name) for name in names):
-                raise GceError(
-                    f"The {self.calls.where} does not exist, and {field}, without which none "
-                    "can be made, is not given.",
-                    reason="missingOption",
-                    remedy=f"give {field}, or correct name and zone if it should be there.",
-                )
-        final = fields_of.with_creation_defaults({k: v for k, v in wanted.items() if v is not None})
-        # All that can be known to be wrong is found out now: later there may be no old one left.
-        wished_gpus = final.get("accelerators") or []
-        lookups.machine_with(self.client, self.zone, final["machine_type"], wished_gpus)
-        if final.get("network"):
-            self._look_for_network(final)
-        if addresses.is_ip(final.get("address") or ""):
-            self._reserved(final["address"])
-        family = final.get("boot_disk.image_family")
-        if final.get("boot_disk.image"):
-            images.by_name(self.client, *final["boot_disk.image"].split("/", 1))
-        elif family:
-            project, name = family.split("/", 1)
-            image = images.from_family(self.client, project, name)
-            final["boot_disk.image"] = f"{project}/{image['name']}"
-            final[f"metadata.{fields_of.FAMILY_RECORD}"] = family
-            final[f"metadata.{fields_of.IMAGE_RECORD}"] = final["boot_disk.image"]
-        return final
+    def delete_to_remake(self, resource: Mapping[str, Any]) -> None:
+        """Delete it with its boot disk, but none of its further disks."""
+        boot = fields_of.boot_disk(resource)
+        self._keep(resource, further_disks.attached(resource))
+        if boot and not boot.get("autoDelete"):
+            # `refuse.recreation` let this pass: the caller says that it may go.
+            self.calls.disks.auto_delete(str(boot["deviceName"]), True)
+        self.delete(resource)
 
     def _converge(
         self,
@@ -175,41 +184,77 @@ class Instance:
         params: Mapping[str, Any],
         status: str,
     ) -> dict[str, Any]:
-        current = self._view(resource, set(wanted))
-        wanted = fields_of.keep_other_keys(self._comparable(wanted, current), current)
-        found = diff.changes(current, wanted, fields_of.how)
+        family = wanted.get("boot_disk.image_family", "")
+        current = self.reader.view(resource, wanted, family)
+        wanted = self.plan.comparable(wanted, current)
+        self._refuse_taken(wanted, current)
+        found = diff.changes(current, wanted, how)
         is_up = current["status"] not in STOPPED | GOING | {"SUSPENDED"}
         if is_up != (status == "RUNNING"):
             found.append(Change("status", current["status"], status, "live"))
         # On its way there already: nothing to change, yet something to wait for.
         settling = current["status"] in (COMING if status == "RUNNING" else GOING)
-        self._refuse_unallowed(found, params, needs_stop=is_up and status == "RUNNING")
+        refuse.unallowed(self.calls.where, found, params, needs_stop=is_up and status == "RUNNING")
         kinds = {change.how for change in found}
         after = diff.merged(
             current, {**wanted, "status": status if found or settling else current["status"]}
         )
         managed = [*wanted, "status"]
         replacement = None
+        if found and status == "RUNNING" and "recreate" not in kinds:
+            instance_checks.refuse_bad(self.name, _checkable(after, wanted))
         if "recreate" in kinds:
-            self.refuse_recreation(resource, params)
+            refuse.recreation(self.calls.where, resource, params)
             self.carried = self.carried_fields(resource, current)
-            replacement = self._planned_anew(self.carried, wanted)
+            replacement = self.plan.anew(self.carried, wanted)
         elif {"machine_type", "accelerators"} & {change.field for change in found}:
             # Before anything is stopped for a machine that there is not.
-            lookups.machine_with(
+            machine_with(
                 self.client, self.zone, after["machine_type"], wanted.get("accelerators") or []
             )
         if any(change.field == "address" for change in found) and addresses.is_ip(after["address"]):
-            self._reserved(after["address"])
+            self.plan.reserved(after["address"])
         if not self.check and (found or settling):
             if replacement:
-                self.delete(resource)
+                self.delete_to_remake(resource)
                 self._insert(replacement)
+                self._caught_up(replacement)
             else:
                 self._carry_out(resource, found, after, is_up)
             resource = self._settled(status)
-            after = self._view(resource, set(wanted))
-        return self._result(resource, found, diff.before_after(current, after, managed))
+            after = self.reader.view(resource, wanted, family)
+        result = self._result(resource, found, diff.before_after(current, after, managed))
+        if status == "RUNNING" and not replacement:
+            result["newer_image"] = self._newer_image(current, wanted)
+        return result
+
+    def _refuse_taken(self, wanted: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+        """A disk that is to be attached is nobody else's."""
+        coming = {
+            name: disk
+            for name, disk in self.reader.more.items()
+            if not current.get(f"disks.{name}.attached")
+        }
+        refuse.taken_disks(self.calls.where, self.name, wanted, coming)
+
+    def _newer_image(
+        self, current: Mapping[str, Any], wanted: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """Asked only where the task speaks of the image; no request more than that."""
+        if not {"boot_disk.image", "boot_disk.image_family"} & set(wanted):
+            return None
+        family = str(current.get("boot_disk.image_family") or "")
+        image = str(
+            current.get(f"metadata.{image_pin.IMAGE}") or current.get("boot_disk.image", "")
+        )
+        if not family or not image:
+            return None
+        newest = self.reader.newest
+        if newest is None:
+            newest, warning = image_pin.newest_of(self.client, family)
+            self.warnings += [warning] if warning else []
+        known = str(current.get(f"metadata.{image_pin.IMAGE_ID}") or "")
+        return image_pin.newer(family, image, known, newest) if newest else None
 
     def _carry_out(
         self, resource: dict[str, Any], found: list[Change], after: Mapping[str, Any], is_up: bool
@@ -243,68 +288,12 @@ class Instance:
         self, resource: Mapping[str, Any], known: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """All fields of an instance that is to be made anew, those of its boot disk too."""
-        fields = {**self._view(resource, NEEDS_DISK), **(known or {})}
+        more = [f"disks.{name}.type" for name in further_disks.attached(resource)]
+        fields = {**self.reader.view(resource, {*OF_BOOT_DISK, *more}), **(known or {})}
         address = fields.get("address")
         if address and not addresses.find(self.client, convert.region_of(self.zone), address):
             del fields["address"]  # not reserved: it goes with the instance
         return fields
-
-    def _planned_anew(
-        self, carried: Mapping[str, Any], wanted: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Fields of the instance that takes the place of another; what is not named is kept."""
-        stale = ["status"]
-        if {"boot_disk.image", "boot_disk.image_family"} & set(wanted):
-            # What is wished decides; a record of the old image would contradict it.
-            stale += ["boot_disk.image", "boot_disk.image_family"]
-            stale += [f"metadata.{fields_of.FAMILY_RECORD}", f"metadata.{fields_of.IMAGE_RECORD}"]
-        if wanted.get("machine_type", carried["machine_type"]) != carried["machine_type"]:
-            stale += ["accelerators", "scheduling.on_host_maintenance"]
-        if "network" in wanted:
-            stale.append("subnetwork")
-        if wanted.get("external_ip") is False:
-            stale.append("address")
-        if "scheduling.provisioning_model" in wanted:
-            stale += [field for field in carried if field.startswith("scheduling.")]
-        kept = {field: value for field, value in carried.items() if field not in stale}
-        return self._planned_new(diff.merged(kept, wanted))
-
-    def _view(
-        self, resource: Mapping[str, Any], fields: set[str] | frozenset[str]
-    ) -> dict[str, Any]:
-        """Flat fields; the boot disk is asked only where one of `fields` needs it."""
-        disk = self.calls.fetch_boot_disk(resource) if NEEDS_DISK & set(fields) else None
-        view = fields_of.view(resource, self.client.project, disk)
-        if "boot_disk.image_family" in fields and "boot_disk.image_family" not in view:
-            family = self._family_of_disk(resource)
-            if family:
-                view["boot_disk.image_family"] = family
-        return view
-
-    def _family_of_disk(self, resource: Mapping[str, Any]) -> str:
-        """For an instance that others made: the family of its image; '' where that is gone."""
-        disk = self.calls.fetch_boot_disk(resource) or {}
-        path = convert.relative(str(disk.get("sourceImage", "")))
-        image = (
-            self.client.find(path, f"look up the image of the {self.calls.where}") if path else None
-        )
-        return f"{path.split('/')[1]}/{image['family']}" if image and image.get("family") else ""
-
-    def _comparable(self, wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-        """The wish without what nothing is known of to compare it with."""
-        if "boot_disk.image_family" in wanted and "boot_disk.image_family" not in current:
-            self.warnings.append(
-                f"The image that the {self.calls.where} was made from no longer exists, so its "
-                "family was not compared."
-            )
-            wanted = {field: v for field, v in wanted.items() if field != "boot_disk.image_family"}
-        machine = wanted.get("machine_type", current["machine_type"])
-        if machine_types.bundles_gpus(machine):
-            wanted = {field: value for field, value in wanted.items() if field != "accelerators"}
-        if wanted.get("accelerators"):
-            # With GPUs there is no live migration, whether or not the caller thought of that.
-            return {"scheduling.on_host_maintenance": "TERMINATE", **wanted}
-        return wanted
 
     def _settled(self, status: str) -> dict[str, Any]:
         """Wait until it is in the status (RUNNING or TERMINATED), and return its resource."""
@@ -332,67 +321,6 @@ class Instance:
             describe=lambda resource: str(resource.get("status")),
         )
 
-    def _refuse_unallowed(
-        self, found: list[Change], params: Mapping[str, Any], needs_stop: bool
-    ) -> None:
-        blocked = [
-            change for change in found if change.how == "recreate" and not params["allow_recreate"]
-        ]
-        option = "allow_recreate"
-        if not blocked and needs_stop and not params["allow_stop"]:
-            recreates = any(change.how == "recreate" for change in found)
-            blocked = [] if recreates else [change for change in found if change.how == "stop"]
-            option = "allow_stop"
-        if not blocked:
-            return
-        texts = []
-        for change in blocked:
-            before, after = diff.shown(change.field, change.before, change.after)
-            texts.append(f"{change.field} is {_said(before)} and should be {_said(after)}")
-        verb = "deleting it and making it anew" if option == "allow_recreate" else "stopping it"
-        cost = ", which loses what is on its boot disk" if option == "allow_recreate" else ""
-        raise GceError(
-            f"The {self.calls.where} differs in what can't change without {verb}: "
-            f"{'; '.join(texts)}. Nothing was changed.",
-            reason="notAllowed",
-            remedy=f"set {option}: true to let this happen{cost}, or set the named fields back.",
-            details={
-                "changes": [change.as_dict() for change in found],
-                "blocked": [change.field for change in blocked],
-            },
-        )
-
-    def refuse_recreation(self, resource: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-        """Deletion protection and further disks stand in the way of deleting in order to remake."""
-        self.refuse_protected(resource, params, "recreated")
-        self._refuse_more_disks(resource)
-
-    def refuse_protected(
-        self, resource: Mapping[str, Any], params: Mapping[str, Any], deed: str
-    ) -> None:
-        """Deletion protection holds unless the caller names it as off."""
-        if resource.get("deletionProtection") and params["deletion_protection"] is not False:
-            raise GceError(
-                f"The {self.calls.where} has deletion protection, so it was not {deed}.",
-                reason="deletionProtection",
-                remedy="name deletion_protection: false in the same task if it really should go.",
-            )
-
-    def _refuse_more_disks(self, resource: Mapping[str, Any]) -> None:
-        more = [
-            str(disk.get("deviceName"))
-            for disk in resource.get("disks") or []
-            if not disk.get("boot")
-        ]
-        if more:
-            raise GceError(
-                f"The {self.calls.where} has further disks ({', '.join(more)}), which recreating "
-                "it could lose. Nothing was changed.",
-                reason="furtherDisks",
-                remedy="detach them (`gcloud compute instances detach-disk`), run again, and "
-                "attach them.",
-            )
-
     def _result(
         self, resource: dict[str, Any] | None, found: list[Change], difference: dict[str, Any]
     ) -> dict[str, Any]:
@@ -402,9 +330,16 @@ class Instance:
             "diff": difference,
             "instance": without_secrets(resource),
             "addresses": fields_of.addresses(resource),
+            "newer_image": None,
             "warnings": self.warnings,
         }
 
 
-def _said(value: Any) -> str:
-    return "not set" if value is None else str(value)
+def _checkable(after: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """All fields but those of disks that the task doesn't name: they are others' to answer for."""
+    named = further_disks.names(wanted)
+    return {
+        field: value
+        for field, value in after.items()
+        if not field.startswith("disks.") or field.split(".")[1] in named
+    }

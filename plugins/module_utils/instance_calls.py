@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import convert
-from . import instance_fields as fields_of
+from . import instance_body as body_of
 from .diff import Change, under
+from .disk_calls import DiskCalls, changed_fields
 from .errors import ApiError
 from .gce_client import GceClient
+from .instance_fields import boot_disk
 from .operations import finish
 
 # Others may change labels, metadata and tags too: read and try again so often.
@@ -25,17 +27,11 @@ class InstanceCalls:
         self.collection = f"{client.root}/zones/{zone}/instances"
         self.path = f"{self.collection}/{name}"
         self.where = f"instance {name} in {zone}"
+        self.disks = DiskCalls(client, zone, self.where, self.call)
 
     def fetch(self) -> dict[str, Any] | None:
         """The instance's resource, None where there is none."""
         return self.client.find(self.path, f"read the {self.where}")
-
-    def fetch_boot_disk(self, resource: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The boot disk's resource."""
-        source = fields_of.boot_disk(resource).get("source")
-        if not source:
-            return None
-        return self.client.find(convert.relative(source), f"read the boot disk of the {self.where}")
 
     def insert(self, body: dict[str, Any]) -> None:
         """Create it."""
@@ -66,29 +62,11 @@ class InstanceCalls:
         """
         changed = {change.field for change in found}
         groups = {field.split(".", 1)[0] for field in changed}
-        if "scheduling" in groups and after.get("accelerators"):
-            # First: GPUs are refused as long as the host's maintenance means migration.
-            self.call("setScheduling", fields_of.scheduling_body(after))
-        if "accelerators" in groups:
-            wanted = fields_of.accelerators_body(
-                after.get("accelerators") or [], self.zone, self.client.project
-            )
-            self.call("setMachineResources", {"guestAccelerators": wanted})
-        if "machine_type" in groups:
-            machine = f"zones/{self.zone}/machineTypes/{after['machine_type']}"
-            self.call("setMachineType", {"machineType": machine})
-        if "scheduling" in groups and not after.get("accelerators"):
-            self.call("setScheduling", fields_of.scheduling_body(after))
-        if "service_account" in groups:
-            self.call("setServiceAccount", fields_of.service_account_body(after))
-        if "shielded" in groups:
-            path = f"{self.path}/updateShieldedInstanceConfig"
-            self._run(
-                f"change the {self.where} (updateShieldedInstanceConfig)",
-                lambda what: self.client.patch(path, what, fields_of.shielded_body(after)),
-            )
-        if "boot_disk.size_gb" in changed:
-            self._resize(resource, after["boot_disk.size_gb"])
+        self._machine(groups, after)
+        self._boot_disk(changed, resource, after)
+        if "disks" in groups:
+            self.disks.know(resource)
+            self.disks.apply(changed_fields(found), after)
         if "address" in changed:
             # An interface has one external address: the old one goes first.
             self._external_ip(resource, False)
@@ -101,8 +79,69 @@ class InstanceCalls:
                     one.field: one.after for one in found if one.field.startswith(f"{group}.")
                 }
                 self._merge(group, under(wanted_keys, group), resource)
+        if "resource_policies" in changed:
+            self._policies(resource, after["resource_policies"])
         if "deletion_protection" in changed:
             self.protect(after["deletion_protection"])
+
+    def _machine(self, groups: set[str], after: Mapping[str, Any]) -> None:
+        """What only a stopped instance can change."""
+        if "scheduling" in groups and after.get("accelerators"):
+            # First: GPUs are refused as long as the host's maintenance means migration.
+            self.call("setScheduling", body_of.scheduling_change(after))
+        if "accelerators" in groups:
+            wanted = body_of.accelerators_body(
+                after.get("accelerators") or [], self.zone, self.client.project
+            )
+            self.call("setMachineResources", {"guestAccelerators": wanted})
+        if "machine_type" in groups:
+            machine = f"zones/{self.zone}/machineTypes/{after['machine_type']}"
+            self.call("setMachineType", {"machineType": machine})
+        if "scheduling" in groups and not after.get("accelerators"):
+            self.call("setScheduling", body_of.scheduling_change(after))
+        if "service_account" in groups:
+            self.call("setServiceAccount", body_of.service_account_body(after))
+        if "shielded" in groups:
+            path = f"{self.path}/updateShieldedInstanceConfig"
+            self._run(
+                f"change the {self.where} (updateShieldedInstanceConfig)",
+                lambda what: self.client.patch(path, what, body_of.shielded_body(after)),
+            )
+        if "reservation_affinity" in groups:
+            self._reservations(body_of.affinity_body(after["reservation_affinity"]))
+
+    def _reservations(self, wanted: dict[str, Any]) -> None:
+        # The method takes the whole instance, as it is at this moment.
+        what = f"change the {self.where} (reservationAffinity)"
+        whole = {**self.client.get(self.path, f"read the {self.where}")}
+        whole["reservationAffinity"] = wanted
+        self._run(what, lambda what: self.client.put(self.path, what, whole))
+
+    def _boot_disk(
+        self, changed: set[str], resource: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> None:
+        options = set(under(dict.fromkeys(changed), "boot_disk"))
+        if not options:
+            return
+        boot = boot_disk(resource)
+        path = convert.relative(str(boot["source"]))
+        self.disks.grow_and_tune("boot_disk", path, options, after)
+        if "auto_delete" in options:
+            self.disks.auto_delete(str(boot["deviceName"]), after["boot_disk.auto_delete"])
+
+    def _policies(self, resource: Mapping[str, Any], wanted: list[str]) -> None:
+        """Make the list of resource policies this one; the old go first, as one is the most."""
+        there = {convert.short(str(one)) for one in resource.get("resourcePolicies") or []}
+        for verb, names in (
+            ("removeResourcePolicies", there - set(wanted)),
+            ("addResourcePolicies", set(wanted) - there),
+        ):
+            if names:
+                paths = [
+                    body_of.policy_path(name, self.zone, self.client.project)
+                    for name in sorted(names)
+                ]
+                self.call(verb, {"resourcePolicies": paths})
 
     def protect(self, on: bool) -> None:
         """Switch deletion protection."""
@@ -120,19 +159,12 @@ class InstanceCalls:
                     raise
             resource = self.client.get(self.path, f"read the {self.where}")
 
-    def _resize(self, resource: Mapping[str, Any], size_gb: int) -> None:
-        disk = convert.relative(fields_of.boot_disk(resource)["source"])
-        self._run(
-            f"grow the boot disk of the {self.where} to {size_gb} GB",
-            lambda what: self.client.post(f"{disk}/resize", what, {"sizeGb": str(size_gb)}),
-        )
-
     def _external_ip(
         self, resource: Mapping[str, Any], wanted: bool, address: str | None = None
     ) -> None:
         interface = resource["networkInterfaces"][0]
         if wanted:
-            body = fields_of.access_config(address)
+            body = body_of.access_config(address)
             self.call("addAccessConfig", body, networkInterface=interface["name"])
             return
         for access in interface.get("accessConfigs") or []:

@@ -17,7 +17,21 @@ _ACCELERATORS: dict[str, Any] = {
         "count": {"type": "int", "default": 1},
     },
 }
-_MODEL = {"type": "str", "choices": ["STANDARD", "SPOT"]}
+_MODEL = {"type": "str", "choices": ["STANDARD", "SPOT", "FLEX_START"]}
+_PERFORMANCE: dict[str, Any] = {
+    "provisioned_iops": {"type": "int"},
+    "provisioned_throughput": {"type": "int"},
+}
+_DISK: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "size_gb": {"type": "int"},
+    "type": _TEXT,
+    "image": _TEXT,
+    "device_name": _TEXT,
+    "mode": {"type": "str", "choices": ["READ_WRITE", "READ_ONLY"]},
+    "auto_delete": _BOOL,
+    **_PERFORMANCE,
+}
 EXCLUSIVE = [("zone", "placements")]
 
 SPEC: dict[str, Any] = {
@@ -44,9 +58,13 @@ SPEC: dict[str, Any] = {
             "image_project": _TEXT,
             "size_gb": {"type": "int"},
             "type": _TEXT,
+            "auto_delete": _BOOL,
+            **_PERFORMANCE,
         },
         "mutually_exclusive": [("image", "image_family")],
     },
+    "disks": {"type": "list", "elements": "dict", "options": _DISK},
+    "delete_disks": {"type": "bool", "default": False},
     "network": _TEXT,
     "subnetwork": _TEXT,
     "external_ip": _BOOL,
@@ -66,11 +84,20 @@ SPEC: dict[str, Any] = {
         "type": "dict",
         "options": {
             "provisioning_model": _MODEL,
+            "max_run_duration": {"type": "int"},
             "instance_termination_action": {"type": "str", "choices": ["STOP", "DELETE"]},
             "on_host_maintenance": {"type": "str", "choices": ["MIGRATE", "TERMINATE"]},
             "automatic_restart": _BOOL,
         },
     },
+    "reservation_affinity": {
+        "type": "dict",
+        "options": {
+            "type": {"type": "str", "required": True, "choices": ["any", "none", "specific"]},
+            "reservations": _TEXTS,
+        },
+    },
+    "resource_policies": _TEXTS,
     "deletion_protection": _BOOL,
     "allow_stop": {"type": "bool", "default": False},
     "allow_recreate": {"type": "bool", "default": False},

@@ -53,6 +53,7 @@ BUNDLED: dict[str, tuple[str, int]] = {
     },
 }
 _BUNDLED_SERIES = re.compile(r"^(g2|a2|a3|a4|a4x|g4)-")
+_HYPERDISK_ONLY = re.compile(r"^(g4|a4|a4x|a3-ultragpu)-")
 # T4 on N1: cards to the most vCPUs they may serve.
 T4_MOST_CPUS = {1: 48, 2: 48, 4: 96}
 # Series whose vCPUs draw on CPUS, and the legacy metric of those with one of their own. All newer
@@ -138,6 +139,16 @@ def bundled(machine_type: str) -> list[dict[str, Any]]:
     """GPUs that come with a machine type, `[{type, count}]`; empty where none or not known."""
     found = BUNDLED.get(machine_type)
     return [{"type": found[0], "count": found[1]}] if found else []
+
+
+def hyperdisk_only(machine_type: str) -> bool:
+    """Whether a machine takes no Persistent Disks."""
+    return bool(_HYPERDISK_ONLY.match(machine_type))
+
+
+def usual_disk_type(machine_type: str) -> str:
+    """The disk type that does for most uses of a machine."""
+    return "hyperdisk-balanced" if hyperdisk_only(machine_type) else "pd-balanced"
 
 
 def gpus_of(resource: Mapping[str, Any]) -> list[dict[str, Any]]:

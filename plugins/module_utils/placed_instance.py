@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import convert, placements
+from . import convert, further_disks, instance_checks, placements
 from . import instance_fields as fields_of
+from . import instance_refusals as refuse
 from .diff import Change
 from .errors import GceError, OperationError
 from .gce_client import GceClient
@@ -27,6 +28,9 @@ class PlacedInstance:
         self.client, self.params, self.check = client, params, check
         self.name = str(params["name"])
         self.places = placements.listed(params)
+        for place in self.places if params["state"] != "absent" else []:
+            wanted = fields_of.wish(place.options(params), client.project)
+            instance_checks.refuse_bad(self.name, wanted)
         self.instances: dict[Placement, Instance] = {}
         self.attempts: list[Json] = []
         self.left_behind: dict[Placement, str] = {}
@@ -50,9 +54,9 @@ class PlacedInstance:
         if resource is None:
             if state == "present":
                 return self._first_of(self._plans(self.places))
-            none = self._at(self.places[0])
-            result = none.stopped(None, {}) if state == "stopped" else none.absent(None, {})
-            return self._with_place(result, None)
+            if state == "stopped":
+                return self._with_place(self._at(self.places[0]).stopped(None, {}), None)
+            return self._all_absent()
         place = self._place_of(resource)
         instance, options = self._at(place), place.options(self.params)
         if state == "stopped":
@@ -68,6 +72,19 @@ class PlacedInstance:
             if self.params["placements"] is None:
                 raise
             return self._go_on(instance, place, error)
+
+    def _all_absent(self) -> Json:
+        """There is none; disks that are to go may be left of it in any of the zones."""
+        zones = placements.zones(self.places)
+        first, *rest = [
+            Instance(self.client, zone, self.name, self.check).absent(None, self.params)
+            for zone in zones[: None if self.params["delete_disks"] else 1]
+        ]
+        for other in rest:
+            first["changed"] = first["changed"] or other["changed"]
+            first["changes"] += other["changes"]
+            first["diff"]["before"].update(other["diff"]["before"])
+        return self._with_place(first, None)
 
     # Where it is
 
@@ -157,7 +174,8 @@ class PlacedInstance:
                         f"The address {carried['address']} is of the region of {carried['zone']}: "
                         f"it stays reserved, and the instance in {place.zone} has another."
                     )
-                kept = {k: v for k, v in carried.items() if k not in ("subnetwork", "address")}
+                regional = ("subnetwork", "address", "resource_policies")
+                kept = {k: v for k, v in carried.items() if k not in regional}
             kept = kept and {k: v for k, v in kept.items() if k != "zone"}
             plans.append((place, self._at(place).planned(place.options(self.params), kept)))
         return plans
@@ -190,6 +208,9 @@ class PlacedInstance:
         now = instance.calls.fetch()
         if now is None:  # deleted already, in order to be made anew
             carried = instance.carried and {**instance.carried, "zone": place.zone}
+            if further_disks.names(carried or {}):
+                # Its disks were kept, and can't follow into another zone.
+                rest = [one for one in rest if one.zone == place.zone]
             if not rest:
                 raise placements.exhausted(self.name, self.attempts, "", error) from None
             return self._first_of(self._plans(rest, carried), origin)
@@ -217,10 +238,11 @@ class PlacedInstance:
 
     def _moved(self, instance: Instance, now: Json, places: list[Placement], origin: str) -> Json:
         """Delete the stopped instance, and only then make the new one: never are there two."""
-        instance.refuse_recreation(now, self.params)
+        refuse.recreation(instance.calls.where, now, self.params)
+        refuse.moving_disks(instance.calls.where, now)
         carried = {**instance.carried_fields(now), "zone": instance.zone}
         plans = self._plans(places, carried)
-        instance.delete(now)
+        instance.delete_to_remake(now)
         return self._first_of(plans, origin)
 
     # What is told of it

@@ -54,8 +54,10 @@ class Placement:
 
     def _scheduling(self, common: Mapping[str, Any]) -> dict[str, Any]:
         """The common scheduling without what this provisioning model doesn't know."""
-        spot = self.provisioning_model == "SPOT"
-        foreign = "automatic_restart" if spot else "instance_termination_action"
+        foreign = "automatic_restart"
+        if self.provisioning_model == "STANDARD":
+            # It says what follows on a limit of the run time too.
+            foreign = "" if common.get("max_run_duration") else "instance_termination_action"
         kept = {name: value for name, value in common.items() if name != foreign}
         return {**kept, "provisioning_model": self.provisioning_model}
 

@@ -17,14 +17,19 @@ description:
     deleting the instance and making it
     anew (only with O(allow_recreate)). Where the needed permission is missing, the run fails, names
       the differences and changes nothing.
-  - Needs a stop, RV(ignore:machine_type) within a series, accelerators, service account, shielded
-    and scheduling options.
-    Needs a recreate, image, disk type, smaller disk, network, subnetwork, provisioning model, and a
-      machine type of another series with
-    bundled GPUs.
-  - An image family is resolved when the instance is made and recorded in the metadata keys
-    C(gce-vllm-image-family) and
-    C(gce-vllm-image). A newer image in the same family is no difference; another family is.
+  - Needs a stop, O(machine_type) within a series, O(accelerators), O(service_account), O(shielded),
+    O(scheduling) without its provisioning model, device name and mode of a further disk, and
+    O(reservation_affinity) from any to none.
+  - Needs a recreate, O(boot_disk.image), O(boot_disk.image_family), O(boot_disk.type), a smaller
+    O(boot_disk.size_gb), O(network), O(subnetwork), O(scheduling.provisioning_model), any other
+    O(reservation_affinity), and a O(machine_type) of another series with bundled GPUs.
+  - Type, image and a smaller size of a further disk that exists are refused, as that would lose
+    data.
+  - An image family is resolved when the instance is made. What it was resolved to is recorded in
+    the metadata keys C(gce-vllm-image-family), C(gce-vllm-image) and C(gce-vllm-image-id). A newer
+    image in the same family is no difference, and RV(newer_image) tells of it; another family is.
+  - A run that has nothing to change sends three requests at most, and one more where O(address) is
+    given by name.
   - In diffs and results, metadata values whose key contains C(secret), C(token), C(passw),
     C(credential), C(private) or C(key)
     are hidden (but not those of C(ssh-keys)), and those of more than 100 characters are given by
@@ -83,10 +88,13 @@ options:
         description:
           - That of O(scheduling) where not given; V(STANDARD) where that doesn't say either and
             another placement does.
-          - Where it is V(SPOT), C(automatic_restart) of O(scheduling) is left out, and where it is
-            V(STANDARD), C(instance_termination_action).
+          - Where it is V(SPOT) or V(FLEX_START), C(automatic_restart) of O(scheduling) is left out,
+            and where it is V(STANDARD), C(instance_termination_action), unless C(max_run_duration)
+            is set.
+          - V(FLEX_START) needs C(max_run_duration) of O(scheduling), which then counts for every
+            placement.
         type: str
-        choices: [STANDARD, SPOT]
+        choices: [STANDARD, SPOT, FLEX_START]
   name:
     description: Name of the instance, unique in the project and zone.
     type: str
@@ -95,7 +103,8 @@ options:
     description:
       - V(present) means running. An instance that is stopped or suspended is started.
       - V(stopped) never makes an instance; where there is none, nothing is done.
-      - V(absent) deletes the instance and its boot disk.
+      - V(absent) deletes the instance and those of its disks that are set to go with it, as its
+        boot disk is. RV(kept_disks) names the others.
     type: str
     choices: [present, stopped, absent]
     default: present
@@ -136,8 +145,76 @@ options:
         description: Size. A disk can grow while the instance runs.
         type: int
       type:
-        description: For example V(pd-balanced), V(pd-ssd) or V(hyperdisk-balanced).
+        description: For example V(pd-balanced), V(pd-ssd) or V(hyperdisk-balanced). Machines of the
+          series g4, a4 and a3-ultragpu take V(hyperdisk-balanced) only.
         type: str
+      provisioned_iops:
+        description: Input and output operations a second that a Hyperdisk is to do. Changes live,
+          at most once in a few hours.
+        type: int
+      provisioned_throughput:
+        description: MiB a second that a Hyperdisk is to do. Changes live, at most once in a few
+          hours.
+        type: int
+      auto_delete:
+        description: Whether the disk goes when the instance is deleted. V(true) for a new one. With
+          V(false) the instance is not recreated, as the old disk would hold the new one's name.
+        type: bool
+  disks:
+    description:
+      - Further disks that it has to have. One that doesn't exist is made, with a new instance or
+        while it runs; one that exists in the zone is attached. Disks that are not named here are
+        left alone, and none is ever detached for good.
+      - A recreate keeps all further disks and attaches them again. It is refused where there are
+        local SSDs, and where it would lead into another zone, where disks can't follow.
+      - What is on a new disk is for the machine to format and mount; it is found there as
+        C(/dev/disk/by-id/google-DEVICE_NAME).
+    type: list
+    elements: dict
+    version_added: 0.1.0
+    suboptions:
+      name:
+        description: Name of the disk, unique in the project and zone.
+        type: str
+        required: true
+      size_gb:
+        description: Size. Required where the disk has to be made, unless O(disks[].image) is given.
+          It grows while the instance runs; the file system on it, the machine has to grow.
+        type: int
+      type:
+        description: For example V(pd-balanced) or V(hyperdisk-balanced), which a new disk of a
+          machine that takes Hyperdisks only is, while others are V(pd-balanced). Can't be changed.
+        type: str
+      image:
+        description: An image that a new disk is made from, by name or path. An empty disk where not
+          given. Of no account for a disk that exists.
+        type: str
+      device_name:
+        description: Name by which the machine finds it. Its own for one that is newly attached.
+        type: str
+      mode:
+        description: V(READ_WRITE) for one that is newly attached. Several instances may share a
+          disk that all of them only read.
+        type: str
+        choices: [READ_WRITE, READ_ONLY]
+      auto_delete:
+        description: Whether the disk goes when the instance is deleted. V(false) for one that is
+          newly attached.
+        type: bool
+      provisioned_iops:
+        description: Input and output operations a second that a Hyperdisk is to do. Changes live,
+          at most once in a few hours.
+        type: int
+      provisioned_throughput:
+        description: MiB a second that a Hyperdisk is to do. Changes live, at most once in a few
+          hours.
+        type: int
+  delete_disks:
+    description: With O(state=absent), delete the disks that O(disks) names too, with what is on
+      them. Otherwise only those go that are set to go with the instance.
+    type: bool
+    default: false
+    version_added: 0.1.0
   network:
     description: Network by name, or by path where it belongs to another project. A new instance
       goes into V(default).
@@ -207,23 +284,57 @@ options:
     type: dict
     suboptions:
       provisioning_model:
-        description: V(SPOT) costs less, and Google may take the machine back. A new instance is
+        description: V(SPOT) costs less, and Google may take the machine back. V(FLEX_START) is had
+          for O(scheduling.max_run_duration) and is not taken back before. A new instance is
           V(STANDARD).
         type: str
-        choices: [STANDARD, SPOT]
+        choices: [STANDARD, SPOT, FLEX_START]
+      max_run_duration:
+        description:
+          - Seconds that it may run from each start; then O(scheduling.instance_termination_action)
+            is done. V(0) means without limit.
+          - 30 seconds to 120 days, with V(FLEX_START), which needs it, 10 minutes to 7 days.
+        type: int
+        version_added: 0.1.0
       instance_termination_action:
-        description: What becomes of a Spot instance that Google takes back. V(STOP) for a new one.
+        description: What becomes of a Spot instance that Google takes back, and of any whose
+          O(scheduling.max_run_duration) is over. V(STOP) for a new one.
         type: str
         choices: [STOP, DELETE]
       on_host_maintenance:
-        description: Instances with GPUs and Spot instances can't migrate, so V(TERMINATE) is their
-          default.
+        description: Instances with GPUs, Spot and Flex-start instances can't migrate, so
+          V(TERMINATE) is their default, as it is with O(scheduling.max_run_duration).
         type: str
         choices: [MIGRATE, TERMINATE]
       automatic_restart:
         description: Whether Google starts it again after a failure of the host. Not possible with
-          Spot.
+          Spot and Flex-start; V(false) for a new one with O(scheduling.max_run_duration).
         type: bool
+  reservation_affinity:
+    description: Which reserved capacity it may use. A new instance uses any that fits, a Flex-start
+      one none.
+    type: dict
+    version_added: 0.1.0
+    suboptions:
+      type:
+        description: V(any) that fits, V(none), or V(specific), which are those of
+          O(reservation_affinity.reservations).
+        type: str
+        required: true
+        choices: [any, none, specific]
+      reservations:
+        description: Reservations by name, or as C(projects/PROJECT/reservations/NAME) where another
+          project shares them.
+        type: list
+        elements: str
+  resource_policies:
+    description:
+      - Resource policies of the region, such as an instance schedule, that it has to have, by name.
+      - This is the whole list, as an instance can have only one schedule. Those not named are
+        detached, and an empty list detaches all. Leave it out to leave them alone.
+    type: list
+    elements: str
+    version_added: 0.1.0
   deletion_protection:
     description: Refuses every deletion, also by this module, until it is switched off by name.
     type: bool
@@ -235,8 +346,8 @@ options:
     description:
       - Delete the instance and make it anew where a difference needs it. What is on its boot disk
         is lost.
-      - Options that the task doesn't name are carried over. An instance with further disks is never
-        recreated.
+      - Options that the task doesn't name are carried over. Further disks are kept and attached
+        again, see O(disks).
     type: bool
     default: false
 """
@@ -306,6 +417,35 @@ EXAMPLES = r"""
     machine_type: g2-standard-16
     allow_stop: true
 
+- name: A Flex-start machine for two days, with a disk for weights that outlives it
+  llmops.gce_vllm.gce_instance:
+    project: my-project-123456
+    zone: us-central1-a
+    name: llm-server
+    machine_type: a3-highgpu-1g
+    boot_disk:
+      image_project: deeplearning-platform-release
+      image_family: common-cu129-ubuntu-2404-nvidia-580
+    disks:
+      - name: weights
+        size_gb: 500
+        type: hyperdisk-balanced
+        provisioned_throughput: 600
+    scheduling:
+      provisioning_model: FLEX_START
+      max_run_duration: 172800
+      instance_termination_action: STOP
+
+- name: Nothing is left of it, nor of its disk
+  llmops.gce_vllm.gce_instance:
+    project: my-project-123456
+    zone: us-central1-a
+    name: llm-server
+    state: absent
+    disks:
+      - name: weights
+    delete_disks: true
+
 - name: Nothing is left of it
   llmops.gce_vllm.gce_instance:
     project: my-project-123456
@@ -341,6 +481,30 @@ zone:
   returned: success
   type: str
   sample: us-central1-a
+newer_image:
+  description:
+    - The newest image of the family that the boot disk was made from, where that is not its own;
+      null where it is, and where the task names no image or the instance was just made.
+    - It makes nothing changed. To have it, let the instance be made anew.
+  returned: success
+  type: dict
+  contains:
+    family:
+      description: The family, as PROJECT/FAMILY.
+      type: str
+    current:
+      description: The boot disk's image, as PROJECT/IMAGE.
+      type: str
+    newest:
+      description: The newest image, as PROJECT/IMAGE.
+      type: str
+  sample: null
+kept_disks:
+  description: Names of the instance's disks that stay without it.
+  returned: with O(state=absent)
+  type: list
+  elements: str
+  sample: [weights]
 attempts:
   description: What was asked of Google, in order. Empty where nothing had to be made or started.
     Also returned where the run fails after an attempt.
@@ -376,8 +540,9 @@ changes:
   elements: dict
   contains:
     field:
-      description: Name of the option (V(labels.owner), V(boot_disk.size_gb)), V(status),
-        V(instance) where it was made or deleted, or V(placement) where it was made anew elsewhere.
+      description: Name of the option (V(labels.owner), V(boot_disk.size_gb),
+        V(disks.weights.size_gb)), V(status), V(instance) where it was made or deleted,
+        V(disks.weights) where a disk was deleted, or V(placement) where it was made anew elsewhere.
       type: str
     from:
       description: What was found.

@@ -153,7 +153,7 @@ def test_stop_and_start(api: Api) -> None:
     api.must("POST", VMS, instance_body("vm"))
     before = api.get(f"{VMS}/vm")
     usage = {q["metric"]: q["usage"] for q in api.get("regions/us-central1")["quotas"]}
-    assert (usage["NVIDIA_L4_GPUS"], usage["CPUS"], usage["IN_USE_ADDRESSES"]) == (1, 4, 1)
+    assert (usage["NVIDIA_L4_GPUS"], usage["CPUS"], usage["IN_USE_ADDRESSES"]) == (1, 0, 1)
     error = api.error(
         "POST", f"{VMS}/vm/setMachineType", {"machineType": "zones/x/machineTypes/e2-small"}
     )

@@ -161,7 +161,7 @@ def test_address_that_is_not_reserved(cloud: m.Cloud, name: str) -> None:
     failed = cloud.fails("gce_instance", **m.machine(name, address=f"{name}x"))
     assert failed["reason"] == "addressNotFound" and f"Did you mean {name}?" in failed["msg"]
     for check in (True, False):
-        failed = cloud.fails("gce_instance", check=check, **m.machine(name, address="203.0.113.77"))
+        failed = cloud.fails("gce_instance", check=check, **m.machine(name, address="192.0.2.77"))
         assert failed["reason"] == "addressNotFound"
     command = cloud.command(
         "gce_instance", **m.machine(name, address=f"{name}x"), _ansible_check_mode=True

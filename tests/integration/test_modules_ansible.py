@@ -104,7 +104,7 @@ def test_check_then_run_then_run_again(emulator: Emulator, playbook: Path) -> No
 
 def test_action_group_holds_every_module() -> None:
     runtime = yaml.safe_load((m.ROOT / "meta" / "runtime.yml").read_text())
-    assert runtime["action_groups"]["gce"] == MODULES
+    assert runtime["action_groups"]["gce"] == sorted([*MODULES, "plan_cost_info"])
 
 
 @pytest.fixture(scope="module")

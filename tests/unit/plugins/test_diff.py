@@ -7,9 +7,9 @@ import random
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import diff, instance_fields
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import diff, instance_table
 
-HOW = instance_fields.how
+HOW = instance_table.how
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_body as b
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_fields as f
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_options
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import GceError
@@ -64,6 +65,9 @@ def test_view_of_a_resource() -> None:
         "boot_disk.size_gb": 100,
         "boot_disk.type": "pd-balanced",
         "boot_disk.image": "images/i-1",
+        "boot_disk.auto_delete": False,
+        "reservation_affinity": {"type": "any", "reservations": []},
+        "resource_policies": [],
         "network": "default",
         "subnetwork": "default",
         "external_ip": True,
@@ -152,12 +156,12 @@ def test_address_contradicts_having_none() -> None:
 
 def test_request_with_a_reserved_address() -> None:
     fields = {**final(machine_type="e2-small"), "address": "203.0.113.9"}
-    (interface,) = f.insert_body("llm", Z, P, fields)["networkInterfaces"]
+    (interface,) = b.insert_body("llm", Z, P, fields)["networkInterfaces"]
     assert [access["natIP"] for access in interface["accessConfigs"]] == ["203.0.113.9"]
 
 
 def final(**given: Any) -> dict[str, Any]:
-    fields = f.with_creation_defaults(f.wish(options(**given), P))
+    fields = b.with_creation_defaults(f.wish(options(**given), P))
     return {**fields, "boot_disk.image": "images/i-1"}
 
 
@@ -165,7 +169,7 @@ def final(**given: Any) -> dict[str, Any]:
     "machine", ["g2-standard-8", "g2-standard-96", "a2-highgpu-1g", "a3-highgpu-8g"]
 )
 def test_bundled_gpus_are_left_out_of_the_request(machine: str) -> None:
-    body = f.insert_body("llm", Z, P, final(machine_type=machine))
+    body = b.insert_body("llm", Z, P, final(machine_type=machine))
     assert "guestAccelerators" not in body
     assert body["scheduling"]["onHostMaintenance"] == "TERMINATE"
 
@@ -176,7 +180,7 @@ def test_request_for_spot() -> None:
         accelerators=[{"type": "nvidia-tesla-t4", "count": 1}],
         scheduling={"provisioning_model": "SPOT"},
     )
-    body = f.insert_body("llm", Z, P, given)
+    body = b.insert_body("llm", Z, P, given)
     assert body["scheduling"] == {
         "provisioningModel": "SPOT",
         "preemptible": True,
@@ -188,12 +192,12 @@ def test_request_for_spot() -> None:
 
 
 def test_new_instance_has_no_service_account_unless_given() -> None:
-    body = f.insert_body("llm", Z, P, final(machine_type="e2-small"))
+    body = b.insert_body("llm", Z, P, final(machine_type="e2-small"))
     assert "serviceAccounts" not in body
     assert body["shieldedInstanceConfig"]["enableVtpm"] is True
     assert body["scheduling"]["onHostMaintenance"] == "MIGRATE"
     named = final(machine_type="e2-small", service_account={"email": "a@b"})
-    scopes = f.insert_body("llm", Z, P, named)["serviceAccounts"][0]["scopes"]
+    scopes = b.insert_body("llm", Z, P, named)["serviceAccounts"][0]["scopes"]
     assert scopes == ["https://www.googleapis.com/auth/cloud-platform"]
 
 
@@ -205,7 +209,7 @@ def test_caller_wins_over_defaults() -> None:
         shielded={"secure_boot": True},
         scheduling={"automatic_restart": False},
     )
-    body = f.insert_body("llm", Z, P, given)
+    body = b.insert_body("llm", Z, P, given)
     assert "accessConfigs" not in body["networkInterfaces"][0]
     assert body["networkInterfaces"][0]["network"] == f"projects/{P}/global/networks/other"
     assert body["shieldedInstanceConfig"]["enableSecureBoot"] is True
@@ -215,7 +219,7 @@ def test_caller_wins_over_defaults() -> None:
 def test_request_of_a_view_makes_the_same_instance_again() -> None:
     """What a recreate relies on: view, request and view again agree."""
     seen = f.view(RESOURCE, P, DISK)
-    body = f.insert_body("llm", Z, P, seen)
+    body = b.insert_body("llm", Z, P, seen)
     made = {
         **body,
         "status": "RUNNING",

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a boot disk was made from, written down, and whether there is something newer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import convert
+from .errors import ApiError
+from .gce_client import GceClient
+
+# Metadata keys, written at creation: a newer image in the same family is told of, and is not
+# mistaken for a change.
+FAMILY = "gce-vllm-image-family"
+IMAGE = "gce-vllm-image"
+IMAGE_ID = "gce-vllm-image-id"
+RECORDS = (FAMILY, IMAGE, IMAGE_ID)
+_FIELDS = "items(id,name,family,creationTimestamp,deprecated),nextPageToken"
+
+Json = dict[str, Any]
+
+
+def records(image: Mapping[str, Any], project: str) -> dict[str, str]:
+    """Metadata fields that pin an image of a project."""
+    found = {
+        f"metadata.{IMAGE}": f"{project}/{image['name']}",
+        f"metadata.{IMAGE_ID}": str(image.get("id", "")),
+    }
+    if image.get("family"):
+        found[f"metadata.{FAMILY}"] = f"{project}/{image['family']}"
+    return found
+
+
+def family_and_newest(
+    client: GceClient, disk: Mapping[str, Any] | None, wished: str
+) -> tuple[str, Json | None]:
+    """For an instance without records: the family of its image, and the newest of that which is
+    wished.
+
+    One request, as both come from one list, where the image is of the wished family's project.
+
+    Args:
+        disk: the boot disk's resource.
+        wished: `PROJECT/FAMILY`.
+
+    Returns:
+        `PROJECT/FAMILY`, '' where the image is gone; and the newest image, None where unknown.
+    """
+    path = convert.relative(str((disk or {}).get("sourceImage", "")))
+    if not path:
+        return "", None
+    project, name = path.split("/")[1], convert.short(path)
+    wanted_project, family = wished.split("/", 1)
+    if project != wanted_project:
+        image = client.find(path, f"look up the image {name} of project {project}")
+        found = f"{project}/{image['family']}" if image and image.get("family") else ""
+        return found, None
+    listed = list(
+        client.list(
+            f"projects/{project}/global/images",
+            f"look up the image {name} and its family in project {project}",
+            filter=f'(name = "{name}") OR (family = "{family}")',
+            fields=_FIELDS,
+        )
+    )
+    own = next((one for one in listed if one["name"] == name), None)
+    if own is None or not own.get("family"):
+        return "", None
+    usable = [one for one in listed if one.get("family") == family and not one.get("deprecated")]
+    newest = max(usable, key=lambda one: str(one.get("creationTimestamp", "")), default=None)
+    return f"{project}/{own['family']}", newest
+
+
+def newest_of(client: GceClient, family: str) -> tuple[Json | None, str]:
+    """The newest image of `PROJECT/FAMILY`, and a warning where Google no longer tells."""
+    project, name = family.split("/", 1)
+    path = f"projects/{project}/global/images/family/{name}"
+    try:
+        return client.get(path, f"look up the image family {name} in project {project}"), ""
+    except ApiError as error:
+        if error.status not in (403, 404):
+            raise
+        return None, (
+            f"The image family {name} of project {project}, from which the boot disk was made, is "
+            "no longer there or may not be read: whether there is a newer image is not known. "
+            "gce_image_info names its successors."
+        )
+
+
+def newer(family: str, current: str, current_id: str, newest: Mapping[str, Any]) -> Json | None:
+    """What to tell where `newest` is another image; None where it is the current one.
+
+    Args:
+        current: `PROJECT/IMAGE`.
+        current_id: its id, '' where not known.
+    """
+    project = family.split("/", 1)[0]
+    name = f"{project}/{newest['name']}"
+    same = current_id == str(newest.get("id")) if current_id else current == name
+    return None if same else {"family": family, "current": current, "newest": name}

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a new instance will be, field by field, with all checked that can be known beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import (
+    addresses,
+    convert,
+    diff,
+    further_disks,
+    image_pin,
+    images,
+    instance_body,
+    instance_checks,
+    instance_refusals,
+    lookups,
+    machine_types,
+)
+from . import instance_fields as fields_of
+from .errors import GceError
+from .gce_client import GceClient
+from .instance_reader import InstanceReader
+from .instance_table import how
+
+_RECORDS = [f"metadata.{key}" for key in image_pin.RECORDS]
+
+
+class InstancePlan:
+    """Plans for one instance by zone and name.
+
+    Attributes:
+        warnings: what a real run needs and was not found in check mode.
+    """
+
+    def __init__(self, client: GceClient, reader: InstanceReader, name: str, check: bool) -> None:
+        self.client, self.reader, self.name, self.check = client, reader, name, check
+        self.zone, self.where = reader.calls.zone, reader.calls.where
+        self.warnings: list[str] = []
+
+    def wish(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Flat fields that the options name, an address by name resolved to its IP."""
+        wanted = fields_of.wish(params, self.client.project)
+        instance_checks.refuse_bad(self.name, wanted)
+        if wanted.get("address") and not addresses.is_ip(wanted["address"]):
+            wanted["address"] = self.reserved(wanted["address"])
+        return wanted
+
+    def reserved(self, wanted: str) -> str:
+        """IP of an address, by name or IP; it is reserved, and nobody else has it."""
+        region = convert.region_of(self.zone)
+        found = addresses.find(self.client, region, wanted)
+        if found:
+            addresses.refuse_taken(found, region, self.name)
+            return str(found["address"])
+        error = addresses.unknown(self.client, region, wanted)
+        if not self.check or addresses.is_ip(wanted):
+            raise error
+        # An earlier task of the same play would have reserved it.
+        self.warnings.append(f"{error.message} The real run needs it.")
+        return f"{wanted} (not reserved yet)"
+
+    def new(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Every field of a new instance where none was."""
+        return self._complete(self._with_disks_there(wanted))
+
+    def anew(self, carried: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields of the instance that takes the place of another; what is not named is kept."""
+        stale = ["status"]
+        if {"boot_disk.image", "boot_disk.image_family"} & set(wanted):
+            # What is wished decides; a record of the old image would contradict it.
+            stale += ["boot_disk.image", "boot_disk.image_family", *_RECORDS]
+        if wanted.get("machine_type", carried["machine_type"]) != carried["machine_type"]:
+            stale += ["accelerators", "scheduling.on_host_maintenance"]
+        if wanted.get("boot_disk.type", carried.get("boot_disk.type")) != carried.get(
+            "boot_disk.type"
+        ):
+            stale += [f"boot_disk.{option}" for option in further_disks.PERFORMANCE]
+        if "network" in wanted:
+            stale.append("subnetwork")
+        if wanted.get("external_ip") is False:
+            stale.append("address")
+        model = "scheduling.provisioning_model"
+        if wanted.get(model, carried.get(model)) != carried.get(model):
+            stale += [field for field in carried if field.startswith("scheduling.")]
+            stale.append("reservation_affinity")
+        kept = {field: value for field, value in carried.items() if field not in stale}
+        return self._complete(diff.merged(kept, wanted))
+
+    def moved(self, carried: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """As `anew`, of an instance that was elsewhere or is gone already."""
+        there = self._there(wanted)
+        return self.anew({**carried, **there}, _without_origins(wanted, there))
+
+    def _with_disks_there(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """The wish, with those of its disks that exist already."""
+        there = self._there(wanted)
+        return {**there, **_without_origins(wanted, there)}
+
+    def _there(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields of those disks of the wish that exist without an instance.
+
+        Raises:
+            GceError: one can't be as wished, or one has the name that the boot disk will have.
+        """
+        names = further_disks.names(wanted)
+        found = lookups.zone_known(
+            self.client, self.zone, lambda: self.reader.unattached([self.name, *names])
+        )
+        self._refuse_boot_disk(found.pop(self.name, None))
+        instance_refusals.taken_disks(self.where, self.name, wanted, found)
+        there = further_disks.view({}, found, self.client.project)
+        self.refuse_fixed(_without_origins(wanted, there), there)
+        return there
+
+    def refuse_fixed(self, wanted: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+        """Raise for a disk that exists and can't become what is wished."""
+        for field, value in wanted.items():
+            before = there.get(field)
+            if field.startswith("disks.") and before is not None and before != value:
+                diff.changes(there, {field: value}, how)
+
+    def _refuse_boot_disk(self, disk: Mapping[str, Any] | None) -> None:
+        if not disk:
+            return
+        if any(str(u).endswith(f"/instances/{self.name}") for u in disk.get("users") or []):
+            return  # of the instance that is about to go, or that another run is making
+        raise GceError(
+            f"The {self.where} can't be made: there is a disk {self.name} in {self.zone}, and its "
+            "boot disk would have that name. Nothing was changed.",
+            reason="bootDiskExists",
+            remedy="it may hold data of an earlier instance: keep that by a snapshot, delete the "
+            f"disk (`gcloud compute disks delete {self.name} --zone {self.zone}`), or choose "
+            "another name.",
+        )
+
+    def _complete(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Every field of a new instance, its image resolved to one by name."""
+        self._refuse_missing(wanted)
+        kept = {field: value for field, value in wanted.items() if value is not None}
+        final = instance_body.with_creation_defaults(kept)
+        instance_checks.refuse_bad(self.name, final)
+        # All that can be known to be wrong is found out now: later there may be no old one left.
+        wished_gpus = final.get("accelerators") or []
+        lookups.machine_with(self.client, self.zone, final["machine_type"], wished_gpus)
+        if final.get("network"):
+            self._look_for_network(final["network"], bool(final.get("subnetwork")))
+        if addresses.is_ip(final.get("address") or ""):
+            self.reserved(final["address"])
+        for disk in further_disks.names(final):
+            if final.get(f"disks.{disk}.image") and not final.get(f"disks.{disk}.source"):
+                images.by_name(self.client, *final[f"disks.{disk}.image"].split("/", 1))
+        self._pin(final)
+        return final
+
+    def _look_for_network(self, name: str, has_subnetwork: bool) -> None:
+        try:
+            lookups.network(self.client, name)
+        except GceError as error:
+            # An earlier task of the same play would have made it, with its subnetwork.
+            if error.reason != "networkNotFound" or not (self.check and has_subnetwork):
+                raise
+            self.warnings.append(f"{error.message} The real run needs it.")
+
+    def _refuse_missing(self, wanted: Mapping[str, Any]) -> None:
+        for field, names in (
+            ("machine_type", ("machine_type",)),
+            (
+                "boot_disk.image or boot_disk.image_family",
+                ("boot_disk.image", "boot_disk.image_family"),
+            ),
+        ):
+            if not any(wanted.get(name) for name in names):
+                raise GceError(
+                    f"The {self.where} does not exist, and {field}, without which none "
+                    "can be made, is not given.",
+                    reason="missingOption",
+                    remedy=f"give {field}, or correct name and zone if it should be there.",
+                )
+        self.refuse_sizeless(wanted)
+
+    def refuse_sizeless(self, wanted: Mapping[str, Any]) -> None:
+        """A disk that has to be made needs a size, or an image that has one."""
+        for disk in further_disks.names(wanted):
+            start = f"disks.{disk}"
+            if any(wanted.get(f"{start}.{o}") for o in ("source", "size_gb", "image")):
+                continue
+            raise GceError(
+                f"The disk {disk} for the {self.where} does not exist, and size_gb, without which "
+                "none can be made, is not given. Nothing was changed.",
+                reason="missingOption",
+                remedy=f"give size_gb or image for {disk} in disks, or correct its name if it "
+                "should be there.",
+            )
+
+    def _pin(self, final: dict[str, Any]) -> None:
+        """Resolve the image, and write into the metadata what it is."""
+        family = str(final.get("boot_disk.image_family"))
+        if final.get("boot_disk.image"):
+            project, name = final["boot_disk.image"].split("/", 1)
+            image = images.by_name(self.client, project, name)
+        else:
+            project, name = family.split("/", 1)
+            image = images.from_family(self.client, project, name)
+            final["boot_disk.image"] = f"{project}/{image['name']}"
+        final.update(image_pin.records(image, project))
+        if f"metadata.{image_pin.FAMILY}" in final:
+            final["boot_disk.image_family"] = final[f"metadata.{image_pin.FAMILY}"]
+
+    def comparable(self, wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+        """The wish for an instance that exists: without what can't be compared, and with what
+        follows from it.
+        """
+        if "boot_disk.image_family" in wanted and "boot_disk.image_family" not in current:
+            self.warnings.append(
+                f"The image that the {self.where} was made from no longer exists, so its "
+                "family was not compared."
+            )
+            wanted = {field: v for field, v in wanted.items() if field != "boot_disk.image_family"}
+        machine = wanted.get("machine_type", current["machine_type"])
+        if machine_types.bundles_gpus(machine):
+            wanted = {field: value for field, value in wanted.items() if field != "accelerators"}
+        wanted = _without_origins(wanted, current)
+        wanted = self._with_attachments(wanted, current)
+        wanted = _with_termination(wanted, current)
+        if wanted.get("accelerators"):
+            # With GPUs there is no live migration, whether or not the caller thought of that.
+            wanted = {"scheduling.on_host_maintenance": "TERMINATE", **wanted}
+        return fields_of.keep_other_keys(wanted, current)
+
+    def _with_attachments(
+        self, wanted: dict[str, Any], current: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What is chosen for disks that are to be attached, as for those of a new instance."""
+        coming = {
+            field: value
+            for field, value in {**current, **wanted}.items()
+            if field.startswith("disks.")
+            and not current.get(f"disks.{field.split('.')[1]}.attached")
+            and f"disks.{field.split('.')[1]}.attached" in wanted
+        }
+        if not coming:
+            return wanted
+        self.refuse_sizeless(coming)
+        machine = wanted.get("machine_type", current["machine_type"])
+        chosen = further_disks.with_creation_defaults({"machine_type": machine, **coming})
+        return {
+            **{
+                field: value
+                for field, value in chosen.items()
+                if field.startswith("disks.") and field not in current
+            },
+            **wanted,
+        }
+
+
+def _without_origins(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """A disk that exists is what it is: from which image it was made doesn't matter any more."""
+    return {
+        field: value
+        for field, value in wanted.items()
+        if not (
+            field.startswith("disks.")
+            and field.endswith(".image")
+            and current.get(f"{field.rsplit('.', 1)[0]}.source")
+        )
+    }
+
+
+def _with_termination(wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """The termination action comes and goes with the limit of a standard instance's run time."""
+    limit, action = "scheduling.max_run_duration", "scheduling.instance_termination_action"
+    model = wanted.get(
+        "scheduling.provisioning_model", current.get("scheduling.provisioning_model")
+    )
+    if limit not in wanted or model != "STANDARD" or action in wanted:
+        return wanted
+    return {**wanted, action: (current.get(action) or "STOP") if wanted[limit] else None}
