@@ -78,6 +78,16 @@ ACCELERATORS = {
 }
 
 
+# The `gpu_family` of those whose quota is None.
+GPU_FAMILIES = {
+    H100: "NVIDIA_H100",
+    H100_MEGA: "NVIDIA_H100_MEGA",
+    H200: "NVIDIA_H200",
+    B200: "NVIDIA_B200",
+    RTX_PRO_6000: "NVIDIA_RTX_PRO_6000",
+}
+
+
 @dataclass(frozen=True)
 class Machine:
     """A machine type.

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from emulator import catalog, fingerprints
+from emulator import catalog_data as data
 from emulator.auth import Authority
 from emulator.errors import ApiError, Json, api_disabled, invalid, not_found, required
 from emulator.operations import now
@@ -22,7 +23,7 @@ from emulator.world import World
 SERVICE = "compute.googleapis.com"
 API = "cloudquotas.googleapis.com"
 OUTCOMES = ("granted", "denied", "pending")
-_FAMILIES = ("NVIDIA_H100", "NVIDIA_H100_MEGA", "NVIDIA_H200", "NVIDIA_B200", "NVIDIA_RTX_PRO_6000")
+_FAMILIES = tuple(data.GPU_FAMILIES.values())
 _FAMILY_QUOTA = "GPUS-PER-GPU-FAMILY-per-project-region"
 _CPU_FAMILY_QUOTA = "CPUS-PER-VM-FAMILY-per-project-region"
 _CPU_FAMILIES = ("C3D", "C4", "N4")
@@ -83,7 +84,7 @@ class CloudQuotas:
         )
 
     def _family(self, project: str, region: str, family: str) -> float:
-        return float(self._store.setting(f"family-quota:{project}:{region}:{family}", 0))
+        return self._world.quotas.family_limit(project, region, family)
 
     # Requests
 
@@ -180,7 +181,7 @@ class CloudQuotas:
         region = dimensions.get("region")
         family = dimensions.get("gpu_family") or _SPOT_QUOTAS.get(body["quotaId"])
         if family:
-            self._store.put_setting(f"family-quota:{project}:{region}:{family}", value)
+            self._world.quotas.set_family_limit(project, str(region), family, value)
             return
         metric = body["quotaId"].split("-per-project")[0].replace("-", "_")
         self._world.quotas.set_limit(project, region, metric, value)

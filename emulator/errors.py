@@ -148,13 +148,14 @@ def must_be_stopped(path: str, what: str) -> ApiError:
     )
 
 
-def quota_exceeded(metric: str, limit: float, region: str | None) -> ApiError:
+def quota_exceeded(metric: str, limit: float, region: str | None, gpu_family: str = "") -> ApiError:
     """403 for a metric over its limit; `region` None means project-wide."""
     where = f"in region {region}" if region else "globally"
     info: Json = {
         "metricName": f"compute.googleapis.com/{metric.lower()}",
         "limitName": f"{metric.replace('_', '-')}-per-project{'-region' if region else ''}",
-        "dimensions": {"region": region or "global"},
+        "dimensions": {"region": region or "global"}
+        | ({"gpu_family": gpu_family} if gpu_family else {}),
         "limit": limit,
     }
     return ApiError(

@@ -32,6 +32,14 @@ class Quotas:
         """Changes a limit; `region` None means project-wide."""
         self._store.put_setting(f"quota:{project}:{region or 'global'}:{metric}", limit)
 
+    def set_family_limit(self, project: str, region: str, family: str, limit: float) -> None:
+        """Changes the limit of a GPU family, or of its Spot GPUs (`PREEMPTIBLE_` before it)."""
+        self._store.put_setting(f"family-quota:{project}:{region}:{family}", limit)
+
+    def family_limit(self, project: str, region: str, family: str) -> float:
+        """That limit; only Cloud Quotas shows it, but it holds all the same."""
+        return float(self._store.setting(f"family-quota:{project}:{region}:{family}", 0))
+
     def limits(self, project: str, region: str | None) -> dict[str, float]:
         """Limits by metric."""
         seed = data.REGION_QUOTAS if region else data.GLOBAL_QUOTAS
@@ -96,8 +104,13 @@ class Quotas:
         limits, used = self.limits(project, region), self.usage(project, region)
         for metric, amount in needs.items():
             limit = limits.get(metric)
+            named, family = metric, ""
+            if region and metric.endswith(tuple(data.GPU_FAMILIES.values())):
+                limit = self.family_limit(project, region, metric)
+                own = metric.startswith("PREEMPTIBLE_")
+                named, family = (f"{metric}_GPUS", "") if own else ("GPUS_PER_GPU_FAMILY", metric)
             if amount and limit is not None and used[metric] + amount > limit:
-                raise quota_exceeded(metric, limit, region)
+                raise quota_exceeded(named, limit, region, family)
 
     def _held(self, project: str, zone: str, instance: Json, project_wide: bool) -> Counter[str]:
         """What a running instance holds: CPUs and GPUs."""
@@ -118,7 +131,12 @@ class Quotas:
 
         for gpu in gpus:  # first, being what usually runs out
             name = data.ACCELERATORS[last(gpu["acceleratorType"])].quota
-            if name:
+            family = data.GPU_FAMILIES.get(last(gpu["acceleratorType"]))
+            if family:
+                own = f"PREEMPTIBLE_{family}"
+                has_own = spot and self.family_limit(project, region_of(zone), own) > 0
+                held[own if has_own else family] += gpu["acceleratorCount"]
+            elif name:
                 held[metric(name)] += gpu["acceleratorCount"]
         if machine.cpu_quota:
             held[metric(machine.cpu_quota)] += machine.cpus

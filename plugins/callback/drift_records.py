@@ -28,6 +28,11 @@ requirements:
   - enable in configuration (C(callbacks_enabled))
 """
 
+# What the role gce_instance says by a debug task, as nothing would change.
+NEWER_IMAGE = "__gce_instance_newer_image"
+# What it sets where the instance's schedule has stopped it: then there is no host to look at.
+RESTING = "__gce_instance_resting"
+
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
     """Collects while the run goes on; writes once, at its end."""
@@ -41,12 +46,17 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         super().__init__()
         self._records: list[dict[str, Any]] = []
         self._roles: set[str] = set()
+        self._resting = False
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Keep what would change."""
         self._roles.add(_role(result))
         if result.is_changed():
             self._keep(result, "changed")
+        facts = result.result.get("ansible_facts") or {}
+        self._resting = self._resting or bool(facts.get(RESTING))
+        if NEWER_IMAGE in result.result:
+            self._keep(result, "newer image")
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """Keep what failed; of a loop only the items that did, and those that would change."""
@@ -91,6 +101,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "roles": sorted(self._roles - {""}),
             "hosts": sorted(stats.processed),
             "failed": sorted(bad),
+            "resting": self._resting,
         }
         part = Path(target + ".part")
         part.touch(mode=0o600)

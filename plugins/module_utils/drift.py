@@ -2,7 +2,7 @@
 """From the results of a run in check mode to a list of differences. Pure.
 
 A record is what the callback drift_records kept of one result of one task: host, role, task,
-action, outcome (`changed`, `failed` or `unreachable`) and the result itself.
+action, outcome (`changed`, `newer image`, `failed` or `unreachable`) and the result itself.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def differences(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Every difference: layer, host, object, field, is, should_be; in order of the run."""
     found = []
     for record in records:
-        if record["outcome"] != "changed" and not is_blocked_change(record):
+        if record["outcome"] not in {"changed", "newer image"} and not is_blocked_change(record):
             continue
         for name, field, now, wanted in _of(record):
             found.append(
@@ -97,6 +97,10 @@ def _of(record: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
     action = record["action"].rsplit(".", 1)[-1]
     if record.get("hidden"):
         yield record["task"], "content", "(hidden)", "(hidden, another value)"
+        return
+    newer = result.get("__gce_instance_newer_image")
+    if newer:
+        yield f"instance {newer['name']}", "boot_disk.image", newer["current"], newer["newest"]
         return
     arguments = (result.get("invocation") or {}).get("module_args") or {}
     name = _name(arguments, result)

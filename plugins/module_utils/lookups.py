@@ -117,15 +117,16 @@ def accelerator_type(client: GceClient, zone: str, name: str) -> dict[str, Any]:
     )
 
 
-def network(client: GceClient, name: str) -> None:
-    """Make sure that a network exists, given by name or by `projects/…` path.
+def network(client: GceClient, name: str) -> dict[str, Any]:
+    """The network's resource, by name or by `projects/…` path.
 
     Raises:
         GceError: it does not; names those that do.
     """
     path = name if "/" in name else f"{client.root}/global/networks/{name}"
-    if client.find(path, f"look up the network {name}"):
-        return
+    found = client.find(path, f"look up the network {name}")
+    if found:
+        return found
     collection = path.rsplit("/", 1)[0]
     names = sorted(str(one["name"]) for one in client.list(collection, "list the networks"))
     raise GceError(

@@ -266,13 +266,22 @@ def quota_needs(
         if metric:
             add(metric, int(one["count"]))
         add("GPUS_ALL_REGIONS", int(one["count"]))
-    for disk in ({"size_gb": disk_gb, "type": disk_type}, *more_disks):
-        if disk["type"] in _DISK_METRICS:
-            add(_DISK_METRICS[disk["type"]], int(disk["size_gb"]))
+    for size, disk in ((disk_gb, disk_type), *sized_disks(more_disks)):
+        if disk in _DISK_METRICS:
+            add(_DISK_METRICS[disk], size)
     add("IN_USE_ADDRESSES", int(external_ip))
     add("STATIC_ADDRESSES", int(static_address))
     add("INSTANCES", 1)
     return needs
+
+
+def sized_disks(disks: Iterable[Mapping[str, Any]]) -> list[tuple[int, str]]:
+    """Size in GB and type of those disks that say a size."""
+    return [
+        (int(one["size_gb"]), str(one.get("type") or "pd-balanced"))
+        for one in disks
+        if one.get("size_gb")
+    ]
 
 
 def standard_twin(metric: str) -> str:

@@ -21,7 +21,7 @@ def price(plan: Mapping[str, Any], region: str, source: costs.Prices) -> Json:
     name = plan["machine_type"]
     gpus = machine_types.bundled(name) or plan["accelerators"]
     disks = [(plan["boot_disk_size_gb"], plan["boot_disk_type"])]
-    disks += [(one["size_gb"], one["type"]) for one in plan["more_disks"]]
+    disks += machine_types.sized_disks(plan["more_disks"])
     kept = [source.disk_part(size, kind, region) for size, kind in disks]
     parts = [*source.machine_parts(name, gpus, region), *kept]
     if plan["external_ip"]:

@@ -58,19 +58,12 @@ options:
     type: bool
     default: false
   more_disks:
-    description: Further disks, for quota.
+    description: Further disks, for quota, each with C(size_gb) and C(type) (V(pd-balanced) where
+      not given). Other keys are left alone, so that
+      O(llmops.gce_vllm.gce_instance#module:disks) fits, and one without a size is not counted.
     type: list
     elements: dict
     default: []
-    suboptions:
-      size_gb:
-        description: Size in GB.
-        type: int
-        required: true
-      type:
-        description: Type of the disk.
-        type: str
-        default: pd-balanced
   count:
     description: How many such instances are planned; multiplies RV(quota_needs), not RV(price).
     type: int
@@ -202,10 +195,6 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
 
 def main() -> None:
     """Entry point."""
-    disk = {
-        "size_gb": {"type": "int", "required": True},
-        "type": {"type": "str", "default": "pd-balanced"},
-    }
     spec = {
         "zone": {"type": "str", "required": True},
         "machine_type": {"type": "str", "required": True},
@@ -220,7 +209,7 @@ def main() -> None:
         "boot_disk_type": {"type": "str", "default": "pd-balanced"},
         "external_ip": {"type": "bool", "default": False},
         "static_address": {"type": "bool", "default": False},
-        "more_disks": {"type": "list", "elements": "dict", "default": [], "options": disk},
+        "more_disks": {"type": "list", "elements": "dict", "default": []},
         "count": {"type": "int", "default": 1},
     }
     run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)

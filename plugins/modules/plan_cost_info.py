@@ -58,19 +58,12 @@ options:
     type: str
     required: true
   more_disks:
-    description: Further disks.
+    description: Further disks, each with C(size_gb) and C(type) (V(pd-balanced) where not given).
+      Other keys are left alone, so that O(llmops.gce_vllm.gce_instance#module:disks) fits, and one
+      without a size is not priced.
     type: list
     elements: dict
     default: []
-    suboptions:
-      size_gb:
-        description: Size in GB.
-        type: int
-        required: true
-      type:
-        description: Type of the disk.
-        type: str
-        default: pd-balanced
   external_ip:
     description: Whether the instance has an external address.
     type: bool
@@ -169,10 +162,6 @@ def core(params: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Entry point."""
     gpu = {"type": {"type": "str", "required": True}, "count": {"type": "int", "default": 1}}
-    disk = {
-        "size_gb": {"type": "int", "required": True},
-        "type": {"type": "str", "default": "pd-balanced"},
-    }
     spec: dict[str, Any] = {
         "project": {"type": "str", "default": ""},
         "region": {"type": "str", "required": True},
@@ -180,7 +169,7 @@ def main() -> None:
         "accelerators": {"type": "list", "elements": "dict", "default": [], "options": gpu},
         "boot_disk_size_gb": {"type": "int", "required": True},
         "boot_disk_type": {"type": "str", "required": True},
-        "more_disks": {"type": "list", "elements": "dict", "default": [], "options": disk},
+        "more_disks": {"type": "list", "elements": "dict", "default": []},
         "external_ip": {"type": "bool", "default": True},
         "static_address": {"type": "bool", "default": False},
         "title": {"type": "str", "default": ""},

@@ -273,3 +273,52 @@ def test_instance_that_can_not_be_made(
     for word in words:
         assert word in failed["msg"]
     assert cloud.stored("instances") == []
+
+
+def test_plan_names_what_is_there(cloud: m.Cloud) -> None:
+    places = [{"zone": m.ZONE, "machine_type": "g2-standard-4"}]
+    found = cloud.ok(
+        "gce_plan_info", places=places, disk_types=["pd-balanced", "pd-ssd"], network="default"
+    )
+    assert found["network"]["autoCreateSubnetworks"] is True
+    named = cloud.ok("gce_plan_info", places=places, network="default", subnetwork="default")
+    assert named["network"]["name"] == "default"
+    assert cloud.ok("gce_plan_info", places=places)["network"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "words"),
+    [
+        ({"disk_types": ["pd-balance"]}, "diskTypeNotFound", ["pd-balanced", m.ZONE]),
+        ({"network": "defalt"}, "networkNotFound", ["Did you mean default"]),
+        (
+            {"network": "default", "subnetwork": "defaults"},
+            "subnetworkNotFound",
+            [m.REGION, "Did you mean default"],
+        ),
+        ({"network": "own"}, "subnetworkNotNamed", ["own-iowa", "gce_instance_subnetwork"]),
+        (
+            {"places": [{"zone": "us-central1-x", "machine_type": "g2-standard-4"}],
+             "disk_types": ["pd-ssd"]},
+            "zoneNotFound",
+            ["us-central1-a"],
+        ),
+        (
+            {"places": [{"zone": m.ZONE, "machine_type": "a4-highgpu-8g"}],
+             "disk_types": ["pd-ssd"]},
+            "badCombination",
+            ["Hyperdisk only"],
+        ),
+    ],
+)  # fmt: skip
+def test_plan_names_what_is_not_there(
+    cloud: m.Cloud, options: dict[str, Any], reason: str, words: list[str]
+) -> None:
+    if options.get("network") == "own":
+        cloud.ok("gce_network", name="own")
+        cloud.ok("gce_subnetwork", name="own-iowa", network="own", region=m.REGION,
+                 range="10.9.0.0/24")  # fmt: skip
+    places = [{"zone": m.ZONE, "machine_type": "g2-standard-4"}]
+    failed = cloud.fails("gce_plan_info", **{"places": places, **options})
+    assert failed["reason"] == reason
+    assert all(word in failed["msg"] for word in words), failed["msg"]

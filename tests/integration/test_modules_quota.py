@@ -90,12 +90,15 @@ def test_newer_gpus_and_machine_families_are_in_cloud_quotas(cloud: m.Cloud) -> 
     assert (row["limit"], row["source"], row["sufficient"]) == (0, "cloud_quotas", False)
     assert none["by"]["CPUS_PER_VM_FAMILY/C4"]["limit"] == 24
     assert [H100 in text for text in none["shortfalls"]] == [True]
-    grant(cloud, 8, quota_id=row["quota_id"], dimensions={"gpu_family": "NVIDIA_H100"})
-    assert quota(cloud, {H100: 8})["sufficient"] is True
-    # Cloud Quotas tells no usage: it is counted from the instances that run.
     big = m.machine(m.new_name("llm"), machine_type="a3-highgpu-8g")
     set_everywhere = f"projects/{cloud.emulator.project}/global/quotas/GPUS_ALL_REGIONS"
     cloud.admin("PUT", set_everywhere, {"limit": 16})
+    # Google holds to it, and so says what the table said before.
+    refused = cloud.fails("gce_instance", **big)
+    assert "GPUS_PER_GPU_FAMILY" in refused["msg"] and refused["reason"] == "QUOTA_EXCEEDED"
+    grant(cloud, 8, quota_id=row["quota_id"], dimensions={"gpu_family": "NVIDIA_H100"})
+    assert quota(cloud, {H100: 8})["sufficient"] is True
+    # Cloud Quotas tells no usage: it is counted from the instances that run.
     cloud.ok("gce_instance", **big)
     full = quota(cloud, {H100: 1})["by"][H100]
     assert (full["limit"], full["usage"], full["free"]) == (8, 8, 0)

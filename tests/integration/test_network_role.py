@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.integration.emulator_fixture import Api, Emulator
-from tests.integration.test_playbooks_lifecycle import MAKE, NAME, Site
+from tests.integration.site_fixture import MAKE, NAME, Site
 
 
 @pytest.fixture

@@ -158,6 +158,40 @@ def test_preflight_says_the_price_with_its_date(site: Site) -> None:
     assert "list prices in USD of 2025-03-06" in said
 
 
+def test_cost_of_each_placement(site: Site) -> None:
+    site.variables["gce_instance_placements"] = [
+        {"zone": "us-central1-a"},
+        {"zone": "europe-west4-a", "machine_type": "a3-highgpu-8g", "provisioning_model": "SPOT"},
+    ]
+    found = site.document("cost")
+    first, second = found["placements"]
+    assert first["total"]["on_demand"]["hourly"] == pytest.approx(0.7255, abs=1e-3)
+    assert second["title"] == "europe-west4-a, a3-highgpu-8g, SPOT:"
+    assert second["parts"][0]["on_demand"] is None
+    assert second["total"]["on_demand"]["hourly"] is None
+    assert len(second["total"]["on_demand"]["unknown"]) == 2
+
+
+def test_preflight_counts_the_disk_of_a_stopped_instance_once(made: Site) -> None:
+    made.ok("stop")
+    made.quota("us-central1", "SSD_TOTAL_GB", 100)
+    said = made.ok("preflight", changed=0)
+    assert "SSD_TOTAL_GB 100 of 100" in said
+    made.quota("us-central1", "NVIDIA_L4_GPUS", 0)
+    done = made.play("playbooks/preflight.yml")
+    assert done.returncode == 2 and "NVIDIA_L4_GPUS" in done.stdout, "its GPU it has to get again"
+
+
+def test_preflight_names_what_is_not_there(site: Site) -> None:
+    for setting, wrong, words in (
+        ("gce_instance_boot_disk_type", "pd-blanced", "Did you mean pd-balanced"),
+        ("gce_network_name", "defualt", "There is no network defualt. Did you mean default"),
+    ):
+        done = site.play("playbooks/preflight.yml", "-e", f"{setting}={wrong}")
+        assert done.returncode == 2
+        assert words in " ".join(done.stdout.split())
+
+
 def test_cost_names_what_the_table_lacks(site: Site) -> None:
     site.variables |= {"gce_zone": "europe-west4-a", "gce_instance_machine_type": "a3-highgpu-8g"}
     found = site.document("cost")

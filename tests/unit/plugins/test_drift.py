@@ -139,6 +139,9 @@ def test_a_run_that_ended_early_or_saw_no_host_is_not_clean() -> None:
     assert ended["status"] == "error"
     assert "no such file" in ended["errors"][0]["message"]
     assert action.judge(kept([], ALL), 4, "")["status"] == "error"
+    # Outside of office hours there is no host to look at, and nothing is wrong.
+    rests = kept([], ["preflight", "gce_instance"]) | {"resting": True}
+    assert action.judge(rests, 0, "")["status"] == "clean"
     nobody = action.judge(kept([], ["preflight"]), 0, "")
     assert nobody["status"] == "error"
     assert set(nobody["layers_checked"].values()) == {False}
@@ -148,10 +151,14 @@ def test_the_inner_run_only_checks_and_gets_what_this_run_got() -> None:
     cli = {"inventory": ["a", "b"], "extra_vars": ["x=1"], "become": True, "subset": "h"}
     line = action.command_line("site.yml", ["preflight", "configure"], cli)
     assert "--check" in line
-    assert line[line.index("site.yml") + 1 :] == [
+    own = [one for one in line if "outside_schedule" not in one]
+    assert own[own.index("site.yml") + 1 :] == [
         *("--check", "--diff", "--tags=preflight,configure", "--inventory=a", "--inventory=b"),
         *("--extra-vars=x=1", "--limit=h", "--become"),
     ]
+    # The caller's own word comes later, and so wins.
+    rest = '--extra-vars={"gce_instance_start_outside_schedule": false}'
+    assert line.index(rest) < line.index("--extra-vars=x=1")
 
 
 def tasks(content: Any) -> list[dict[str, Any]]:

@@ -1,61 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""gcloud, unmodified, with its documented endpoint override."""
+"""What people do with gcloud, one verb after the other."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.emulator_fixture import ZONE, Api, Emulator, access_token
-
-pytestmark = pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed")
-Gcloud = Callable[..., Any]
-
-
-class GcloudError(AssertionError):
-    """gcloud ended with an error; the text is what it said."""
-
-
-@pytest.fixture
-def gcloud(emulator: Emulator, tmp_path: Path) -> Gcloud:
-    """Runs `gcloud compute ...`; returns parsed JSON."""
-    token = tmp_path / "token"
-    token.write_text(access_token(emulator))
-    dropped = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-    environment = {
-        **{k: v for k, v in os.environ.items() if k not in dropped},
-        "HOME": str(tmp_path),
-        "CLOUDSDK_CONFIG": str(tmp_path / "config"),
-        "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(token),
-        "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE": f"{emulator.endpoint}/",
-        "CLOUDSDK_CORE_PROJECT": emulator.project,
-        "CLOUDSDK_COMPUTE_ZONE": ZONE,
-        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
-        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
-        "NO_PROXY": "127.0.0.1",
-    }
-
-    def run(*words: str) -> Any:
-        done = subprocess.run(
-            ["gcloud", "compute", *words, "--format=json"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        if done.returncode:
-            raise GcloudError(done.stderr)
-        return json.loads(done.stdout) if done.stdout.strip() else None
-
-    return run
+from tests.conformance.gcloud_runner import Gcloud, GcloudError
+from tests.integration.emulator_fixture import ZONE, Api, Emulator
 
 
 def _create(gcloud: Gcloud, *names: str, machine_type: str = "g2-standard-4") -> Any:

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model takes of a GPU's memory under vLLM, and what is left for its KV cache. Pure.
+
+vLLM takes a share of the GPU (gpu_memory_utilization), loads the weights, runs one step of the
+largest size, and gives the cache what is left. The same is added up here. The constants were fitted
+to what vLLM counted on an H100: `benchmarks/plan` has the program and the comparison.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from . import kv_cache, quantization, weights_size
+from .engine_args import Engine
+from .gpu_table import GIB, MIB, Gpu
+from .kv_cache import Layout
+from .model_shape import Shape
+from .quantization import DTYPE_BYTES, Quantization
+
+# What CUDA keeps before vLLM begins, 527 MiB on an H100: a share of memory that leaves less for it
+# can't be had.
+CONTEXT = 640 * MIB
+# Kernels and libraries that are loaded while the first step runs; 0.225 GiB in each measured run.
+NON_TORCH = 231 * MIB
+# Communication between GPUs; not measured.
+NON_TORCH_PER_PEER = 350 * MIB
+# Bytes that sampling takes for each logit, beside the logit itself.
+SAMPLING = 4.3
+# The same in the model runner that vLLM 0.25 still uses for most mixtures of experts: it sorts.
+SAMPLING_BY_SORTING = 16.5
+# CUDA graphs: the first, and each further one for each layer, which also holds its outputs.
+GRAPH_FIRST = 200 * MIB
+GRAPH_PER_LAYER = 40_000
+GRAPH_PER_HIDDEN = 34
+# What the plan keeps back before it says `fits`: of the GPU's memory, and of what is estimated.
+MARGIN_OF_MEMORY = 0.01
+MARGIN_OF_ESTIMATE = 0.1
+# Mixtures of experts that run in vLLM 0.25's newer model runner, as all other models do.
+_NEWER_RUNNER = frozenset({"DeepseekV2ForCausalLM", "Qwen2MoeForCausalLM", "GraniteMoeForCausalLM"})
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Bytes on one GPU.
+
+    vLLM 0.25, which the figures were fitted to, leaves the engine's tables and most models' graphs
+    out when it sizes the cache, and takes them from what its share of the GPU leaves over; 0.32
+    counts both. So `available` is what 0.25 logs, and `fits` rests on `assured`, which holds for
+    both.
+    """
+
+    total: int
+    requested: int
+    weights: int
+    activations: int
+    state: int
+    graphs: int
+    non_torch: int
+    graphs_counted: bool = False
+
+    @property
+    def available(self) -> int:
+        """What is expected to be left for the KV cache; negative where the model does not load."""
+        graphs = self.graphs if self.graphs_counted else 0
+        return self.requested - self.weights - self.activations - self.non_torch - graphs
+
+    @property
+    def overhead(self) -> int:
+        """All that is estimated rather than counted."""
+        return self.activations + self.state + self.graphs + self.non_torch
+
+    @property
+    def margin(self) -> int:
+        """What is kept back, so that `fits` does not depend on an estimate's last percent."""
+        return math.ceil(self.total * MARGIN_OF_MEMORY + self.overhead * MARGIN_OF_ESTIMATE)
+
+    @property
+    def assured(self) -> int:
+        """What the plan relies on."""
+        return self.requested - self.weights - self.overhead - self.margin
+
+
+def budget(
+    shape: Shape,
+    engine: Engine,
+    gpu: Gpu,
+    scheme: Quantization | None,
+    file_bytes: int | None = None,
+) -> Budget:
+    """Bytes on each GPU.
+
+    Args:
+        file_bytes: the checkpoint's tensors in bytes, in the dtype that they are loaded in.
+    """
+    weights = weight_bytes(shape, engine, scheme, file_bytes)
+    return Budget(
+        total=gpu.memory,
+        requested=math.ceil(gpu.memory * engine.utilization),
+        weights=weights,
+        activations=activation_bytes(shape, engine),
+        state=state_bytes(shape, engine),
+        graphs=0 if engine.eager or shape.encoder else graph_bytes(shape, engine),
+        non_torch=NON_TORCH + (NON_TORCH_PER_PEER if engine.tensor_parallel > 1 else 0),
+        graphs_counted=sorts(shape),
+    )
+
+
+def weight_bytes(
+    shape: Shape, engine: Engine, scheme: Quantization | None, file_bytes: int | None
+) -> int:
+    """Weights on one GPU: the larger of what the shape and what the files say."""
+    parallel = engine.tensor_parallel
+    counted = weights_size.loaded_bytes(shape, engine.dtype, scheme, parallel)
+    if file_bytes is not None:
+        whole = weights_size.loaded_bytes(shape, engine.dtype, scheme)
+        counted = math.ceil(max(counted, counted * file_bytes / whole))
+    return math.ceil(counted / engine.pipeline_parallel)
+
+
+def activation_bytes(shape: Shape, engine: Engine) -> int:
+    """Peak of one step: the widest layer over all its tokens, or the logits of all sequences."""
+    each = DTYPE_BYTES[engine.dtype]
+    return math.ceil(max(_forward(shape, engine, each), _logits(shape, engine, each)))
+
+
+def sorts(shape: Shape) -> bool:
+    """Whether vLLM 0.25 runs the model in its older model runner."""
+    return shape.experts is not None and shape.architecture not in _NEWER_RUNNER
+
+
+def _forward(shape: Shape, engine: Engine, each: float) -> float:
+    """The widest layer's intermediate values, for all tokens of a step.
+
+    The multiples of the hidden size are fits: they cover what is normed, added and kept beside it.
+    """
+    split = engine.tensor_parallel
+    attention = (shape.heads * 2 + shape.kv_heads * 2) * shape.head_dim / split
+    if shape.latent:
+        one = shape.latent
+        attention = shape.heads * (3 * (one.nope_dim + one.rope_dim) + one.value_dim) / split
+    # Compiled, the product of gate and up projection is written beside both.
+    wide, beside = (3, 4.4) if engine.eager else (4, 3.6)
+    dense = (wide if shape.gated_mlp else wide - 1) * shape.dense_intermediate / split
+    widest = max(dense, attention) + beside * shape.hidden
+    if shape.experts is not None:
+        sparse = shape.experts
+        one_expert = 3 * sparse.intermediate / split + shape.hidden
+        both = sparse.active * one_expert + 3 * sparse.shared / split + 9.8 * shape.hidden
+        widest = max(widest, both + (attention if shape.latent else 0))
+    return engine.batched * each * widest
+
+
+def _logits(shape: Shape, engine: Engine, each: float) -> float:
+    if shape.encoder:
+        return 0.0
+    sampling = SAMPLING_BY_SORTING if sorts(shape) else SAMPLING
+    return engine.sequences * shape.vocab * (each + sampling)
+
+
+def state_bytes(shape: Shape, engine: Engine) -> int:
+    """Tables that live as long as the engine: counts for penalties, and block tables."""
+    if shape.encoder:
+        return 0
+    length = engine.max_model_len or shape.max_length
+    counts = engine.sequences * shape.vocab * (4 + 1 / 8)
+    return math.ceil(counts + engine.sequences * length / kv_cache.DEFAULT_BLOCK * 4)
+
+
+def graph_bytes(shape: Shape, engine: Engine) -> int:
+    """CUDA graphs: one for each batch size and each of two kinds."""
+    largest = min(engine.sequences * 2, 512, engine.batched)
+    sizes = 3 + min(largest, 255) // 8 + max(0, (largest - 240) // 16)
+    each = GRAPH_PER_LAYER + GRAPH_PER_HIDDEN * shape.hidden // engine.tensor_parallel
+    return GRAPH_FIRST + sizes * 2 * len(shape.layers) * each
+
+
+def layout(shape: Shape, engine: Engine, gpu: Gpu | None) -> Layout | None:
+    """The KV cache's layout on one GPU (None: CPU)."""
+    block = engine.block
+    if block is None and gpu is None:
+        block = kv_cache.CPU_BLOCK
+    return kv_cache.layout(
+        shape,
+        kv_cache.element_bytes(engine.kv_cache_dtype, engine.dtype),
+        batched=engine.batched,
+        tensor_parallel=engine.tensor_parallel,
+        pipeline_parallel=engine.pipeline_parallel,
+        block=block,
+        one_kind=engine.one_kind,
+    )
+
+
+def scheme_of(shape: Shape, engine: Engine) -> Quantization | None:
+    """The quantisation of the checkpoint, or the one that the engine applies."""
+    return quantization.of(shape.quantization, engine.quantization)
+
+
+def gib(number: float) -> str:
+    """Bytes for people."""
+    return f"{number / GIB:.1f} GiB"

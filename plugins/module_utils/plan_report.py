@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts a plan together from the module's options and the model's files, and into words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import (
+    engine_args,
+    fit,
+    gpu_table,
+    kv_cache,
+    machine_choice,
+    machine_types,
+    memory_plan,
+    model_files,
+)
+from .gpu_table import GIB, Gpu
+from .memory_plan import gib
+from .model_files import Files
+from .model_shape import Shape, parse
+from .quantization import DTYPE_BYTES
+from .suggest import did_you_mean
+
+SHOWN_MACHINE_TYPES = 5
+
+
+class PlanError(ValueError):
+    """The options don't go together; the text says which, and what is allowed."""
+
+
+class UnknownGpuError(PlanError):
+    """What the tables don't have, and Google may."""
+
+
+def plan(options: Mapping[str, Any], config: Mapping[str, Any], files: Files) -> dict[str, Any]:
+    """The plan, as RETURN of the module vllm_plan has it.
+
+    Raises:
+        UnknownGpuError: no such GPU, or a machine type without one.
+        PlanError: a dtype that vLLM does not have.
+        ArgumentError: an engine argument's value means nothing.
+        SourceError, ShapeError: the model's files don't tell.
+    """
+    shape, given = parse(config), options["vllm_args"]
+    workload = fit.Workload(options["context"] or None, options["concurrency"] or None)
+    found = None if options["gpu"].lower() == "cpu" else _gpus(options)
+    engine = engine_args.resolve(given, shape, found[0] if found else None)
+    if engine.dtype not in DTYPE_BYTES:
+        raise PlanError(f"dtype is {engine.dtype!r}: allowed are auto, {', '.join(DTYPE_BYTES)}")
+    size = model_files.tensor_bytes(files, DTYPE_BYTES[engine.dtype], shape.dtype)
+    if found is None:
+        return {"model": options["model"]} | _on_cpu(shape, given, options, size, workload)
+    gpu, number = found
+    answer = fit.judge(shape, given, gpu, number, workload=workload, file_bytes=size)
+    machines = machine_choice.choose(
+        shape, given, region=options["region"], workload=workload, file_bytes=size
+    )
+    if answer["fits"] is False:
+        answer["reason"] += _what_would(machines)
+    return {
+        "model": options["model"],
+        "region": options["region"],
+        "weights_from": "the shape" if size is None else "the files",
+        **answer,
+        "machine_types": machines,
+    }
+
+
+def _gpus(options: Mapping[str, Any]) -> tuple[Gpu, int]:
+    name, count = str(options["gpu"]), int(options["gpu_count"])
+    gpu = gpu_table.find(name)
+    if gpu is not None:
+        given = options["vllm_args"]
+        asked = [
+            int(given.get(key) or given.get(key.replace("_", "-")) or 1)
+            for key in ("tensor_parallel_size", "pipeline_parallel_size")
+        ]
+        return gpu, count or asked[0] * asked[1]
+    found = machine_choice.gpus_of(name, options["accelerators"])
+    if found is None:
+        known = [*gpu_table.GPUS, *machine_types.BUNDLED, "cpu"]
+        raise UnknownGpuError(
+            f"'{name}' is no accelerator type, and no machine type with GPUs."
+            f"{did_you_mean(name, known)} Accelerator types are: {', '.join(gpu_table.GPUS)}."
+        )
+    gpu = gpu_table.find(found[0])
+    if gpu is None:
+        raise UnknownGpuError(
+            f"{found[0]} is not in the table of GPUs, which are: {', '.join(gpu_table.GPUS)}."
+        )
+    return gpu, count or found[1]
+
+
+def _on_cpu(
+    shape: Shape,
+    given: Mapping[str, Any],
+    options: Mapping[str, Any],
+    size: int | None,
+    workload: fit.Workload,
+) -> dict[str, Any]:
+    """On a CPU the KV cache is what VLLM_CPU_KVCACHE_SPACE says; the host's memory is not known."""
+    engine = engine_args.resolve(given, shape, None)
+    layout = memory_plan.layout(shape, engine, None)
+    space = engine.kv_cache_bytes or options["cpu_kv_cache_gib"] * GIB
+    wished = engine.max_model_len or shape.max_length
+    length = wished if layout is None else layout.longest(space, wished)
+    room = layout.concurrency(space, max(1, length)) if layout else float(engine.sequences)
+    scheme = memory_plan.scheme_of(shape, engine)
+    short = length < wished or bool(workload.context and workload.context > length)
+    weights = memory_plan.weight_bytes(shape, engine, scheme, size)
+    return {
+        "gpu": None,
+        "gpus": 0,
+        "tensor_parallel_size": 1,
+        "dtype": engine.dtype,
+        "weights_bytes": weights,
+        "kv_bytes_per_token": kv_cache.bytes_per_token(
+            shape, kv_cache.element_bytes(engine.kv_cache_dtype, engine.dtype)
+        ),
+        "kv_tokens": layout.tokens(space, max(1, length)) if layout else 0,
+        "max_model_len": length,
+        "max_concurrency": round(room, 2),
+        "fits": not short,
+        "reason": f"weights take {gib(weights)}, the KV cache {gib(space)} of the host's memory, "
+        f"which holds requests of up to {length} tokens"
+        + (f", not of {wished}: set max_model_len, or VLLM_CPU_KVCACHE_SPACE" if short else ""),
+        "per_gpu": None,
+        "not_counted": list(shape.not_counted),
+        "vllm_args": dict(given) | ({"max_model_len": length} if length < wished else {}),
+        "machine_types": [],
+    }
+
+
+def _what_would(machines: list[dict[str, Any]]) -> str:
+    fitting = [row for row in machines if row["fits"] is True][:3]
+    if not fitting:
+        return ". No machine type with these arguments"
+    return ". It would fit on " + ", ".join(_row(row) for row in fitting)
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    price = row["price_per_hour"]
+    split = row["tensor_parallel_size"]
+    return (
+        str(row["machine_type"])
+        + (f" with tensor_parallel_size {split}" if split > 1 else "")
+        + (f" ({price:.2f} USD/h)" if price is not None else " (price unknown)")
+    )
+
+
+def lines(found: Mapping[str, Any]) -> list[str]:
+    """A plan in words."""
+    said = {True: "fits", False: "does not fit", None: "can't be told"}[found["fits"]]
+    where = f"{found['gpus']} x {found['gpu']}" if found["gpu"] else "a CPU"
+    tokens = found["kv_bytes_per_token"]
+    rows = found["machine_types"][:SHOWN_MACHINE_TYPES]
+    return [
+        f"{found['model']} on {where}: {said}",
+        found["reason"],
+        f"weights {gib(found['weights_bytes'])}, KV cache {tokens} bytes a token, "
+        f"{found['kv_tokens']} tokens",
+        f"max_model_len {found['max_model_len']}, {found['max_concurrency']} requests of that "
+        "length at once",
+        f"engine arguments: {found['vllm_args']}",
+        *(f"fits on {_row(row)}" for row in rows if row["fits"] is True),
+    ]

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""plan.yml and the preflight's refusal, as people run them: without a cloud or a hub."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.emulator_fixture import ROOT
+
+MODELS = json.loads((ROOT / "tests/fixtures/model_configs.json").read_text())
+
+
+def play(playbook: str, *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+        "ANSIBLE_NOCOLOR": "1",
+        "HF_ENDPOINT": "http://127.0.0.1:1",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    return subprocess.run(
+        ["ansible-playbook", f"playbooks/{playbook}", "-e", json.dumps(variables), *options],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "config.json").write_text(json.dumps(MODELS["llama-3.1-8b"]["config"]))
+    return tmp_path
+
+
+def test_a_plan_without_an_account(model: Path) -> None:
+    out = model / "plan.json"
+    asked = {"llm_model": str(model), "plan_gpu": "nvidia-h100-80gb", "plan_output": str(out)}
+    done = play("plan.yml", **asked, llm_server_vllm_args={"max_model_len": 8192})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "changed=0" in done.stdout
+    found = json.loads(out.read_text())
+    assert found["fits"] is True and found["max_model_len"] == 8192
+    assert found["kv_bytes_per_token"] == 131072
+    assert found["machine_types"][0]["machine_type"] == "g2-standard-4"
+    assert found["machine_types"][0]["price_per_hour"] == pytest.approx(0.7068)
+
+
+def test_a_plan_in_check_mode_of_what_does_not_fit(model: Path) -> None:
+    out = model / "plan.json"
+    asked = {"llm_model": str(model), "plan_gpu": "g2-standard-8", "plan_output": str(out)}
+    done = play("plan.yml", "--check", **asked)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(out.read_text())
+    assert found["fits"] is False and "set max_model_len" in found["reason"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"llm_model": "owner/model"}, "can't be reached"),
+        ({"llm_model": "/no/such/folder"}, "There is no folder"),
+        ({"llm_model": "owner/model", "plan_gpus": "l4"}, "plan_gpus"),
+    ],
+)
+def test_a_plan_that_cannot_be_made(variables: dict[str, Any], said: str) -> None:
+    done = play("plan.yml", **variables)
+    assert done.returncode != 0
+    assert said in " ".join(done.stdout.split())
+
+
+def preflight(model: str, **more: Any) -> str:
+    """What the preflight says; without credentials it never gets past the cloud."""
+    done = play(
+        "site.yml",
+        "--tags",
+        "preflight",
+        llm_model=model,
+        gce_project="a-project",
+        gce_endpoint="http://127.0.0.1:1",
+        gce_service_account_file="/no/such/key.json",
+        **more,
+    )
+    assert done.returncode != 0
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def test_preflight_refuses_what_does_not_fit_before_it_asks_anybody(model: Path) -> None:
+    said = preflight(str(model), gce_instance_machine_type="g2-standard-8")
+    assert "does not fit on g2-standard-8" in said
+    assert "set max_model_len" in said and "preflight_skip_fit" in said
+    assert "key.json" not in said
+
+
+def test_preflight_looks_at_every_placement(model: Path) -> None:
+    places = [
+        {"zone": "us-central1-a", "machine_type": "a3-highgpu-1g"},
+        {"zone": "us-central1-b", "machine_type": "g2-standard-12"},
+    ]
+    said = preflight(str(model), gce_instance_placements=places)
+    assert "does not fit on g2-standard-12" in said and "does not fit on a3" not in said
+
+
+def test_preflight_goes_on_where_it_is_told_to_or_the_model_cannot_be_read(model: Path) -> None:
+    assert "key.json" in preflight(str(model), preflight_skip_fit=True)
+    said = preflight("owner/model")
+    assert "was not checked" in said and "key.json" in said
