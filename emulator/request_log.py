@@ -41,6 +41,7 @@ class RequestLog:
         return {
             "count": len(found),
             "mutating": sum(e["mutating"] for e in found),
+            "held": sum(e["held"] for e in found),
             "requests": found,
         }
 

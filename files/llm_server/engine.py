@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import threading
@@ -154,10 +155,22 @@ class Loader:
         self._call_soon(self._progress, text)
 
     def _load(self) -> Engine:
-        self._say("importing vLLM")
-        args = vllm_compat.parse(self._settings)
-        self._say("reading the model's configuration")
-        config = vllm_compat.engine_config(args)
+        # Imports make a million objects that stay. Looking for garbage among them takes up to a
+        # second, and vLLM does so many times while the engine starts: from here on they are
+        # left out, also in the engine's process, which is forked from this one.
+        gc.disable()
+        try:
+            self._say("importing vLLM")
+            args = vllm_compat.parse(self._settings)
+            self._say("reading the model's configuration")
+            config = vllm_compat.engine_config(args)
+            vllm_compat.get("AsyncLLM")
+        finally:
+            gc.freeze()
+            gc.enable()
+        return self._start(args, config)
+
+    def _start(self, args: Namespace, config: Any) -> Engine:
         # After the configuration: on CPUs that sets spawn.
         method = choose_start_method(self._settings, config)
         os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = method

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -25,6 +26,7 @@ from .gate import Gate
 from .notify import Notifier
 from .settings import Settings
 from .state import Phase, ServerState
+from .warm_up import warm_up
 
 logger = logging.getLogger("llm_server")
 
@@ -115,6 +117,13 @@ class Service:
             engine.app.state.server = self.server  # vLLM's handlers end it when the engine dies
             self._say("generating the first token")
             await make_first_token(engine)
+            self._say("warming up")
+            await warm_up(
+                engine.client, self.settings.warm_up_requests, self.settings.warm_up_timeout
+            )
+            # What is here now stays: never again search it for garbage while clients wait.
+            gc.collect()
+            gc.freeze()
         except (ConfigError, LoadError) as error:
             self._fail(f"The model could not be loaded: {error}")
             return

@@ -64,6 +64,10 @@ class Settings(BaseModel):
     shutdown_timeout: float = Field(30, ge=0, le=3600)
     #: How the engine's process begins; see `engine.choose_start_method`.
     start_method: Literal["auto", "fork", "spawn"] = "auto"
+    #: Requests in the burst before the server says that it is ready; unset: by the device.
+    warm_up_requests: int | None = Field(None, ge=0, le=1024, strict=True)
+    #: Seconds that the burst may take at most.
+    warm_up_timeout: float = Field(60, gt=0, le=600)
 
     @field_validator("model_path")
     @classmethod

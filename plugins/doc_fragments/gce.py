@@ -29,6 +29,15 @@ options:
       - Wins over O(service_account_file). The environment variable E(GCE_VLLM_ACCESS_TOKEN) is used
         if this is not given.
     type: str
+  impersonate_service_account:
+    description:
+      - E-mail of a service account to act as. The credentials above are then used for one thing
+        only, to get short-lived tokens for it, so that nobody needs a key of it.
+      - They need the role C(roles/iam.serviceAccountTokenCreator) on that account, and the project
+        the IAM Service Account Credentials API.
+      - The environment variable E(GCE_VLLM_IMPERSONATE_SERVICE_ACCOUNT) is used if this is not
+        given.
+    type: str
   endpoint:
     description:
       - Address of the Compute Engine API, up to and including the version.

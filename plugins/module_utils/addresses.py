@@ -11,7 +11,7 @@ from . import convert, lookups
 from .diff import Change, before_after
 from .errors import ApiError, GceError
 from .gce_client import GceClient
-from .operations import finish
+from .operations import finish, remove
 from .suggest import closest, did_you_mean, listed
 
 
@@ -136,7 +136,7 @@ class Address:
             )
         if not self.check:
             what = f"release the {self.where}"
-            finish(self.client, self.client.delete(self.path, what), what)
+            remove(self.client, self.path, what)
         gone = [Change("address", self.name, None, "delete")]
         return _result(None, gone, _view(resource), {})
 

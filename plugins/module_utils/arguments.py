@@ -22,6 +22,10 @@ def common_spec() -> dict[str, Any]:
             "no_log": True,
             "fallback": (env_fallback, ["GCE_VLLM_ACCESS_TOKEN"]),
         },
+        "impersonate_service_account": {
+            "type": "str",
+            "fallback": (env_fallback, ["GCE_VLLM_IMPERSONATE_SERVICE_ACCOUNT"]),
+        },
         "endpoint": {
             "type": "str",
             "default": DEFAULT_ENDPOINT,
@@ -53,6 +57,7 @@ def settings_of(params: dict[str, Any]) -> Settings:
         project=params["project"] or "",
         service_account_file=params["service_account_file"] or "",
         access_token=params["access_token"] or "",
+        impersonate_service_account=(params["impersonate_service_account"] or "").strip(),
         endpoint=params["endpoint"] or DEFAULT_ENDPOINT,
         timeout=params["timeout"],
     )

@@ -1,47 +1,99 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the three ways to give credentials to one session that renews its own token."""
+"""From the ways to give credentials to one session that renews its own token."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .endpoints import sibling
 from .errors import GceError
 from .remedies import NO_CREDENTIALS
 
+IAM_CREDENTIALS = "https://iamcredentials.googleapis.com/v1"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
-def authorized_session(service_account_file: str, access_token: str) -> Any:
+@dataclass(frozen=True)
+class Login:
+    """Who asks; '' where an option is not given.
+
+    Attributes:
+        impersonate: e-mail of the service account to act as.
+        endpoint: address of the Compute Engine API that is asked.
+    """
+
+    service_account_file: str = ""
+    access_token: str = ""
+    impersonate: str = ""
+    endpoint: str = ""
+
+
+def authorized_session(login: Login, deadline: float) -> Any:
     """A `google.auth.transport.requests.AuthorizedSession`; nothing is sent yet.
 
-    An access token wins over a key file, a key file over application default credentials.
+    An access token wins over a key file, a key file over application default credentials; whichever
+    it is may act as another service account. Calls of the API and those for tokens are repeated by
+    the same policy.
+
+    Args:
+        deadline: of the run, by `time.monotonic`.
 
     Raises:
         GceError: no credentials, or a key that can't be read.
     """
     try:
         # Only what the chosen way needs is imported: each import is paid for at every task.
-        from google.auth.transport.requests import AuthorizedSession  # noqa: PLC0415
+        from google.auth.transport.requests import AuthorizedSession, Request  # noqa: PLC0415
+        from requests import Session  # noqa: PLC0415
     except ImportError as missing:
         raise GceError(
             f"The Python at {sys.executable} has no module {missing.name}.",
             reason="missingLibrary",
             remedy=f"install it: {sys.executable} -m pip install google-auth requests.",
         ) from None
-    return AuthorizedSession(_credentials(service_account_file, access_token))
+    for_tokens = _patient(Session(), deadline)
+    session = AuthorizedSession(_credentials(login), auth_request=Request(for_tokens))
+    return _patient(session, deadline)
 
 
-def _credentials(service_account_file: str, access_token: str) -> Any:
-    if access_token:
+def _patient(session: Any, deadline: float) -> Any:
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415
+
+    from .transport import retry_policy  # noqa: PLC0415
+
+    adapter = HTTPAdapter(max_retries=retry_policy(deadline))
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _credentials(login: Login) -> Any:
+    own = _own_credentials(login)
+    if not login.impersonate:
+        return own
+    from google.auth import impersonated_credentials  # noqa: PLC0415
+
+    more = {}
+    if (address := sibling(IAM_CREDENTIALS, login.endpoint)) != IAM_CREDENTIALS:
+        path = f"projects/-/serviceAccounts/{login.impersonate}:generateAccessToken"
+        more["iam_endpoint_override"] = f"{address}/{path}"
+    return impersonated_credentials.Credentials(
+        own, target_principal=login.impersonate, target_scopes=list(SCOPES), **more
+    )
+
+
+def _own_credentials(login: Login) -> Any:
+    if login.access_token:
         from google.oauth2.credentials import Credentials  # noqa: PLC0415
 
-        return Credentials(token=access_token.strip())
-    if service_account_file:
-        return _from_key(Path(service_account_file).expanduser())
+        return Credentials(token=login.access_token.strip())
+    if login.service_account_file:
+        return _from_key(Path(login.service_account_file).expanduser())
     return _default()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from . import convert, diff
 from .errors import GceError
 from .gce_client import GceClient
-from .operations import finish
+from .operations import finish, remove
 from .ranges import found_range, normal_range, opens_world
 
 FIXED = frozenset({"network", "direction", "action"})
@@ -219,7 +219,7 @@ class Firewall:
 
     def _delete(self) -> None:
         what = f"delete the firewall rule {self.name} in project {self.client.project}"
-        finish(self.client, self.client.delete(self.path, what), what)
+        remove(self.client, self.path, what)
 
     def _fetch(self) -> dict[str, Any] | None:
         return self.client.find(

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import convert
-from .credentials import authorized_session
+from . import convert, no_answer
+from .credentials import Login, authorized_session
 from .errors import ApiError, GceError
-from .remedies import NO_CREDENTIALS, remedy_for
+from .remedies import remedy_for
 
 DEFAULT_ENDPOINT = "https://compute.googleapis.com/compute/v1"
 PAGE_SIZE = 500
-# Google holds a `wait` call open for up to two minutes.
-CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 150
+# Google holds a `wait` call open for up to two minutes; everything else it answers soon.
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S, HOLD_TIMEOUT_S = 10, 60, 150
 RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
 
 
@@ -28,6 +28,7 @@ class Settings:
     project: str
     service_account_file: str = ""
     access_token: str = ""
+    impersonate_service_account: str = ""
     endpoint: str = DEFAULT_ENDPOINT
     timeout: float = 600
 
@@ -147,8 +148,9 @@ class GceClient:
         from google.auth import exceptions as auth_errors  # noqa: PLC0415
         from requests import exceptions as http_errors  # noqa: PLC0415
 
-        session = self._connected()
-        pause = 1.0
+        from .transport import Patience, cut_short  # noqa: PLC0415
+
+        session, patience = self._connected(), Patience(self.deadline)
         while True:
             self.requests_sent += 1
             try:
@@ -157,40 +159,52 @@ class GceClient:
                     f"{self.endpoint}/{path}",
                     params=query,
                     json=body,
-                    timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+                    timeout=self._timeouts(path),
                 )
             except auth_errors.TransportError as error:
-                raise self._unreachable(what, "the address that issues tokens", error) from None
+                if cut_short(error) and patience.pause():
+                    continue
+                raise no_answer.unreachable(
+                    self, what, "the address that issues tokens", error
+                ) from None
             except auth_errors.GoogleAuthError as error:
-                raise self._refused(what, error) from None
+                raise no_answer.refused(self, what, error) from None
             except http_errors.RequestException as error:
-                raise self._unreachable(what, self.endpoint, error) from None
+                # The same requestId goes out again: what was carried out is not done twice.
+                if cut_short(error) and patience.pause():
+                    continue
+                raise no_answer.unreachable(self, what, self.endpoint, error) from None
             if answer.ok:
-                return _json(answer)
+                content = _json(answer)
+                if content is not None:
+                    return content
+                if patience.pause():
+                    continue
+                raise no_answer.unreadable(self, what, answer)
             problem = self._error(answer, what)
             # Some of Google's rate limits are a 403, which the transport does not retry.
-            if problem.reason not in RATE_REASONS or self.seconds_left() < pause:
+            if problem.reason not in RATE_REASONS or not patience.pause():
                 raise problem
-            time.sleep(pause)
-            pause = min(pause * 2, 20.0)
+
+    def _timeouts(self, path: str) -> tuple[float, float]:
+        """Seconds to connect, and without a byte of the answer; none goes beyond the deadline."""
+        silence = HOLD_TIMEOUT_S if path.endswith("/wait") else READ_TIMEOUT_S
+        left = max(1.0, self.seconds_left())
+        return min(CONNECT_TIMEOUT_S, left), min(silence, left)
 
     def _connected(self) -> Any:
         if self._session is None:
-            session = authorized_session(
-                self.settings.service_account_file, self.settings.access_token
+            login = Login(
+                self.settings.service_account_file,
+                self.settings.access_token,
+                self.settings.impersonate_service_account,
+                self.settings.endpoint,
             )
-            from requests.adapters import HTTPAdapter  # noqa: PLC0415
-
-            from .transport import retry_policy  # noqa: PLC0415
-
-            adapter = HTTPAdapter(max_retries=retry_policy(self.deadline))
-            session.mount("https://", adapter)
-            session.mount("http://", adapter)
-            self._session = session
+            self._session = authorized_session(login, self.deadline)
         return self._session
 
     def _error(self, answer: Any, what: str) -> ApiError:
-        content = _json(answer).get("error", {})
+        content = (_json(answer) or {}).get("error", {})
         if not isinstance(content, dict):
             content = {"message": str(content)}
         text = str(content.get("message") or answer.text[:300] or answer.reason)
@@ -211,60 +225,15 @@ class GceClient:
             details=details,
         )
 
-    def _refused(self, what: str, error: Any) -> GceError:
-        if error.retryable:
-            # google-auth has tried again already; nothing is wrong with the credentials.
-            return GceError(
-                f"Could not {what}: the address that issues tokens failed ({str(error)[:200]}).",
-                reason="tokenEndpoint",
-                remedy="wait a minute and run again; see https://status.cloud.google.com.",
-            )
-        if self.settings.access_token:
-            # google-auth says only that it can't renew a bare token, which is not what is wrong.
-            return GceError(
-                f"Could not {what}: the access token was refused.",
-                reason="unauthorized",
-                remedy="it is mistyped or has expired (they last an hour): get a new one with "
-                "`gcloud auth print-access-token`, or give credentials that renew themselves.",
-            )
-        return GceError(
-            f"Could not {what}: the credentials were refused ({str(error)[:300]}).",
-            reason="unauthorized",
-            remedy=f"they may have expired or been revoked; {NO_CREDENTIALS}",
-        )
-
-    def _unreachable(self, what: str, where: str, error: Exception) -> GceError:
-        custom = self.endpoint != self.own_endpoint
-        if "refused" in str(error).lower():
-            text = f"Could not {what}: nothing answers at {where} (connection refused)."
-        else:
-            text = f"Could not {what}: {where} could not be reached ({_root_cause(error)})."
-        return GceError(
-            text,
-            reason="unreachable",
-            remedy=(
-                "start what should listen there, or correct the endpoint "
-                f"({self.endpoint_option}; Google's own is {self.own_endpoint})."
-                if custom
-                else "check this machine's network, DNS and proxy settings (HTTPS_PROXY, NO_PROXY)."
-            ),
-        )
-
 
 def _once(query: dict[str, Any]) -> dict[str, Any]:
     return {**query, "requestId": str(uuid.uuid4())}
 
 
-def _json(answer: Any) -> dict[str, Any]:
+def _json(answer: Any) -> dict[str, Any] | None:
+    """The answer's object; `{}` for an empty one, None where it is something else."""
     try:
-        content = answer.json()
+        content = answer.json() if answer.content else {}
     except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _root_cause(error: BaseException) -> str:
-    seen: BaseException = error
-    while seen.__cause__ or seen.__context__:
-        seen = seen.__cause__ or seen.__context__  # type: ignore[assignment]
-    return f"{type(seen).__name__}: {str(seen)[:200]}"
+        return None
+    return content if isinstance(content, dict) else None

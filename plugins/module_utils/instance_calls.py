@@ -13,7 +13,7 @@ from .disk_calls import DiskCalls, changed_fields
 from .errors import ApiError
 from .gce_client import GceClient
 from .instance_fields import boot_disk
-from .operations import finish
+from .operations import finish, remove
 
 # Others may change labels, metadata and tags too: read and try again so often.
 FINGERPRINT_TRIES = 4
@@ -41,7 +41,7 @@ class InstanceCalls:
 
     def delete(self) -> None:
         """Remove it and, by autoDelete, its boot disk."""
-        self._run(f"delete the {self.where}", lambda what: self.client.delete(self.path, what))
+        remove(self.client, self.path, f"delete the {self.where}")
 
     def call(self, verb: str, body: dict[str, Any] | None = None, **query: Any) -> None:
         """POST one of the instance's own methods (`start`, `setLabels`, …)."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -146,11 +147,12 @@ def locate(
 def _storage_session(service_account_file: str) -> Any:
     import requests  # noqa: PLC0415 - on the controller only
 
-    from .credentials import authorized_session  # noqa: PLC0415
+    from .credentials import Login, authorized_session  # noqa: PLC0415
     from .errors import GceError  # noqa: PLC0415
 
     try:
-        return authorized_session(service_account_file, "")
+        # Storage is asked through the same policy as Compute Engine, within a minute.
+        return authorized_session(Login(service_account_file), time.monotonic() + 60)
     except GceError:
         return requests.Session()  # Public buckets need none.
 

@@ -39,6 +39,17 @@ _TIED_BY_DEFAULT = frozenset(
         "falcon",
     }
 )
+# What config.json may leave out, as transformers fills it in.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "gemma3_text": {
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "vocab_size": 262208,
+        "max_position_embeddings": 131072,
+        "sliding_window": 4096,
+    }
+}
 # How often a layer attends to everything, where config.json does not list the layers.
 _FULL_EVERY = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "gpt_oss": 2, "cohere2": 4}
 _LENGTH_KEYS = (
@@ -199,8 +210,9 @@ def max_length(text: Mapping[str, Any]) -> int:
 def _text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
     for key in ("text_config", "llm_config", "language_config"):
         if isinstance(config.get(key), Mapping):
-            return dict(config[key])
-    return config
+            text = dict(config[key])
+            return _DEFAULTS.get(str(text.get("model_type")), {}) | text
+    return _DEFAULTS.get(str(config.get("model_type")), {}) | dict(config)
 
 
 def _int(text: Mapping[str, Any], *names: str) -> int:

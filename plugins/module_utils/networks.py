@@ -11,7 +11,7 @@ from . import convert, lookups, ranges
 from .diff import Change, How, before_after, changes, merged
 from .errors import ApiError, GceError
 from .gce_client import GceClient
-from .operations import finish
+from .operations import finish, remove
 from .suggest import listed
 
 Resource = dict[str, Any]
@@ -98,7 +98,7 @@ class _Base:
             )
         if not self.check:
             what = f"delete the {self.where}"
-            finish(self.client, self.client.delete(self.path, what), what)
+            remove(self.client, self.path, what)
 
     def _fetch(self) -> Resource | None:
         return self.client.find(self.path, f"read the {self.where}")

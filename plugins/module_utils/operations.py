@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from . import convert
-from .errors import OperationError, WaitTimeoutError
+from .errors import ApiError, OperationError, WaitTimeoutError
 from .gce_client import GceClient
 from .remedies import remedy_for
 
@@ -86,6 +86,21 @@ def finish(
         )
     _raise_for(ended, what, client.project)
     return ended
+
+
+def remove(client: GceClient, path: str, what: str) -> None:
+    """Delete a resource and wait until it is gone; one that went meanwhile is gone as well.
+
+    A deletion that an earlier, killed run began may end between the read and the request.
+    """
+    try:
+        finish(client, client.delete(path, what), what)
+    except ApiError as error:
+        if error.status != 404 or error.details.get("missing") != path:
+            raise
+    except OperationError as error:
+        if error.reason != "RESOURCE_NOT_FOUND":
+            raise
 
 
 def _raise_for(operation: dict[str, Any], what: str, project: str) -> None:

@@ -9,6 +9,12 @@ NO_CREDENTIALS = (
     "environment); or pass an access token (access_token, from `gcloud auth print-access-token`)."
 )
 
+IMPERSONATION = (
+    "grant the account whose credentials are used roles/iam.serviceAccountTokenCreator on it; see "
+    "that its e-mail is spelled right, and that the API is on: `gcloud services enable "
+    "iamcredentials.googleapis.com --project {project}`."
+)
+
 _BY_REASON = {
     "accessNotConfigured": (
         "enable the API with `gcloud services enable compute.googleapis.com --project {project}` "
@@ -44,6 +50,20 @@ _BY_REASON = {
     "resourceInUseByAnotherResource": "detach or delete what uses it first; the message names it.",
     "resourceNotReady": "another change to it is under way: wait for it to end and run again.",
     "conditionNotMet": "someone changed it at the same moment: run again.",
+    "IP_SPACE_EXHAUSTED": (
+        "the subnetwork or the region has no free address: release one that is not used, or take "
+        "another subnetwork or region."
+    ),
+    "UNSUPPORTED_OPERATION": (
+        "Google Cloud does not do this with such a resource; the message names the field. Correct "
+        "it in the settings, and run again."
+    ),
+    "RESOURCE_NOT_FOUND": (
+        "something that it names is gone or was never there: the message names it. Correct the "
+        "name, or run again where it was deleted meanwhile."
+    ),
+    "RESOURCE_ALREADY_EXISTS": "someone made one of this name at the same moment: run again.",
+    "OPERATION_CANCELED_BY_USER": "someone stopped the operation: run again.",
     "backendError": "Google Cloud failed: see https://status.cloud.google.com and run again.",
 }
 _ALIASES = {
@@ -59,7 +79,17 @@ _ALIASES = {
     "userRateLimitExceeded": "rateLimitExceeded",
     "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE": "resourceInUseByAnotherResource",
     "RESOURCE_NOT_READY": "resourceNotReady",
+    "CONDITION_NOT_MET": "conditionNotMet",
+    "PERMISSIONS_ERROR": "forbidden",
+    "IAM_PERMISSION_DENIED": "forbidden",
+    "RATE_LIMIT_EXCEEDED": "rateLimitExceeded",
+    "RESOURCE_OPERATION_RATE_EXCEEDED": "rateLimitExceeded",
+    "STOCKOUT": "ZONE_RESOURCE_POOL_EXHAUSTED",
+    "RESOURCE_POOL_EXHAUSTED": "ZONE_RESOURCE_POOL_EXHAUSTED",
+    "IP_SPACE_EXHAUSTED_WITH_DETAILS": "IP_SPACE_EXHAUSTED",
+    "alreadyExists": "RESOURCE_ALREADY_EXISTS",
     "internalError": "backendError",
+    "INTERNAL_ERROR": "backendError",
 }
 _BY_STATUS = {401: "unauthorized", 403: "forbidden", 429: "rateLimitExceeded"}
 

@@ -7,7 +7,7 @@ import random
 import time
 from typing import Any
 
-from urllib3.exceptions import MaxRetryError
+from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 RETRY_STATUSES = frozenset({429, 500, 502, 503, 504})
@@ -54,6 +54,40 @@ class DeadlineRetry(Retry):
             error = args[3] if len(args) > 3 else rest.get("error")
             raise MaxRetryError(pool, url or "", error)  # type: ignore[arg-type]
         return following
+
+
+class Patience:
+    """Pauses between attempts that urllib3 can't repeat itself, up to the same deadline."""
+
+    def __init__(self, deadline: float, tries: int = 12) -> None:
+        self.deadline, self.tries = deadline, tries
+        self._ceiling = 2 * FIRST_PAUSE_S
+
+    def pause(self) -> bool:
+        """Wait for the next attempt; False, at once, where there is to be none."""
+        seconds = self._ceiling / 2 + random.uniform(0, self._ceiling / 2)  # noqa: S311 - jitter
+        self.tries -= 1
+        if self.tries <= 0 or time.monotonic() + seconds > self.deadline:
+            return False
+        time.sleep(seconds)
+        self._ceiling = min(LONGEST_PAUSE_S, 2 * self._ceiling)
+        return True
+
+
+def cut_short(error: BaseException) -> bool:
+    """Whether an answer began and then broke off: urllib3 hands it over before it is whole."""
+    from requests import exceptions  # noqa: PLC0415
+
+    cause: BaseException | None = error
+    while cause is not None:
+        # A connection that failed before there was an answer is urllib3's to repeat.
+        if isinstance(cause, exceptions.ChunkedEncodingError):
+            return True
+        inner = cause.args[0] if cause.args else None
+        if isinstance(cause, exceptions.ConnectionError) and isinstance(inner, ReadTimeoutError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def retry_policy(deadline: float) -> DeadlineRetry:

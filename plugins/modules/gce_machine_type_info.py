@@ -37,9 +37,10 @@ options:
     type: int
     default: 1
   provisioning_model:
-    description: V(SPOT) draws on the preemptible GPU quota and has prices of its own.
+    description: V(SPOT) and V(FLEX_START) draw on the preemptible GPU quota. V(SPOT) has prices of
+      its own; V(FLEX_START) is priced as V(STANDARD), which is the most that it costs.
     type: str
-    choices: [STANDARD, SPOT]
+    choices: [STANDARD, SPOT, FLEX_START]
     default: STANDARD
   boot_disk_size_gb:
     description: Size of the boot disk, for quota and price.
@@ -170,9 +171,8 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
     if params["accelerator_type"]:
         wanted = [{"type": params["accelerator_type"], "count": params["accelerator_count"]}]
     machine, gpus = lookups.machine_with(client, zone, params["machine_type"], wanted)
-    spot = params["provisioning_model"] == "SPOT"
+    model = params["provisioning_model"]
     plan = {
-        "spot": spot,
         "disk_gb": params["boot_disk_size_gb"],
         "disk_type": params["boot_disk_type"],
         "external_ip": params["external_ip"],
@@ -187,9 +187,12 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
             count=params["count"],
             static_address=params["static_address"],
             more_disks=params["more_disks"],
+            spot=model in ("SPOT", "FLEX_START"),
             **plan,
         ),
-        "price": prices.price(machine["name"], gpus, convert.region_of(zone), **plan),
+        "price": prices.price(
+            machine["name"], gpus, convert.region_of(zone), spot=model == "SPOT", **plan
+        ),
     }
 
 
@@ -202,7 +205,7 @@ def main() -> None:
         "accelerator_count": {"type": "int", "default": 1},
         "provisioning_model": {
             "type": "str",
-            "choices": ["STANDARD", "SPOT"],
+            "choices": ["STANDARD", "SPOT", "FLEX_START"],
             "default": "STANDARD",
         },
         "boot_disk_size_gb": {"type": "int", "default": 0},

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import requests
 from google.auth.transport.requests import Request
@@ -28,6 +28,7 @@ class Emulator:
     Attributes:
         project: the first of its projects.
         options: more command line options.
+        log: where its standard error goes, if not to ours.
     """
 
     state: Path
@@ -35,6 +36,7 @@ class Emulator:
     options: tuple[str, ...] = ()
     url: str = ""
     proxy_url: str = ""
+    log: IO[str] | None = None
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
 
     @property
@@ -58,7 +60,9 @@ class Emulator:
             *(sys.executable, "-m", "emulator", "serve", "--port", "0", "--proxy-port", "0"),
             *("--state-dir", str(self.state), "--project", self.project, *self.options),
         ]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log, text=True
+        )
         assert self.process.stdout is not None
         for line in self.process.stdout:
             word, _, value = line.strip().partition(" ")

@@ -174,4 +174,9 @@ def test_the_log_keeps_no_secrets(emulator: Emulator, api: Api) -> None:
     assert api.session.headers["Authorization"].split()[1] not in text  # type: ignore[union-attr]
     assert INSTANCES in text
     emulator.admin("DELETE", "requests")
-    assert emulator.admin("GET", "requests") == {"count": 0, "mutating": 0, "requests": []}
+    assert emulator.admin("GET", "requests") == {
+        "count": 0,
+        "mutating": 0,
+        "held": 0,
+        "requests": [],
+    }

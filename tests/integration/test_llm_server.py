@@ -110,6 +110,12 @@ def test_systemd_hears_of_readiness_when_the_model_can_answer(server: Server) ->
     assert server.samples[-1].body["model_loaded"] is True
 
 
+def test_warmed_up_before_ready(server: Server) -> None:
+    log = server.log.read_text()
+    assert 0 < log.find("Warmed up in ") < log.find("Ready after ")
+    assert "Warm-up" not in log  # which is how failures begin
+
+
 def test_root(server: Server) -> None:
     body = server.authorised.get("/").json()
     assert body["model"] == MODEL_NAME

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 from pathlib import Path
 from typing import Any
@@ -46,26 +45,6 @@ def test_one_failure_of_each_kind_is_survived_and_nothing_is_made_twice(
     inserts = [one for one in cloud.stored("operations") if one["operationType"] == "insert"]
     assert len([one for one in inserts if one["targetLink"].endswith(f"/{name}")]) == 1
     assert cloud.ok("gce_firewall", name=name, **RULE)["changed"] is False
-
-
-def test_a_fifth_of_all_requests_failing_still_converges(cloud: m.Cloud) -> None:
-    chance = random.Random(7)  # noqa: S311 - the same every time
-    kinds: list[Fault] = [429, 503, "drop", "lose"]
-
-    def plan(_number: int, _verb: str, _path: str) -> Fault:
-        return chance.choice(kinds) if chance.random() < 0.2 else None
-
-    names = [m.new_name("llm") for _ in range(4)]
-    with faulty_proxy(cloud.emulator.url, plan) as proxy:
-        endpoint = f"{proxy.address}/compute/v1"
-        for name in names:
-            cloud.ok("gce_instance", endpoint=endpoint, **m.machine(name))
-        assert sorted(one["name"] for one in cloud.stored("instances")) == sorted(names)
-        for name in names:
-            cloud.ok("gce_instance", endpoint=endpoint, state="absent", zone=m.ZONE, name=name)
-        assert any(one.fault for one in proxy.seen)
-    assert cloud.stored("instances") == []
-    assert cloud.stored("disks") == []
 
 
 def test_patience_ends_at_the_timeout_with_googles_word(cloud: m.Cloud) -> None:

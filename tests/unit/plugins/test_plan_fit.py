@@ -210,7 +210,7 @@ def test_a_price_for_tokens_needs_a_measurement() -> None:
     found, basis = machine_choice.price_per_million(eight, row | {"price_per_hour": 10.0})
     measured = machine_choice.MEASURED[0]["tokens_per_second"]
     assert found == pytest.approx(10 / 3600 / measured * 1e6, rel=0.01)
-    assert "single run" in basis
+    assert "best case" in basis
     assert machine_choice.price_per_million(eight, row | {"price_per_hour": None})[0] is None
     other = machine_choice.price_per_million(shape("qwen2.5-32b"), row | {"price_per_hour": 10.0})
     assert other[0] is None and "no throughput" in other[1]

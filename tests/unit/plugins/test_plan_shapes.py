@@ -213,6 +213,21 @@ def test_what_is_missing_is_named(missing: str) -> None:
         model_shape.parse(config)
 
 
+def test_what_transformers_fills_in() -> None:
+    """Gemma 3 4B's config.json leaves heads and vocabulary out; its text model has 3.88e9."""
+    text = {
+        "model_type": "gemma3_text",
+        "hidden_size": 2560,
+        "intermediate_size": 10240,
+        "num_hidden_layers": 34,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+        "sliding_window": 1024,
+    }
+    found = model_shape.parse({"model_type": "gemma3", "text_config": text, "vision_config": {}})
+    assert weights_size.count(found).total == 3_880_263_168
+    assert found.max_length == 131072 and found.layers.count("full") == 5
+
+
 def test_what_is_not_counted_is_named() -> None:
     text = MODELS["gemma-3-1b"]["config"]
     seeing = model_shape.parse(

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs killed at every request, before and after it was carried out: the next run ends the same."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration import modules_fixtures as m
+from tests.integration.emulator_fixture import Emulator, Json, access_token
+from tests.integration.module_processes import ModuleProcesses, module_processes
+
+Step = tuple[str, Json]
+Lane = tuple[str, int]  # before or after a request is carried out; the first that is meant
+LANES: list[Lane] = [("before", 0), ("before", 1), ("after", 0), ("after", 1)]
+NAME, ADDRESS, RULE = "llm", "llm-ip", "llm-api"
+_numbers = itertools.count(1)
+
+
+def instance(**changes: Any) -> Step:
+    return "gce_instance", m.machine(NAME, address=ADDRESS, **changes)
+
+
+RESERVED: Step = ("gce_address", {"name": ADDRESS, "region": m.REGION})
+OPENED: Step = (
+    "gce_firewall",
+    {
+        "name": RULE,
+        "source_ranges": ["203.0.113.7"],
+        "allowed": [{"protocol": "tcp", "ports": ["8000"]}],
+    },
+)
+MADE = [RESERVED, OPENED, instance()]
+# With no address of its own, because each step before takes as long as one that is killed.
+ALONE: Step = ("gce_instance", m.machine(NAME))
+
+
+def other(**changes: Any) -> list[Step]:
+    return [("gce_instance", m.machine(NAME, **changes))]
+
+
+SSD = {**m.machine(NAME)["boot_disk"], "type": "pd-ssd"}
+# What is there before, what is asked for.
+SCENARIOS: dict[str, tuple[list[Step], list[Step]]] = {
+    "create": ([], MADE),
+    "stop": ([ALONE], [("gce_instance", {"name": NAME, "zone": m.ZONE, "state": "stopped"})]),
+    "change": ([ALONE], other(machine_type="g2-standard-12", allow_stop=True)),
+    "recreate": ([ALONE], other(boot_disk=SSD, allow_recreate=True)),
+    "destroy": (
+        MADE,
+        [
+            ("gce_instance", {"name": NAME, "zone": m.ZONE, "state": "absent"}),
+            ("gce_address", {"name": ADDRESS, "region": m.REGION, "state": "absent"}),
+            ("gce_firewall", {"name": RULE, "state": "absent"}),
+        ],
+    ),
+}
+
+
+@dataclass
+class Place:
+    """One emulator, and modules that run against a new project in it."""
+
+    emulator: Emulator
+    modules: ModuleProcesses
+    token: str
+
+    def new_project(self) -> str:
+        project = f"killed-project-{next(_numbers)}"
+        self.emulator.admin("DELETE", "faults")
+        self.emulator.admin("PUT", f"projects/{project}")
+        return project
+
+    def options(self, project: str, step: Step) -> Json:
+        return {
+            "project": project,
+            "endpoint": self.emulator.endpoint,
+            "access_token": self.token,
+            **step[1],
+        }
+
+    def reach(self, project: str, steps: list[Step]) -> list[bool]:
+        """All steps, as a play runs them; what each changed."""
+        changed = []
+        for step in steps:
+            result = self.modules.run(step[0], self.options(project, step))
+            assert not result.get("failed"), result["msg"]
+            changed.append(result["changed"])
+        return changed
+
+    def reach_until_held(self, project: str, steps: list[Step]) -> bool:
+        """The same, killed as soon as the emulator holds a request; False where it held none."""
+        for step in steps:
+            running = self.modules.start(step[0], self.options(project, step))
+            while not self.held():
+                if not Path(f"/proc/{running.pid}").exists():
+                    result = running.result()
+                    assert result is not None
+                    assert not result.get("failed"), result["msg"]
+                    break
+                time.sleep(0.02)
+            else:
+                running.kill()
+                return True
+        return False
+
+    def held(self) -> bool:
+        return bool(self.emulator.admin("GET", "requests")["held"])
+
+    def state(self, project: str) -> Json:
+        """Everything that exists, without what differs by the hour."""
+        found = self.emulator.admin("GET", "state")["projects"][project]
+        return {
+            "instances": [
+                {
+                    "name": one["name"],
+                    "status": one["status"],
+                    "machine": one["machineType"].rsplit("/", 1)[1],
+                    "labels": one.get("labels"),
+                    "tags": one["tags"].get("items"),
+                    "metadata": sorted(i["key"] for i in one["metadata"]["items"]),
+                    "reserved": [
+                        address["name"]
+                        for address in found["addresses"]
+                        for interface in one["networkInterfaces"]
+                        for access in interface["accessConfigs"]
+                        if access.get("natIP") == address["address"]
+                    ],
+                }
+                for one in found["instances"]
+            ],
+            "disks": [
+                (one["name"], one["type"].rsplit("/", 1)[1], one["sizeGb"], bool(one.get("users")))
+                for one in found["disks"]
+            ],
+            "addresses": [(one["name"], one["status"]) for one in found["addresses"]],
+            "firewalls": sorted(one["name"] for one in found["firewalls"]),
+            "unfinished": [one for one in found["operations"] if one["status"] != "DONE"],
+        }
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Lane, Place]]:
+    """One for each lane, because a rule that holds a request is one emulator's."""
+    folder = tmp_path_factory.mktemp("killed")
+    found = {}
+    with module_processes(folder) as modules:
+        for lane in LANES:
+            # Operations take their time, so that the next run meets some that are under way.
+            state = folder / f"{lane[0]}-{lane[1]}"
+            emulator = Emulator(state, options=("--operation-delay", "0.1"))
+            emulator.start()
+            found[lane] = Place(emulator, modules, access_token(emulator))
+        yield found
+        for place in found.values():
+            place.emulator.stop()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_next_run_ends_the_same(places: dict[Lane, Place], scenario: str) -> None:
+    before, steps = SCENARIOS[scenario]
+    reference = places[LANES[0]]
+    project = reference.new_project()
+    reference.reach(project, before)
+    reference.emulator.admin("DELETE", "requests")
+    assert any(reference.reach(project, steps))
+    whole = reference.emulator.admin("GET", f"requests?project={project}")["count"]
+    wanted = reference.state(project)
+    assert whole > 2
+
+    def kill_everywhere(lane: Lane) -> set[int]:
+        """At every second request; which those were."""
+        place, (moment, first) = places[lane], lane
+        for number in range(first, 1000, 2):
+            project = place.new_project()
+            place.reach(project, before)
+            rule = {"project": project, "hold": moment, "skip": number, "count": 1}
+            place.emulator.admin("DELETE", "requests")
+            place.emulator.admin("PUT", "faults", {"rules": [rule]})
+            if not place.reach_until_held(project, steps):
+                return set(range(first, number, 2))
+            place.reach(project, steps)
+            where = f"killed {moment} request {number + 1} of {scenario} was carried out"
+            assert place.state(project) == wanted, where
+            assert not any(place.reach(project, steps)), where
+        raise AssertionError("there was no end to it")
+
+    with ThreadPoolExecutor(len(LANES)) as pool:
+        killed = dict(zip(LANES, pool.map(kill_everywhere, LANES), strict=True))
+    for moment in ("before", "after"):
+        assert killed[moment, 0] | killed[moment, 1] == set(range(whole))
