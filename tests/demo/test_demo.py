@@ -80,7 +80,7 @@ def test_generate_continues_a_prompt(demo: dict[str, Any]) -> None:
         headers={"Authorization": f"Bearer {key}"},
         timeout=60,
     ).json()
-    assert set(answer) == {"text", "prompt", "model"}
+    assert set(answer) == {"text", "prompt", "model", "finish_reason", "usage"}
     assert "Paris" in answer["text"]
 
 
