@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -73,15 +74,17 @@ class Server:
         return words
 
     def _ours(self) -> list[str]:
-        keys = self.folder / "keys"
-        keys.write_text(KEY + "\n", encoding="utf-8")
+        access = self.folder / "access.yaml"
+        digest = hashlib.sha256(KEY.encode()).hexdigest()
+        keys = [{"name": "benchmark", "sha256": digest}]
+        access.write_text(yaml.safe_dump({"keys": keys}), encoding="utf-8")
         config = self.folder / f"{self.name}.yaml"
         settings = {
             "host": "127.0.0.1",
             "port": self.port,
             "model_path": str(self.model),
             "served_model_name": MODEL_NAME,
-            "api_key_file": str(keys),
+            "access_file": str(access),
             "vllm_args": self.engine_args,
         } | self.settings
         config.write_text(yaml.safe_dump(settings), encoding="utf-8")

@@ -1,29 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m llm_server --config FILE [--check-config [--user NAME]]`."""
+"""`python -m llm_server --config FILE [--check-config [--user NAME]] | --check-access FILE`."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import pwd
+import signal
 import sys
 from pathlib import Path
 
 from . import log
+from .access import load_access
 from .errors import ConfigError
-from .settings import load_keys, load_settings
+from .settings import load_settings, read_access
 
 EXIT_CONFIG = 2
 
 
 def main() -> int:
     """Parses the command line; 0 is success, 2 means wrong settings."""
+    # The default of the signal that asks for a reload is to end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     options = _options()
+    if options.check_access:
+        return _check_access(options.check_access, keys_needed=not options.keys_optional)
+    if not options.config:
+        print("--config: name the settings file", file=sys.stderr)  # noqa: T201
+        return EXIT_CONFIG
     try:
         settings = load_settings(options.config)
         if options.user:
             _become(options.user)
-        keys = load_keys(settings.api_key_file) if settings.api_key_file else ()
+        access = read_access(settings)
         log.configure(settings.log_level)
         if options.check_config:
             # Imported here: a mistake found above is told without waiting for vLLM.
@@ -33,7 +42,7 @@ def main() -> int:
             return 0
         from .server import run  # noqa: PLC0415
 
-        return run(settings, keys)
+        return run(settings, access)
     except ConfigError as error:
         for message in error.messages:
             print(f"{options.config}: {message}", file=sys.stderr)  # noqa: T201
@@ -42,14 +51,29 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="llm_server", description="Serves one model with vLLM.")
-    parser.add_argument("--config", type=Path, required=True, help="the settings file (YAML)")
+    parser.add_argument("--config", type=Path, help="the settings file (YAML)")
     parser.add_argument(
         "--check-config", action="store_true", help="check the settings and exit: 0 good, 2 wrong"
     )
     parser.add_argument(
         "--user", help="once the settings file is read, go on as this user (needs root)"
     )
+    parser.add_argument(
+        "--check-access", type=Path, help="check a file of keys and limits, and exit"
+    )
+    parser.add_argument(
+        "--keys-optional", action="store_true", help="with --check-access: no key is no mistake"
+    )
     return parser.parse_args()
+
+
+def _check_access(path: Path, *, keys_needed: bool) -> int:
+    try:
+        load_access(path, keys_needed=keys_needed)
+    except ConfigError as error:
+        print("\n".join(error.messages), file=sys.stderr)  # noqa: T201
+        return EXIT_CONFIG
+    return 0
 
 
 def _become(name: str) -> None:

@@ -3,59 +3,95 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from collections.abc import Sequence
-
 from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from .access import AccessControl, Key
 from .errors import error_response
+from .page import page_for
+from .record import current
 
 #: What anyone may ask. An allow-list, so that a route which a new vLLM adds is closed.
-OPEN = frozenset({("GET", "/health")})
+OPEN = frozenset({("GET", "/health"), ("GET", "/health/live"), ("GET", "/health/ready")})
 
 
 class ApiKeyMiddleware:
-    """Answers 401 unless the request carries a known key or is on the allow-list."""
+    """Answers 401 without a known key, unless on the allow-list, and 429 above the key's rate."""
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, control: AccessControl) -> None:
         self.app = app
-        # Digests have one length: comparing them tells nothing about a key's length.
-        self._digests = [_digest(key) for key in keys]
+        self.control = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes on, or refuses, one HTTP request or websocket."""
-        kind = scope["type"]
-        if kind == "lifespan" or self._is_open(scope) or self._has_key(scope):
+        if scope["type"] == "lifespan" or self._is_open(scope):
             await self.app(scope, receive, send)
-        elif kind == "websocket":
-            await WebSocketClose(code=1008, reason="API key needed")(scope, receive, send)
-        else:
+            return
+        key = self._key(scope)
+        if key is None:
+            await self._refuse(scope, receive, send)
+            return
+        record = current.get()
+        if record is not None:
+            record.key = key.name
+        rates = self.control.rates(key)
+        seconds = rates.admit()
+        if seconds and scope["type"] == "websocket":
+            await WebSocketClose(code=1013, reason="rate limit")(scope, receive, send)
+            return
+        if seconds:
             response = error_response(
-                401,
-                "An API key is needed: send the header 'Authorization: Bearer <key>'.",
-                headers={"WWW-Authenticate": "Bearer"},
+                429,
+                f"The key {key.name} has used up what it may ask in a minute"
+                f" ({_bounds(key)}); try again in {seconds} s.",
+                headers={"Retry-After": str(seconds)},
             )
             await response(scope, receive, send)
+            return
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            if record is not None:
+                rates.spend(record.tokens_in + record.tokens_out)
+
+    @staticmethod
+    async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await WebSocketClose(code=1008, reason="API key needed")(scope, receive, send)
+            return
+        headers = {"WWW-Authenticate": "Bearer"}
+        page = page_for(scope)
+        response = (
+            # A browser cannot send the key before a page has asked for it.
+            HTMLResponse(page.html, 401, headers | page.headers)
+            if page
+            else error_response(
+                401,
+                "An API key is needed: send the header 'Authorization: Bearer <key>'.",
+                headers=headers,
+            )
+        )
+        await response(scope, receive, send)
 
     @staticmethod
     def _is_open(scope: Scope) -> bool:
         return scope["type"] == "http" and (scope["method"], scope["path"]) in OPEN
 
-    def _has_key(self, scope: Scope) -> bool:
-        values = Headers(scope=scope).getlist("authorization")
+    def _key(self, scope: Scope) -> Key | None:
+        headers = Headers(scope=scope)
+        values = headers.getlist("authorization")
+        if not values:
+            # What clients of the Anthropic API send.
+            tokens = headers.getlist("x-api-key")
+            return self.control.find(tokens[0].strip()) if len(tokens) == 1 else None
         if len(values) != 1:  # several are ambiguous: a proxy may have checked another one
-            return False
+            return None
         scheme, _, given = values[0].partition(" ")
-        if scheme.lower() != "bearer":
-            return False
-        digest = _digest(given.strip())
-        # No early exit: the time must not tell which key matched.
-        matches = [hmac.compare_digest(digest, known) for known in self._digests]
-        return any(matches)
+        return self.control.find(given.strip()) if scheme.lower() == "bearer" else None
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+def _bounds(key: Key) -> str:
+    known = {"requests": key.requests_per_minute, "tokens": key.tokens_per_minute}
+    return ", ".join(f"{number} {unit}" for unit, number in known.items() if number)

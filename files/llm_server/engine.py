@@ -10,7 +10,8 @@ import os
 import threading
 import uuid
 from argparse import Namespace
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from . import vllm_compat
 from .causes import CauseRecorder
 from .errors import ConfigError, LoadError
 from .fork_guard import ForkGuard
-from .routes import GenerateRequest, create_router
+from .routes import Generated, GenerateRequest, Part, create_router
 from .settings import Settings
 
 logger = logging.getLogger("llm_server.engine")
@@ -48,29 +49,60 @@ class Engine:
             handler.cancel()
         await asyncio.get_running_loop().run_in_executor(None, self.client.shutdown)
 
-    async def generate(self, request: GenerateRequest) -> str:
+    async def generate(self, request: GenerateRequest) -> Generated:
         """Continues a prompt; being cancelled aborts the request in the engine.
 
         Raises:
             VLLMValidationError: prompt and answer would not fit the model's context.
         """
+        prompt, prompt_tokens = await self._render(request)
+        # Only the end is wanted: no message for every token.
+        outputs = self._ask(prompt, self._params(request, "FINAL_ONLY"))
+        parts: list[Part] = []
+        tokens = 0
+        async for output in outputs:
+            parts = [Part(o.index, o.text, o.finish_reason) for o in output.outputs]
+            tokens = sum(len(o.token_ids) for o in output.outputs)
+        return Generated(parts, prompt_tokens, tokens)
+
+    async def stream(self, request: GenerateRequest) -> AsyncGenerator[Generated, None]:
+        """The same piece by piece; the first is empty, and comes once the request is accepted.
+
+        Each has what is new; the counts of tokens are those so far.
+        """
+        prompt, prompt_tokens = await self._render(request)
+        params = self._params(request, "DELTA")
+        yield Generated([], prompt_tokens, 0)
+        tokens = 0
+        async with aclosing(self._ask(prompt, params)) as outputs:
+            async for output in outputs:
+                tokens += sum(len(o.token_ids) for o in output.outputs)
+                parts = [Part(o.index, o.text, o.finish_reason) for o in output.outputs]
+                yield Generated(parts, prompt_tokens, tokens)
+
+    def _ask(self, prompt: Any, params: Any) -> Any:
+        return self.client.generate(prompt, params, f"generate-{uuid.uuid4().hex}")
+
+    async def _render(self, request: GenerateRequest) -> tuple[Any, int]:
+        renderer = self.client.renderer
+        parsed = vllm_compat.get("parse_model_prompt")(self.client.model_config, request.prompt)
+        (prompt,) = await renderer.render_cmpl_async([parsed], renderer.default_cmpl_tok_params)
+        prompt_tokens = len(prompt.get("prompt_token_ids") or ())
+        self._check_fits(prompt_tokens, request.max_tokens)
+        return prompt, prompt_tokens
+
+    @staticmethod
+    def _params(request: GenerateRequest, kind: str) -> Any:
         stop = [request.stop] if isinstance(request.stop, str) else request.stop
-        params = vllm_compat.get("SamplingParams")(
+        return vllm_compat.get("SamplingParams")(
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             top_p=request.top_p,
             stop=stop,
-            # Only the end is wanted: no message for every token.
-            output_kind=vllm_compat.get("RequestOutputKind").FINAL_ONLY,
+            seed=request.seed,
+            n=request.n,
+            output_kind=getattr(vllm_compat.get("RequestOutputKind"), kind),
         )
-        renderer = self.client.renderer
-        parsed = vllm_compat.get("parse_model_prompt")(self.client.model_config, request.prompt)
-        (prompt,) = await renderer.render_cmpl_async([parsed], renderer.default_cmpl_tok_params)
-        self._check_fits(len(prompt.get("prompt_token_ids") or ()), request.max_tokens)
-        text = ""
-        async for output in self.client.generate(prompt, params, f"generate-{uuid.uuid4().hex}"):
-            text = output.outputs[0].text
-        return text
 
     def _check_fits(self, prompt_tokens: int, max_tokens: int) -> None:
         context = self.client.model_config.max_model_len

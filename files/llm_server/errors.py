@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from starlette.responses import JSONResponse
 
@@ -20,10 +21,16 @@ class LoadError(Exception):
     """The model could not be loaded; the text is one line that names the cause."""
 
 
+def error_body(
+    status: int, message: str, *, param: str | None = None, kind: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Builds `{"error": {"message", "type", "param", "code"}}`; the edge adds `request_id`."""
+    kind = kind or HTTPStatus(status).phrase
+    return {"error": {"message": message, "type": kind, "param": param, "code": status}}
+
+
 def error_response(
     status: int, message: str, *, param: str | None = None, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    """Builds `{"error": {"message", "type", "param", "code"}}`."""
-    kind = HTTPStatus(status).phrase
-    body = {"error": {"message": message, "type": kind, "param": param, "code": status}}
-    return JSONResponse(body, status_code=status, headers=headers)
+    """An answer of that shape."""
+    return JSONResponse(error_body(status, message, param=param), status, headers)

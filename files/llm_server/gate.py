@@ -1,31 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outer app: health at any time, the model's app once it can answer."""
+"""The inner door: health at any time, the model's app once it can answer and while it has room."""
 
 from __future__ import annotations
 
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from .access import AccessControl
 from .errors import error_response
+from .page import page_for
 from .state import Phase, ServerState
 
-RETRY_AFTER_S = {Phase.LOADING: "5", Phase.DRAINING: "10", Phase.UNHEALTHY: "10"}
+RETRY_AFTER_S = {
+    Phase.LOADING: "5",
+    Phase.DRAINING: "10",
+    Phase.STUCK: "10",
+    Phase.UNHEALTHY: "10",
+}
+#: Where there is no room: half of the requests of a busy server end within seconds.
+RETRY_AFTER_FULL_S = "2"
 
 
 class Gate:
-    """Answers GET /health itself and forwards everything else while the model can answer."""
+    """Answers health itself and forwards everything else while the model can answer."""
 
-    def __init__(self, state: ServerState) -> None:
+    def __init__(self, state: ServerState, control: AccessControl) -> None:
         self.state = state
+        self.control = control
+        self._working = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one HTTP request or websocket."""
         state = self.state
-        if scope["type"] == "http" and scope["path"] == "/health" and scope["method"] == "GET":
-            status, body = state.health()
-            await JSONResponse(body, status, {"Cache-Control": "no-store"})(scope, receive, send)
-        elif state.can_answer and state.app is not None:
+        if scope["type"] == "http" and scope["method"] == "GET":
+            answer = self._health(scope["path"])
+            page = page_for(scope)
+            if answer:
+                status, body = answer
+                headers = {"Cache-Control": "no-store"}
+                await JSONResponse(body, status, headers)(scope, receive, send)
+                return
+            if page:
+                await HTMLResponse(page.html, headers=page.headers)(scope, receive, send)
+                return
+        if state.can_answer and state.app is not None:
             await self._forward(state.app, scope, receive, send)
         elif scope["type"] == "websocket":
             await WebSocketClose(code=1013, reason=str(state.phase))(scope, receive, send)
@@ -38,10 +57,33 @@ class Gate:
             )
             await response(scope, receive, send)
 
+    def _health(self, path: str) -> tuple[int, dict[str, object]] | None:
+        if path in ("/health", "/health/ready"):
+            return self.state.health()
+        return self.state.live() if path == "/health/live" else None
+
     async def _forward(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        # What only asks for state is never too much: it takes no place in the engine.
+        works = scope["type"] == "websocket" or scope["method"] == "POST"
+        if works and self._working >= self.control.limits.max_requests:
+            await self._full(scope, receive, send)
+            return
         # Counted here, around everything: what SIGTERM waits for.
         self.state.in_flight += 1
+        self._working += works
         try:
             await app(scope, receive, send)
         finally:
             self.state.in_flight -= 1
+            self._working -= works
+
+    async def _full(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await WebSocketClose(code=1013, reason="full")(scope, receive, send)
+            return
+        response = error_response(
+            429,
+            f"{self._working} requests run or wait already, which is all that this server takes.",
+            headers={"Retry-After": RETRY_AFTER_FULL_S},
+        )
+        await response(scope, receive, send)

@@ -12,13 +12,25 @@ def configure(level: str) -> None:
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "formatters": {
+                "line": {"format": "%(levelname)s %(name)s: %(message)s"},
+                "json": {"format": "%(message)s"},
+            },
+            "handlers": {
+                "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+                "requests": {"class": "logging.StreamHandler", "formatter": "json"},
+            },
             "root": {"handlers": ["stderr"], "level": "WARNING"},
             "loggers": {
                 "llm_server": {
                     "handlers": ["stderr"],
                     "level": level.upper(),
+                    "propagate": False,
+                },
+                # One line of JSON for each request, whatever the level of everything else is.
+                "llm_server.access": {
+                    "handlers": ["requests"],
+                    "level": "INFO",
                     "propagate": False,
                 },
                 "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},

@@ -27,6 +27,10 @@ class Notifier:
         """One line for `systemctl status`."""
         self._send(f"STATUS={text}")
 
+    def watchdog(self) -> None:
+        """All is well: without this systemd starts the service anew after WatchdogSec."""
+        self._send("WATCHDOG=1")
+
     def stopping(self, status: str) -> None:
         """The service has begun to end."""
         self._send("STOPPING=1", f"STATUS={status}")

@@ -4,11 +4,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
+
+from .errors import error_body
+
+logger = logging.getLogger("llm_server.routes")
 
 CLIENT_CLOSED_REQUEST = 499
 
@@ -27,6 +36,26 @@ class GenerateRequest(BaseModel):
         | Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=16)]
         | None
     ) = None
+    #: 64 bits with a sign, as the engine takes it.
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    n: int = Field(default=1, ge=1, le=1024)
+    stream: bool = False
+
+
+class Usage(BaseModel):
+    """Tokens of one request."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Choice(BaseModel):
+    """One of several answers to a prompt."""
+
+    index: int
+    text: str
+    finish_reason: str | None
 
 
 class GenerateResponse(BaseModel):
@@ -35,6 +64,11 @@ class GenerateResponse(BaseModel):
     text: str
     prompt: str
     model: str
+    #: `stop` or `length`.
+    finish_reason: str | None
+    usage: Usage
+    #: All answers, where `n` asked for more than one; `text` is the first.
+    choices: list[Choice] | None = None
 
 
 class Root(BaseModel):
@@ -44,11 +78,41 @@ class Root(BaseModel):
     model: str
 
 
+@dataclass(frozen=True)
+class Part:
+    """Text of one answer, and why it ended if it has."""
+
+    index: int
+    text: str
+    finish_reason: str | None
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What an engine gave: all of it, or what is new."""
+
+    parts: list[Part]
+    prompt_tokens: int
+    completion_tokens: int
+
+    def usage(self) -> dict[str, int]:
+        """The counts as they are sent."""
+        total = self.prompt_tokens + self.completion_tokens
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": total,
+        }
+
+
 class TextGenerator(Protocol):
     """What /generate needs of an engine."""
 
-    async def generate(self, request: GenerateRequest) -> str:
-        """The text for one request; being cancelled aborts it in the engine."""
+    async def generate(self, request: GenerateRequest) -> Generated:
+        """All of the text; being cancelled aborts it in the engine."""
+
+    def stream(self, request: GenerateRequest) -> AsyncGenerator[Generated, None]:
+        """The text piece by piece, after one that is empty; being closed aborts it."""
 
 
 def create_router(model: str, generator: TextGenerator) -> APIRouter:
@@ -60,20 +124,64 @@ def create_router(model: str, generator: TextGenerator) -> APIRouter:
         """Says what this server is."""
         return Root(message="vLLM serves this model; see /docs for its API.", model=model)
 
-    @router.post("/generate", response_model=GenerateResponse)
+    @router.post(
+        "/generate",
+        response_model=GenerateResponse,
+        responses={200: {"content": {"text/event-stream": {}}}},
+    )
     async def generate(body: GenerateRequest, request: Request) -> Response:
-        """Continues a prompt."""
-        text = await _unless_disconnected(request, generator.generate(body))
-        if text is None:
+        """Continues a prompt; with `stream` as server-sent events, closed by `[DONE]`."""
+        if body.stream:
+            pieces = generator.stream(body)
+            await anext(pieces)  # what is wrong with the request is told before the first event
+            return StreamingResponse(
+                _events(pieces),
+                media_type="text/event-stream",
+                headers={"Cache-Control": "no-store"},
+            )
+        done = await _unless_disconnected(request, generator.generate(body))
+        if done is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        return JSONResponse({"text": text, "prompt": body.prompt, "model": model})
+        parts = sorted(done.parts, key=lambda part: part.index)
+        answer: dict[str, Any] = {
+            "text": parts[0].text,
+            "prompt": body.prompt,
+            "model": model,
+            "finish_reason": parts[0].finish_reason,
+            "usage": done.usage(),
+        }
+        if body.n > 1:
+            answer["choices"] = [asdict(part) for part in parts]
+        return JSONResponse(answer)
 
     return router
 
 
-async def _unless_disconnected(request: Request, work: Any) -> str | None:
+async def _events(pieces: AsyncGenerator[Generated, None]) -> AsyncGenerator[str, None]:
+    last: Generated | None = None
+    reason: str | None = None
+    try:
+        async with aclosing(pieces):
+            async for last in pieces:
+                for part in last.parts:
+                    reason = part.finish_reason or reason
+                    if part.text or part.finish_reason:
+                        yield _event(asdict(part))
+        if last is not None:
+            yield _event({"finish_reason": reason, "usage": last.usage()})
+    except Exception:  # too late for a status
+        logger.exception("a stream failed")
+        yield _event(error_body(500, "The server failed."))
+    yield "data: [DONE]\n\n"
+
+
+def _event(data: dict[str, Any]) -> str:
+    return f"data: {json.dumps(data)}\n\n"
+
+
+async def _unless_disconnected(request: Request, work: Any) -> Generated | None:
     """Awaits `work`, but cancels it (and returns None) once the client has gone."""
-    task: asyncio.Task[str] = asyncio.ensure_future(work)
+    task: asyncio.Task[Generated] = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnect(request))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)

@@ -12,20 +12,22 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 
 import psutil
-import uvicorn
 from starlette.types import ASGIApp
 
-from .auth import ApiKeyMiddleware
+from .access import Access, AccessControl
 from .engine import Engine, Loader, make_first_token
 from .errors import ConfigError, LoadError
 from .fork_guard import ForkGuard
-from .gate import Gate
+from .front import apply_limits, build_front, reload_access
+from .listener import HttpServer, bind
+from .meter import Meter, Progress
 from .notify import Notifier
 from .settings import Settings
 from .state import Phase, ServerState
+from .waiting_room import WaitingRoom
 from .warm_up import warm_up
 
 logger = logging.getLogger("llm_server")
@@ -34,48 +36,23 @@ logger = logging.getLogger("llm_server")
 WATCH_INTERVAL_S = 1.0
 #: How long a dead engine's server still says so on /health before it exits to be restarted.
 UNHEALTHY_GRACE_S = 3.0
-#: How long answers that are complete get to reach slow clients at the end.
-CLOSE_TIMEOUT_S = 5
 
 EXIT_OK, EXIT_FAILED = 0, 1
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: this module decides what a signal means."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    def descriptors(self) -> list[int]:
-        """The file descriptors of the listening socket and of every open connection."""
-        listening = [s.fileno() for server in self.servers for s in server.sockets]
-        transports = [getattr(c, "transport", None) for c in self.server_state.connections]
-        open_sockets = [t.get_extra_info("socket") for t in transports if t is not None]
-        return [n for n in (*listening, *(s.fileno() for s in open_sockets if s)) if n >= 0]
 
 
 class Service:
     """One server from start to exit."""
 
-    def __init__(self, settings: Settings, keys: Sequence[str], notifier: Notifier) -> None:
+    def __init__(
+        self, settings: Settings, control: AccessControl, notifier: Notifier, room: WaitingRoom
+    ) -> None:
         self.settings = settings
+        self.control = control
         self.notifier = notifier
+        self.room = room
         self.state = ServerState(settings.served_model_name)
-        app: ASGIApp = Gate(self.state)
-        if settings.api_key_required:
-            app = ApiKeyMiddleware(app, keys)
-        self.server = _Server(
-            uvicorn.Config(
-                app,
-                lifespan="off",  # vLLM's app has its own, which begins when it is built
-                log_config=None,
-                access_log=False,
-                timeout_keep_alive=65,  # above the 60 s of common load balancers
-                timeout_graceful_shutdown=CLOSE_TIMEOUT_S,
-                server_header=False,
-            )
-        )
+        self.progress = Progress()
+        self.server = HttpServer(build_front(settings, self.state, control))
         self._stop = asyncio.Event()
         self._engine: Engine | None = None
         self._exit = EXIT_OK
@@ -85,35 +62,40 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        guard = ForkGuard(loop, lambda: [listener.fileno(), *self.server.descriptors()])
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        guard = ForkGuard(loop, lambda: [listener.fileno(), *self.room.descriptors()])
         guard.install()
-        serving = asyncio.create_task(self.server.serve(sockets=[listener]))
         model = asyncio.create_task(
-            self._serve_model(Loader(self.settings, guard, self._say, loop))
+            self._serve_model(Loader(self.settings, guard, self._say, loop), listener)
         )
         stop = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({serving, model, stop}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({model, stop}, return_when=asyncio.FIRST_COMPLETED)
         if stop.done():
             await self._drain()
         else:
             self._exit = EXIT_FAILED  # only a signal is a reason to end well
         guard.close()
-        self.server.should_exit = True
         model.cancel()
         stop.cancel()
-        await asyncio.gather(serving, model, stop, return_exceptions=True)
+        await asyncio.gather(model, stop, return_exceptions=True)
         await self._shut_down_engine()
         return self._exit
 
+    def _reload(self) -> None:
+        reload_access(self.settings, self.control)
+        self.room.reload()
+
     def _say(self, text: str) -> None:
         self.state.progress(text)
+        self.room.progress(text)
         self.notifier.status(text)
 
-    async def _serve_model(self, loader: Loader) -> None:
+    async def _serve_model(self, loader: Loader, listener: socket.socket) -> None:
         """Loads the model, opens the gate and watches the engine until it dies."""
         began = time.monotonic()
         try:
             engine = self._engine = await loader.load()
+            Meter(self.progress, lambda: self.control.limits.max_sequences).attach(engine.client)
             engine.app.state.server = self.server  # vLLM's handlers end it when the engine dies
             self._say("generating the first token")
             await make_first_token(engine)
@@ -134,14 +116,38 @@ class Service:
         async with engine.app.router.lifespan_context(engine.app):
             self.state.app = engine.app
             self.state.engine_died = lambda: engine.died
-            seconds = time.monotonic() - began
             self.state.move(Phase.HEALTHY, "ready")
-            self.notifier.ready(f"Serving {self.settings.served_model_name}")
-            logger.info("Ready after %.1f s: %s", seconds, self.settings.served_model_name)
-            while not engine.died:
-                await asyncio.sleep(WATCH_INTERVAL_S)
-        self._fail("The engine's process ended; this server exits so that it is started again")
-        await asyncio.sleep(UNHEALTHY_GRACE_S)
+            await self.room.close()
+            serving = asyncio.create_task(self.server.serve(sockets=[listener]))
+            try:
+                while not self.server.started and not serving.done():
+                    await asyncio.sleep(0.005)
+                seconds = time.monotonic() - began
+                self.notifier.ready(f"Serving {self.settings.served_model_name}")
+                logger.info("Ready after %.1f s: %s", seconds, self.settings.served_model_name)
+                await self._watch(engine, serving)
+                self._fail("The engine's process ended; this server exits to be started again")
+                await asyncio.sleep(UNHEALTHY_GRACE_S)
+            finally:
+                self.server.should_exit = True
+                await asyncio.gather(serving, return_exceptions=True)
+
+    async def _watch(self, engine: Engine, serving: asyncio.Task[None]) -> None:
+        """Tells systemd that all is well while it is; returns when the engine has died."""
+        while not engine.died and not serving.done():
+            waited = self.progress.stalled()
+            if waited > self.settings.stall_timeout:
+                text = f"requests have waited for a token for {waited:.0f} s"
+                if self.state.phase is Phase.HEALTHY:
+                    logger.error("Stuck: %s", text)
+                self.state.move(Phase.STUCK, text)
+                self.notifier.status(f"Stuck: {text}")
+            else:
+                if self.state.phase is Phase.STUCK:
+                    logger.warning("No longer stuck")
+                    self.state.move(Phase.HEALTHY, "ready")
+                self.notifier.watchdog()
+            await asyncio.sleep(WATCH_INTERVAL_S)
 
     def _fail(self, message: str) -> None:
         if self.state.phase is Phase.DRAINING:
@@ -167,35 +173,24 @@ class Service:
             await self._engine.shut_down()
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Opens the listening socket before anything else.
-
-    Raises:
-        ConfigError: the address is not there or taken.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
-    except OSError as error:
-        raise ConfigError(
-            [f"host, port: cannot listen on {host}:{port}: {error.strerror}"]
-        ) from None
-    return listener
-
-
-def run(settings: Settings, keys: Sequence[str]) -> int:
+def run(settings: Settings, access: Access) -> int:
     """Runs the server in this process; does not return once it has served."""
     notifier = Notifier.from_environment()
     listener = bind(settings.host, settings.port)
+    control = AccessControl(access)
+    apply_limits(control)
+
+    def waiting() -> tuple[ServerState, ASGIApp, Callable[[], None]]:
+        state = ServerState(settings.served_model_name)
+        app = build_front(settings, state, control)
+        return state, app, lambda: reload_access(settings, control)
+
+    # Before any thread and the event loop.
+    room = WaitingRoom.open(listener, waiting)
     notifier.status("listening; the model is not loaded yet")
 
     async def main() -> int:
-        return await Service(settings, keys, notifier).run(listener)
+        return await Service(settings, control, notifier, room).run(listener)
 
     status = EXIT_FAILED
     try:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from .access import Access, load_access
 from .errors import ConfigError
 
 #: vLLM options that this server sets itself, with the setting that takes their place.
@@ -19,7 +21,7 @@ OWNED_BY_SERVER = {
     "host": "host",
     "port": "port",
     "uds": "host and port",
-    "api_key": "api_key_file",
+    "api_key": "access_file",
     "uvicorn_log_level": "log_level",
     "shutdown_timeout": "shutdown_timeout",
     "root_path": None,
@@ -41,8 +43,6 @@ SUCCESSORS = {
     "guided_decoding_backend": "structured_outputs_config",
 }
 
-MIN_KEY_LENGTH = 16
-
 #: A value of `vllm_args`: what YAML can say and a command line can carry.
 ArgValue = bool | int | float | str | list[Any] | dict[str, Any] | None
 
@@ -57,11 +57,16 @@ class Settings(BaseModel):
     model_path: str = Field(min_length=1)
     served_model_name: str = Field(min_length=1)
     api_key_required: bool = Field(True, strict=True)
-    api_key_file: Path | None = None
+    #: Keys and limits: the one file that SIGHUP reads anew; see `access.Access`.
+    access_file: Path | None = None
     vllm_args: dict[str, ArgValue] = Field(default_factory=dict)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     #: Seconds that running requests get to finish after SIGTERM.
     shutdown_timeout: float = Field(30, ge=0, le=3600)
+    #: Seconds without a token, while requests wait for one, after which the engine counts as stuck.
+    stall_timeout: float = Field(120, ge=1, le=3600)
+    #: Whether what is asked is logged with each request; it may hold secrets.
+    log_content: bool = Field(False, strict=True)
     #: How the engine's process begins; see `engine.choose_start_method`.
     start_method: Literal["auto", "fork", "spawn"] = "auto"
     #: Requests in the burst before the server says that it is ready; unset: by the device.
@@ -98,13 +103,10 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _has_keys(self) -> Settings:
-        if self.api_key_required and self.api_key_file is None:
+        if self.api_key_required and self.access_file is None:
             raise ValueError(
-                "api_key_file: not set; name a file with one key a line,"
-                " or say api_key_required: false"
+                "access_file: not set; name a file with keys, or say api_key_required: false"
             )
-        if not self.api_key_required and self.api_key_file is not None:
-            raise ValueError("api_key_file: set although api_key_required is false; drop one")
         return self
 
 
@@ -135,32 +137,18 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(list(_messages(error))) from None
 
 
-def load_keys(path: Path) -> tuple[str, ...]:
-    """Reads API keys, one a line; blank lines and lines that begin with # are skipped.
+def read_access(settings: Settings) -> Access:
+    """Keys and limits as the settings name their file; the defaults where they name none.
 
     Raises:
-        ConfigError: no file, no key, or a key too short to be a secret.
+        ConfigError: see `load_access`.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError([f"api_key_file: {path} cannot be read: {error.strerror}"]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([f"api_key_file: {path} is not text"]) from None
-    keys = tuple(key for line in lines if (key := line.strip()) and not key.startswith("#"))
-    if not keys:
-        raise ConfigError([f"api_key_file: {path} holds no key; write one key a line"])
-    for number, key in enumerate(keys, start=1):
-        if len(key) < MIN_KEY_LENGTH or not (
-            key.isascii() and key.isprintable() and " " not in key
-        ):
-            raise ConfigError(
-                [
-                    f"api_key_file: key {number} in {path} must be {MIN_KEY_LENGTH} or more"
-                    " printable ASCII characters without spaces"
-                ]
-            )
-    return keys
+    if settings.access_file is None:
+        return Access()
+    if runtime := os.environ.get("RUNTIME_DIRECTORY"):
+        # Touched before the reading: a file that is newer than this has not been read.
+        (Path(runtime) / "access_read").touch()
+    return load_access(settings.access_file, keys_needed=settings.api_key_required)
 
 
 def _messages(error: ValidationError) -> list[str]:

@@ -16,16 +16,19 @@ class Phase(StrEnum):
 
     LOADING = "loading"
     HEALTHY = "healthy"
+    STUCK = "stuck"
     DRAINING = "draining"
     UNHEALTHY = "unhealthy"
 
 
 _NEXT = {
     Phase.LOADING: {Phase.HEALTHY, Phase.DRAINING, Phase.UNHEALTHY},
-    Phase.HEALTHY: {Phase.DRAINING, Phase.UNHEALTHY},
+    Phase.HEALTHY: {Phase.STUCK, Phase.DRAINING, Phase.UNHEALTHY},
+    Phase.STUCK: {Phase.HEALTHY, Phase.DRAINING, Phase.UNHEALTHY},
     Phase.DRAINING: {Phase.UNHEALTHY},
     Phase.UNHEALTHY: set[Phase](),
 }
+_LOADED = (Phase.HEALTHY, Phase.STUCK, Phase.DRAINING)
 
 
 class ServerState:
@@ -67,14 +70,19 @@ class ServerState:
 
     def health(self) -> tuple[int, dict[str, Any]]:
         """The HTTP status and body of /health; `seconds` is the time in this phase."""
-        if self.phase in (Phase.HEALTHY, Phase.DRAINING) and self.engine_died():
+        if self.phase in _LOADED and self.engine_died():
             self.move(Phase.UNHEALTHY, "the engine's process ended")
         body: dict[str, Any] = {
             "status": str(self.phase),
-            "model_loaded": self.phase in (Phase.HEALTHY, Phase.DRAINING),
+            "model_loaded": self.phase in _LOADED,
             "model": self.model,
             "seconds": round(self._clock() - self._since, 1),
         }
         if self.phase is not Phase.HEALTHY:
             body["detail"] = self.detail
         return (200 if self.phase is Phase.HEALTHY else 503), body
+
+    def live(self) -> tuple[int, dict[str, Any]]:
+        """The same for /health/live: 503 only where a new start is the remedy."""
+        _, body = self.health()
+        return (503 if self.phase in (Phase.STUCK, Phase.UNHEALTHY) else 200), body

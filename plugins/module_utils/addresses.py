@@ -34,6 +34,29 @@ def find(client: GceClient, region: str, wanted: str) -> dict[str, Any] | None:
     return found if found and _is_external(found) else None
 
 
+def everywhere(client: GceClient, name: str) -> list[dict[str, Any]]:
+    """The reserved external addresses of this name, by region."""
+    found = client.aggregated(
+        f"{client.root}/aggregated/addresses",
+        "addresses",
+        f"look for the address {name} in all regions",
+        filter=f'name = "{name}"',
+    )
+    own = [one for one in found if one["name"] == name and "region" in one and _is_external(one)]
+    return sorted(own, key=lambda one: str(one["region"]))
+
+
+def summary(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """What matters of an address: name, region, ip, description, users."""
+    return {
+        "name": resource["name"],
+        "region": convert.short(str(resource["region"])),
+        "ip": resource.get("address"),
+        "description": resource.get("description", ""),
+        "users": holders(resource),
+    }
+
+
 def _is_external(resource: Mapping[str, Any]) -> bool:
     return str(resource.get("addressType", "EXTERNAL")) == "EXTERNAL"
 
@@ -89,7 +112,7 @@ class Address:
         made = [] if resource else [Change("address", None, self.name, "create")]
         if resource is None:
             if not self.check:
-                resource = self._reserve(wanted)
+                resource = self._reserve(wanted, params["description"] or "")
                 self._refuse_different(resource, wanted)
         else:
             self._refuse_different(resource, wanted)
@@ -126,11 +149,13 @@ class Address:
                 raise lookups.unknown_region(self.client, self.region) from None
             raise
 
-    def _reserve(self, wanted: str | None) -> dict[str, Any]:
+    def _reserve(self, wanted: str | None, description: str) -> dict[str, Any]:
         what = f"reserve the {self.where}"
         body = {"name": self.name, "addressType": "EXTERNAL"}
         if wanted:
             body["address"] = wanted
+        if description:
+            body["description"] = description
         try:
             finish(self.client, self.client.post(self.collection, what, body), what)
         except ApiError as error:

@@ -108,7 +108,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         for one in found["loose_disks"]
     ]
     left += [
-        f"static address {one['name']}: {one['address']}, "
+        f"static address {one['name']} in {one['region']}: {one['address']}, "
         f"{'in use' if one['in_use'] else 'not used'}"
         for one in found["static_addresses"]
     ]
@@ -145,6 +145,10 @@ def deleted(found: Mapping[str, Any]) -> list[str]:
         for disk in found["disks"]:
             fate = "" if disk["deleted_with_instance"] else " stays, and goes on costing"
             text.append(f"disk {disk['name']} ({disk['size_gb']} GB){fate}")
+    text += [
+        f"static address {one['name']} ({one['address']}, {one['region']})"
+        for one in found["static_addresses"]
+    ]
     own = own_rules(prefix)
     return text + [f"firewall rule {r['name']}" for r in found["rules"] if r["name"] in own]
 
@@ -206,6 +210,7 @@ def _static(address: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": address["name"],
         "address": address.get("address"),
+        "region": convert.short(str(address.get("region", ""))),
         "in_use": address.get("status") == "IN_USE",
     }
 

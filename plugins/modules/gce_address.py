@@ -40,6 +40,9 @@ options:
         now is kept for good. Google chooses one where this is left out.
       - If the name is taken by another address, the run fails.
     type: str
+  description:
+    description: What it is reserved with, for people. One that is there keeps its own.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -133,6 +136,7 @@ def main() -> None:
         "name": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "address": {"type": "str"},
+        "description": {"type": "str"},
     }
     run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)
 

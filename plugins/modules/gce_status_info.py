@@ -75,7 +75,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import billing, convert, status_report
+from ..module_utils import addresses, billing, convert, status_report
 from ..module_utils.arguments import common_spec, price_spec, run, settings_of
 from ..module_utils.costs import said
 from ..module_utils.gce_client import GceClient
@@ -94,15 +94,12 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
     rules = client.list(
         f"{client.root}/global/firewalls", f"list the firewall rules of project {client.project}"
     )
-    region = convert.region_of(zone)
     disks = client.list(
         f"{client.root}/zones/{zone}/disks",
         f"list the disks of {name}",
         filter=f'name eq "{name}(-.*)?"',
     )
-    address = client.find(
-        f"{client.root}/regions/{region}/addresses/{name}-ip", f"look for the address {name}-ip"
-    )
+    reserved = addresses.everywhere(client, f"{name}-ip")
     prices, instead = billing.prices(
         settings_of(params), params["price_source"], params["billing_endpoint"], params["cache_dir"]
     )
@@ -114,7 +111,7 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         zone=zone,
         name=name,
         loose_disks=[disk for disk in disks if not disk.get("users")],
-        reserved=[address] if address else [],
+        reserved=reserved,
         prices=prices,
     )
     found["prices"]["instead"] = instead

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import socket
@@ -53,14 +55,14 @@ class Server:
             self.port = int(free.getsockname()[1])
         self.config = self.folder / "settings.yaml"
         self.log = self.folder / "log.txt"
-        keys = self.folder / "keys"
-        keys.write_text(KEY + "\n")
+        self.access = self.folder / "access.yaml"
+        self.write_access()
         base = {
             "host": "127.0.0.1",
             "port": self.port,
             "model_path": self.model,
             "served_model_name": MODEL_NAME,
-            "api_key_file": str(keys),
+            "access_file": str(self.access),
             "vllm_args": ARGS,
         }
         self.config.write_text(yaml.safe_dump(base | self.settings))
@@ -70,6 +72,25 @@ class Server:
             timeout=120,
             headers={"Authorization": f"Bearer {KEY}"},
         )
+
+    def write_access(self, *more: dict[str, Any], **limits: Any) -> None:
+        """Writes keys (the usual one and `more`) and limits; a server that runs is not told."""
+        keys = [{"name": "usual", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}, *more]
+        self.access.write_text(yaml.safe_dump({"keys": keys, "limits": limits}))
+
+    def reload(self) -> None:
+        """SIGHUP, and until the log says that it was heard."""
+        before = self.log.read_text(errors="replace").count("Read keys and limits")
+        self.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 10
+        while self.log.read_text(errors="replace").count("Read keys and limits") == before:
+            assert time.monotonic() < deadline, self.tail()
+            time.sleep(0.05)
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The log's lines of requests."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [json.loads(line) for line in lines if line.startswith('{"request_id"')]
 
     def environment(self) -> dict[str, str]:
         """What the unit sets, with the caches of all servers of this run in one folder."""

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import re
+import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +55,40 @@ class Site:
         }
         self.servers: Json = {}
 
-    def play(self, playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
-        """Run one playbook of the collection, or a file."""
+    def stored(self, collection: str) -> list[Json]:
+        """What there is of a collection in the project."""
+        cloud, _ = self.state()
+        found: list[Json] = cloud[collection]
+        return found
+
+    def at_terminal(self, name: str, answer: str) -> int:
+        """Run a playbook at a terminal where somebody answers its question; the exit status."""
+        command = [Path(sys.executable).with_name("ansible-playbook"), "-i", self._inventory()]
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            ["setsid", "--ctty", "--wait", *command, f"playbooks/{name}.yml"],
+            cwd=ROOT,
+            env={**os.environ, "TERM": "dumb"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        text, again, until = "", 0.0, time.monotonic() + 90
+        while time.monotonic() < until and process.poll() is None:
+            if select.select([ours], [], [], 0.2)[0]:
+                with contextlib.suppress(OSError):  # the terminal goes with the process
+                    text += os.read(ours, 4096).decode(errors="replace")
+            # Ansible throws away what was typed before it began to read, so it is typed again.
+            if "type the name of the instance" in text and time.monotonic() > again:
+                os.write(ours, f"{answer}\r".encode())
+                again = time.monotonic() + 2
+        process.kill()
+        os.close(ours)
+        assert "type the name of the instance" in text
+        return process.wait()
+
+    def _inventory(self) -> Path:
         local = {
             "ansible_connection": "local",
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
@@ -65,10 +101,14 @@ class Site:
         inventory.write_text(
             yaml.safe_dump({"all": {"vars": self.variables, "children": groups}}), encoding="utf-8"
         )
+        return inventory
+
+    def play(self, playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run one playbook of the collection, or a file."""
         done = subprocess.run(
             [
                 Path(sys.executable).with_name("ansible-playbook"),
-                *("-i", inventory, playbook, *options),
+                *("-i", self._inventory(), playbook, *options),
             ],
             cwd=ROOT,
             env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -68,7 +70,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ser
 @pytest.fixture(scope="module")
 def server(make: Callable[..., Server]) -> Server:
     """One that is ready; what it said while it loaded is in `samples` and `early`."""
-    new = make()
+    new = make(stall_timeout=3)
     new.start()
     new.wait_for("loading")
     new.early = [  # type: ignore[attr-defined]
@@ -105,7 +107,8 @@ def test_requests_while_the_model_loads(server: Server) -> None:
 def test_systemd_hears_of_readiness_when_the_model_can_answer(server: Server) -> None:
     ready = [n for n in server.notices if "READY=1" in n]
     assert len(ready) == 1
-    assert server.notices[-1] == ready[0], "nothing but progress is told before"
+    after = server.notices[server.notices.index(ready[0]) + 1 :]
+    assert set(after) <= {"WATCHDOG=1"}, "nothing but progress is told before"
     assert server.metric("vllm:generation_tokens_total") >= 1
     assert server.samples[-1].body["model_loaded"] is True
 
@@ -130,7 +133,9 @@ def test_golden_answer(server: Server) -> None:
 def test_generate(server: Server) -> None:
     body = {"prompt": "The capital of France is", "temperature": 0, "max_tokens": 12}
     first = server.authorised.post("/generate", json=body).json()
-    assert set(first) == {"text", "prompt", "model"}
+    assert set(first) == {"text", "prompt", "model", "finish_reason", "usage"}
+    assert first["finish_reason"] == "length"
+    assert first["usage"]["completion_tokens"] == 12
     assert "Paris" in first["text"]
     assert (first["prompt"], first["model"]) == (body["prompt"], MODEL_NAME)
     plain = server.authorised.post("/v1/completions", json=body | {"model": MODEL_NAME}).json()
@@ -168,7 +173,7 @@ def test_every_route_needs_a_key(server: Server) -> None:
     routes |= {(m.upper(), path) for path, methods in schema.items() for m in methods}
     assert {("GET", "/metrics"), ("POST", "/invocations"), ("POST", "/generate")} <= routes
     assert len(routes) > 20
-    routes.remove(("GET", "/health"))
+    routes -= {("GET", "/health")}
     with httpx.Client(base_url=str(server.open.base_url)) as http:
         answers = {route: http.request(*route).status_code for route in sorted(routes)}
         wrong = http.get("/metrics", headers={"Authorization": f"Bearer {KEY}x"})
@@ -191,7 +196,7 @@ def test_bad_bodies(server: Server, body: dict[str, Any], status: int, says: str
     answer = server.authorised.post("/generate", json=body)
     assert answer.status_code == status
     error = answer.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
+    assert set(error) == {"message", "type", "param", "code", "request_id"}
     assert says in error["message"]
     assert "Traceback" not in answer.text
     assert "/site-packages/" not in answer.text
@@ -200,7 +205,7 @@ def test_bad_bodies(server: Server, body: dict[str, Any], status: int, says: str
 def test_unknown_model(server: Server) -> None:
     answer = server.authorised.post("/v1/chat/completions", json=QUESTION | {"model": "other"})
     assert answer.status_code == 404
-    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code", "request_id"}
 
 
 def test_a_client_that_leaves_frees_its_slot(server: Server) -> None:
@@ -213,6 +218,142 @@ def test_a_client_that_leaves_frees_its_slot(server: Server) -> None:
     assert server.metric("vllm:num_requests_running") == 0
 
 
+def test_generate_streams(server: Server) -> None:
+    body = {"prompt": "The capital of France is", "temperature": 0, "max_tokens": 12, "n": 1}
+    whole = server.authorised.post("/generate", json=body).json()
+    with server.authorised.stream("POST", "/generate", json=body | {"stream": True}) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line[6:] for line in answer.iter_lines() if line.startswith("data: ")]
+    assert lines[-1] == "[DONE]"
+    events = [json.loads(line) for line in lines[:-1]]
+    assert len(events) > 3
+    assert "".join(e.get("text", "") for e in events) == whole["text"]
+    assert (events[-1]["usage"], events[-1]["finish_reason"]) == (whole["usage"], "length")
+    long = server.authorised.post("/generate", json=body | {"stream": True, "max_tokens": 5000})
+    assert long.status_code == 400, "what cannot fit is told before the stream begins"
+
+
+def test_generate_several_with_a_seed(server: Server) -> None:
+    body = {"prompt": "Once", "temperature": 1, "max_tokens": 8, "n": 2, "seed": 5}
+    first, second = (server.authorised.post("/generate", json=body).json() for _ in range(2))
+    assert [c["index"] for c in first["choices"]] == [0, 1]
+    assert first["choices"] == second["choices"]
+
+
+def test_requests_are_logged_with_tokens_and_without_content(server: Server) -> None:
+    sent = {"X-Request-Id": "my-own-id"}
+    answer = server.authorised.post(
+        "/v1/completions",
+        json={"model": MODEL_NAME, "prompt": "xyzzy plugh", "max_tokens": 5, "ignore_eos": True},
+        headers=sent,
+    )
+    assert answer.headers["x-request-id"] == "my-own-id"
+    (line,) = [line for line in server.requests() if line["request_id"] == "my-own-id"]
+    assert (line["key"], line["status"], line["path"]) == ("usual", 200, "/v1/completions")
+    assert (line["tokens_in"], line["tokens_out"]) == (
+        answer.json()["usage"]["prompt_tokens"],
+        5,
+    )
+    assert line["total_s"] > 0
+    assert "xyzzy" not in server.log.read_text()
+    assert KEY not in server.log.read_text()
+
+
+def test_keys_come_and_go_without_a_restart(server: Server) -> None:
+    other = {"Authorization": "Bearer another-key-0123456789"}
+    digest = hashlib.sha256(b"another-key-0123456789").hexdigest()
+    assert server.open.get("/v1/models", headers=other).status_code == 401
+    server.write_access({"name": "other", "sha256": digest, "requests_per_minute": 2})
+    server.reload()
+    codes = [server.open.get("/v1/models", headers=other).status_code for _ in range(3)]
+    assert codes == [200, 200, 429]
+    server.write_access()
+    server.reload()
+    assert server.open.get("/v1/models", headers=other).status_code == 401
+    assert server.authorised.get("/v1/models").status_code == 200
+
+
+def test_limits(server: Server) -> None:
+    server.write_access(max_body_bytes=2000, max_sequences=4, max_request_seconds=2, max_requests=2)
+    server.reload()
+    try:
+        chunks = (b"x" * 1000 for _ in range(5))
+        assert server.authorised.post("/generate", content=chunks).status_code == 413
+        assert server.authorised.post("/generate", content=b"x" * 3000).status_code == 413
+        many = server.authorised.post("/generate", json={"prompt": "x", "n": 5})
+        assert (many.status_code, "5" in many.text, "4" in many.text) == (400, True, True)
+        batch = {"model": MODEL_NAME, "prompt": ["a"] * 5, "max_tokens": 2}
+        assert server.authorised.post("/v1/completions", json=batch).status_code == 400
+        long = {"prompt": "Count", "max_tokens": 1000, "temperature": 1.5, "top_p": 1}
+        answers: list[httpx.Response] = []
+        threads = [
+            threading.Thread(
+                target=lambda: answers.append(server.authorised.post("/generate", json=long))
+            )
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert sorted(a.status_code for a in answers) == [429, 429, 504, 504]
+        assert {a.headers.get("retry-after") for a in answers if a.status_code == 429} == {"2"}
+        deadline = time.monotonic() + 10
+        while server.metric("vllm:num_requests_running") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert server.metric("vllm:num_requests_running") == 0, "the engine dropped them"
+    finally:
+        server.write_access()
+        server.reload()
+
+
+def test_a_browser_gets_a_page(server: Server) -> None:
+    wanted = {"Accept": "text/html"}
+    page = server.open.get("/", headers=wanted)
+    assert page.status_code == 401, "without a key even the page is an answer of 401"
+    assert "<form" in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert server.authorised.get("/", headers=wanted).status_code == 200
+
+
+def test_idle_connections_hold_up_nobody(server: Server) -> None:
+    address = ("127.0.0.1", server.port)
+    idle = [socket.create_connection(address) for _ in range(1000)]
+    try:
+        assert server.open.get("/health").status_code == 200
+        assert server.authorised.post(
+            "/generate", json={"prompt": "Hi", "max_tokens": 2}
+        ).is_success
+    finally:
+        for one in idle:
+            one.close()
+
+
+def test_an_engine_that_hangs_is_stuck_until_it_goes_on(server: Server) -> None:
+    engine = next(
+        p for p in server.processes() if "EngineCore" in " ".join([*p.cmdline(), p.name()])
+    )
+    body = {"prompt": "Hi", "max_tokens": 4}
+    answers: list[httpx.Response] = []
+    engine.send_signal(signal.SIGSTOP)
+    try:
+        worker = threading.Thread(
+            target=lambda: answers.append(server.authorised.post("/generate", json=body))
+        )
+        worker.start()
+        assert server.wait_for("stuck", timeout=20).status == 503
+        assert server.open.get("/health/live").status_code == 503
+        server.notices.clear()
+        time.sleep(2)
+        server.health()
+        assert not any("WATCHDOG=1" in notice for notice in server.notices)
+    finally:
+        engine.send_signal(signal.SIGCONT)
+    server.wait_for("healthy", timeout=30)
+    worker.join(30)
+    assert [a.status_code for a in answers] == [200]
+
+
 def test_sigterm_answers_what_runs_and_leaves_nothing(server: Server) -> None:
     processes = server.processes()
     assert len(processes) >= 2, "the engine has a process of its own"
@@ -223,6 +364,7 @@ def test_sigterm_answers_what_runs_and_leaves_nothing(server: Server) -> None:
     )
     worker.start()
     time.sleep(0.3)
+    server.health()  # takes in what was told so far: the socket's queue holds few messages
     began = time.monotonic()
     assert server.stop() == 0
     worker.join(10)

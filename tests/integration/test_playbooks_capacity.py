@@ -41,6 +41,19 @@ def where(site: Site) -> str:
     return str(one["zone"]).rsplit("/", 1)[1]
 
 
+def addresses(site: Site) -> list[Json]:
+    """What is reserved in the project."""
+    cloud, _ = site.state()
+    found: list[Json] = cloud["addresses"]
+    return found
+
+
+def address_of(site: Site) -> str:
+    """External address of the one instance."""
+    [one] = instances(site)
+    return str(one["networkInterfaces"][0]["accessConfigs"][0]["natIP"])
+
+
 def test_stockout_in_two_zones_then_success_in_the_third(placed: Site) -> None:
     out(placed, *ZONES[:2])
     said = placed.ok(*SITE)
@@ -161,3 +174,63 @@ def test_quota_request_that_is_not_granted(short: Site, outcome: str, words: lis
     for text in words:
         assert text in said
     assert len(asked(short)) == 1
+
+
+def test_start_goes_to_another_zone_only_where_it_may_lose_the_disk(placed: Site) -> None:
+    """With a static address, which moves to the region where the instance lands."""
+    placed.variables["gce_instance_static_address"] = True
+    placed.make()
+    [kept] = addresses(placed)
+    assert kept["users"] and address_of(placed) == kept["address"]
+    placed.ok("stop", changed=1)
+    out(placed, *ZONES[:2])
+
+    placed.servers = {}  # what a start waits for is no record's to give
+    refused = placed.play("playbooks/start.yml")
+    said = " ".join(refused.stdout.split())
+    assert refused.returncode == 2
+    assert "It is still there, stopped" in said and "allow_recreate: true" in said
+    for zone in ZONES:
+        assert f"{zone} g2-standard-4 STANDARD" in said.split("PLACEMENT")[1]
+    assert where(placed) == ZONES[0]
+
+    placed.variables["gce_instance_allow_recreate"] = True
+    done = placed.play("playbooks/start.yml")
+    said = " ".join(done.stdout.split())
+    assert "no host in the group llm_servers" in said
+    assert f"was made anew in {ZONES[2]}" in said and "Its old boot disk is gone" in said
+    assert where(placed) == ZONES[2]
+    [moved] = addresses(placed)
+    assert moved["region"].endswith("/us-east1"), "the one in the old region was released"
+    assert moved["users"] and address_of(placed) == moved["address"]
+
+
+def test_static_address_survives_stop_start_and_a_new_instance(site: Site) -> None:
+    site.reach_locally()
+    site.variables["gce_instance_static_address"] = True
+    site.ok(*SITE)
+    [kept] = addresses(site)
+    assert kept["address"] == address_of(site) and kept["status"] == "IN_USE"
+    site.ok(*SITE, changed=0)
+    assert site.document("status")["static_addresses"][0]["address"] == kept["address"]
+
+    site.ok("stop", changed=1)
+    stopped = site.document("status")
+    assert stopped["cost"]["hourly"] > 100 * 0.1 / 730, "an address that waits costs too"
+    site.servers = {}
+    site.play("playbooks/start.yml")
+    assert address_of(site) == kept["address"]
+
+    site.variables |= {
+        "gce_instance_boot_disk_type": "pd-ssd",
+        "gce_instance_allow_recreate": True,
+    }
+    site.make()
+    assert addresses(site)[0]["address"] == kept["address"] == address_of(site)
+
+    listed = site.ok("destroy", "--check")
+    assert f"static address {NAME}-ip ({kept['address']}, us-central1)" in listed
+    site.ok("destroy", "-e", f"confirm={NAME}")
+    cloud, _ = site.state()
+    assert cloud["instances"] == cloud["disks"] == cloud["addresses"] == []
+    site.ok("destroy", "-e", f"confirm={NAME}", changed=0)

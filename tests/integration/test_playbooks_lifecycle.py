@@ -129,6 +129,17 @@ def test_destroy_says_which_disk_stays(made: Site) -> None:
     assert "goes on costing" in made.ok("destroy", "--check")
     done = made.ok("destroy", "-e", f"confirm={NAME}")
     assert f"These disks stay and go on costing: {NAME}" in done
+    everything = ("-e", "destroy_disks=true")
+    assert f"disk {NAME}" in made.ok("destroy", "--check", *everything)
+    made.ok("destroy", "-e", f"confirm={NAME}", *everything, changed=1)
+    assert made.stored("disks") == []
+
+
+def test_destroy_asks_for_the_name_at_a_terminal(made: Site) -> None:
+    assert made.at_terminal("destroy", "another-name") == 2
+    assert made.api.get(INSTANCE)["status"] == "RUNNING"
+    assert made.at_terminal("destroy", NAME) == 0
+    assert made.stored("instances") == []
 
 
 def test_cost_of_the_plan(site: Site) -> None:

@@ -7,6 +7,7 @@ import anyio
 import httpx
 import pytest
 from fastapi import FastAPI, WebSocket
+from llm_server.access import Access, AccessControl, Key, digest
 from llm_server.auth import ApiKeyMiddleware
 from llm_server.gate import Gate
 from llm_server.state import Phase, ServerState
@@ -41,7 +42,9 @@ def guarded(phase: Phase) -> ASGIApp:
         state.app = inner_app()
         state.move(Phase.HEALTHY, "")
         state.move(phase, "")
-    return ApiKeyMiddleware(Gate(state), KEYS)
+    named = tuple(Key(name=f"k{i}", sha256=digest(key)) for i, key in enumerate(KEYS))
+    control = AccessControl(Access(keys=named))
+    return ApiKeyMiddleware(Gate(state, control), control)
 
 
 def client(phase: Phase = Phase.HEALTHY) -> httpx.AsyncClient:
@@ -80,6 +83,9 @@ def test_closed_without_a_key(phase: Phase, method: str, path: str) -> None:
 @pytest.mark.parametrize("phase", list(Phase))
 def test_health_is_open(phase: Phase) -> None:
     expected = 200 if phase is Phase.HEALTHY else 503
+    live = 503 if phase in (Phase.STUCK, Phase.UNHEALTHY) else 200
+    assert anyio.run(status, "GET", "/health/live", phase) == live
+    assert anyio.run(status, "GET", "/health/ready", phase) == expected
     assert anyio.run(status, "GET", "/health", phase) == expected
 
 

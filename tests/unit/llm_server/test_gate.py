@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from fastapi import FastAPI
+from llm_server.access import Access, AccessControl, Limits
 from llm_server.gate import Gate
 from llm_server.state import Phase, ServerState
 from starlette.testclient import TestClient
@@ -76,6 +77,8 @@ def test_draining_says_so() -> None:
     ("steps", "end"),
     [
         ([Phase.DRAINING, Phase.HEALTHY], Phase.DRAINING),
+        ([Phase.HEALTHY, Phase.STUCK, Phase.HEALTHY], Phase.HEALTHY),
+        ([Phase.HEALTHY, Phase.STUCK, Phase.DRAINING], Phase.DRAINING),
         ([Phase.UNHEALTHY, Phase.HEALTHY], Phase.UNHEALTHY),
         ([Phase.HEALTHY, Phase.LOADING], Phase.HEALTHY),
         ([Phase.HEALTHY, Phase.DRAINING, Phase.UNHEALTHY], Phase.UNHEALTHY),
@@ -98,7 +101,7 @@ def test_healthy_needs_an_app() -> None:
 def test_requests_are_put_off(phase: Phase) -> None:
     state = ServerState("m")
     state.move(phase, "")
-    http = TestClient(Gate(state))
+    http = TestClient(Gate(state, AccessControl(Access())))
     answer = http.post("/generate", json={"prompt": "x"})
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
@@ -123,9 +126,31 @@ def test_requests_in_flight_are_counted() -> None:
         raise RuntimeError
 
     state.app = app
-    http = TestClient(Gate(state), raise_server_exceptions=False)
+    http = TestClient(Gate(state, AccessControl(Access())), raise_server_exceptions=False)
     http.get("/count")
     assert http.get("/fail").status_code == 500
     http.get("/health")
     assert seen == [1]
     assert state.in_flight == 0
+
+
+def test_a_full_server_takes_no_more_work_but_tells_its_state() -> None:
+    state = loaded()
+    app = FastAPI()
+    seen: list[int] = []
+
+    @app.post("/work")
+    async def work() -> None:
+        seen.append(http.post("/work").status_code)
+        seen.append(http.get("/state").status_code)
+
+    @app.get("/state")
+    async def ask() -> None: ...
+
+    state.app = app
+    limits = Limits(max_requests=1)
+    gate = Gate(state, AccessControl(Access(limits=limits)))
+    http = TestClient(gate)
+    assert http.post("/work").status_code == 200
+    assert seen == [429, 200]
+    assert http.post("/work").status_code == 200, "the place is free again"

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from llm_server.routes import GenerateRequest, create_router
+from llm_server.routes import Generated, GenerateRequest, Part, create_router
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 from starlette.types import Message
@@ -22,13 +23,21 @@ class Echo:
         self.seconds = seconds
         self.cancelled = False
 
-    async def generate(self, request: GenerateRequest) -> str:
+    async def generate(self, request: GenerateRequest) -> Generated:
         try:
             await asyncio.sleep(self.seconds)
         except asyncio.CancelledError:
             self.cancelled = True
             raise
-        return request.model_dump_json()
+        parts = [Part(i, request.model_dump_json(), "stop") for i in reversed(range(request.n))]
+        return Generated(parts, 3, 2)
+
+    async def stream(self, request: GenerateRequest) -> AsyncGenerator[Generated, None]:
+        yield Generated([], 3, 0)
+        yield Generated([Part(0, "a", None)], 3, 1)
+        if request.prompt == "fail":
+            raise RuntimeError("/secret/path.py")
+        yield Generated([Part(0, "b", "length")], 3, 2)
 
 
 def app_for(generator: Echo) -> FastAPI:
@@ -47,7 +56,8 @@ def test_root() -> None:
 def test_generate_defaults() -> None:
     with TestClient(app_for(Echo())) as http:
         body = http.post("/generate", json={"prompt": "Hello"}).json()
-    assert set(body) == {"text", "prompt", "model"}
+    assert set(body) == {"text", "prompt", "model", "finish_reason", "usage"}
+    assert body["usage"] == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
     assert (body["prompt"], body["model"]) == ("Hello", "m")
     assert json.loads(body["text"]) == {
         "prompt": "Hello",
@@ -55,7 +65,31 @@ def test_generate_defaults() -> None:
         "temperature": 0.7,
         "top_p": 0.9,
         "stop": None,
+        "seed": None,
+        "n": 1,
+        "stream": False,
     }
+
+
+def test_several_answers_come_in_order() -> None:
+    with TestClient(app_for(Echo())) as http:
+        body = http.post("/generate", json={"prompt": "x", "n": 2}).json()
+    assert [choice["index"] for choice in body["choices"]] == [0, 1]
+
+
+@pytest.mark.parametrize("prompt", ["x", "fail"])
+def test_stream(prompt: str) -> None:
+    with TestClient(app_for(Echo())) as http:
+        answer = http.post("/generate", json={"prompt": prompt, "stream": True})
+    events = [line[6:] for line in answer.text.splitlines() if line]
+    assert events[-1] == "[DONE]"
+    assert json.loads(events[0]) == {"index": 0, "text": "a", "finish_reason": None}
+    last = json.loads(events[-2])
+    if prompt == "fail":
+        assert last["error"]["code"] == 500
+        assert "secret" not in answer.text
+    else:
+        assert (last["finish_reason"], last["usage"]["total_tokens"]) == ("length", 5)
 
 
 @pytest.mark.parametrize("stop", ["\n", ["a", "b"], None])
@@ -80,6 +114,8 @@ def test_stop_forms(stop: Any) -> None:
         {"prompt": "x", "stop": ["a"] * 17},
         {"prompt": "x", "stop": ["", "a"]},
         {"prompt": "x", "max_token": 5},
+        {"prompt": "x", "n": 0},
+        {"prompt": "x", "seed": 2**63},
     ],
 )
 def test_bad_bodies(body: dict[str, Any]) -> None:

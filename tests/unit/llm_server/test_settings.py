@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from llm_server.errors import ConfigError
-from llm_server.settings import load_keys, load_settings
+from llm_server.settings import load_settings
 
 ROOT = Path(__file__).parents[3]
 KEY = "k" * 32
@@ -30,7 +30,7 @@ def model(tmp_path: Path) -> Path:
 def good(tmp_path: Path, model: Path) -> dict[str, Any]:
     keys = tmp_path / "keys"
     keys.write_text(f"# the first\n{KEY}\n\n")
-    return {"model_path": str(model), "served_model_name": "m", "api_key_file": str(keys)}
+    return {"model_path": str(model), "served_model_name": "m", "access_file": str(keys)}
 
 
 def write(tmp_path: Path, data: object) -> Path:
@@ -64,15 +64,14 @@ def test_defaults_are_safe(tmp_path: Path, good: dict[str, Any]) -> None:
         ({"log_level": "loud"}, "log_level: Input should be 'debug', 'info', 'warning' or 'error'"),
         ({"shutdown_timeout": -1}, "shutdown_timeout: Input should be greater than or equal to 0"),
         ({"api_key_required": "no"}, "api_key_required: Input should be a valid boolean"),
-        ({"api_key_file": None}, "api_key_file: not set; name a file"),
-        ({"api_key_required": False}, "api_key_file: set although api_key_required is false"),
+        ({"access_file": None}, "access_file: not set; name a file"),
         (
             {"vllm_args": {"swap_space": 4}},
             "swap_space was removed from vLLM; its successor is kv_",
         ),
         ({"vllm_args": {"--swap-space": 4}}, "its successor is kv_offloading_size"),
         ({"vllm_args": {"port": 1}}, "port is set by this server; use the setting port"),
-        ({"vllm_args": {"api-key": "x"}}, "use the setting api_key_file"),
+        ({"vllm_args": {"api-key": "x"}}, "use the setting access_file"),
         ({"vllm_args": {"headless": True}}, "headless is set by this server and cannot be changed"),
         ({"vllm_args": ["dtype"]}, "vllm_args: Input should be a valid dictionary"),
     ],
@@ -119,30 +118,6 @@ def test_not_settings(tmp_path: Path, text: str, message: str) -> None:
 def test_unreadable(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_settings(tmp_path / "absent.yaml")
-
-
-def test_keys(tmp_path: Path) -> None:
-    path = tmp_path / "keys"
-    path.write_text(f"# one\n  {KEY}  \n\n{KEY}2\n")
-    assert load_keys(path) == (KEY, KEY + "2")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "holds no key"),
-        ("# only a comment\n", "holds no key"),
-        ("short\n", "key 1 in .* must be 16 or more"),
-        (f"{KEY}\nwith a space in the key\n", "key 2 in .* must be 16 or more"),
-        (f"{KEY}é\n", "key 1 in .* printable ASCII"),
-    ],
-)
-def test_bad_keys(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "keys"
-    path.write_text(text)
-    with pytest.raises(ConfigError, match=message) as caught:
-        load_keys(path)
-    assert KEY not in str(caught.value)
 
 
 def test_check_config_says_all_and_exits_2(tmp_path: Path, good: dict[str, Any]) -> None:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Token buckets: how much a key may ask in a minute."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+MINUTE_S = 60.0
+
+
+class Bucket:
+    """Holds a minute's worth and refills evenly; what is known too late may overdraw it."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.per_minute = per_minute
+        self._clock = clock
+        self._level = float(per_minute)
+        self._at = clock()
+
+    def _refill(self) -> None:
+        now = self._clock()
+        gained = (now - self._at) * self.per_minute / MINUTE_S
+        self._level, self._at = min(self._level + gained, self.per_minute), now
+
+    def wait(self, amount: float) -> float:
+        """Seconds until `amount` is there; 0 is now."""
+        self._refill()
+        return max(0.0, (amount - self._level) * MINUTE_S / self.per_minute)
+
+    def take(self, amount: float) -> None:
+        """Takes out, also more than there is."""
+        self._refill()
+        self._level -= amount
+
+
+class KeyRates:
+    """Requests and tokens of one key."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._requests: Bucket | None = None
+        self._tokens: Bucket | None = None
+
+    def bound(self, requests: int | None, tokens: int | None) -> None:
+        """Sets the bounds for a minute; a bound that stays keeps what is used up."""
+        self._requests = self._renew(self._requests, requests)
+        self._tokens = self._renew(self._tokens, tokens)
+
+    def _renew(self, bucket: Bucket | None, per_minute: int | None) -> Bucket | None:
+        if per_minute is None:
+            return None
+        same = bucket is not None and bucket.per_minute == per_minute
+        return bucket if same else Bucket(per_minute, self._clock)
+
+    def admit(self) -> int:
+        """Counts one request; returns 0, or the whole seconds to wait where it is one too many.
+
+        Tokens are known only afterwards: a request is let in while any are left.
+        """
+        waits = [bucket.wait(1) for bucket in (self._requests, self._tokens) if bucket is not None]
+        seconds = math.ceil(max(waits, default=0.0))
+        if not seconds and self._requests is not None:
+            self._requests.take(1)
+        return seconds
+
+    def spend(self, tokens: int) -> None:
+        """Counts the tokens of a request that has ended."""
+        if self._tokens is not None:
+            self._tokens.take(tokens)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small process that answers while the big one is busy loading.
+
+Importing vLLM and building its app hold Python's lock for up to half a second at a time. A load
+balancer that asks for health then would wait. So a process forked before any of that begins
+accepts on the same listening socket until the model can answer; connections that arrive in
+between wait in the socket's queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from .state import ServerState
+
+#: Makes a state, an app in front of it, and what a reload does.
+Build = Callable[[], tuple[ServerState, ASGIApp, Callable[[], None]]]
+#: How long the last answers get when the room is closed.
+CLOSE_S = 1.0
+
+
+class WaitingRoom:
+    """The parent's end of it."""
+
+    def __init__(self, pid: int, pipe: int) -> None:
+        self._pid = pid
+        self._pipe = pipe
+
+    @classmethod
+    def open(
+        cls,
+        listener: socket.socket,
+        build: Build,
+    ) -> WaitingRoom:
+        """Forks; call it while there is one thread and no event loop.
+
+        Args:
+            listener: the socket to accept on.
+            build: makes, in the new process, its state, its app, and what a reload does.
+        """
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(write)
+            _live(listener, read, build)
+        os.close(read)
+        os.set_blocking(write, False)
+        return cls(pid, write)
+
+    def descriptors(self) -> list[int]:
+        """What a forked engine must not keep."""
+        return [self._pipe] if self._pipe >= 0 else []
+
+    def progress(self, detail: str) -> None:
+        """Tells the step of loading that runs now."""
+        self._tell(detail=detail)
+
+    def reload(self) -> None:
+        """Has the keys read anew."""
+        self._tell(reload=True)
+
+    async def close(self) -> None:
+        """Ends it; from then on nobody accepts until somebody else begins."""
+        self._tell(close=True)
+        deadline = time.monotonic() + 2 * CLOSE_S
+        while not self._gone():
+            if time.monotonic() > deadline:
+                os.kill(self._pid, signal.SIGKILL)
+            await asyncio.sleep(0.005)
+        os.close(self._pipe)
+        self._pipe = -1
+
+    def _gone(self) -> bool:
+        try:
+            return os.waitpid(self._pid, os.WNOHANG)[0] == self._pid
+        except ChildProcessError:
+            return True
+
+    def _tell(self, **message: Any) -> None:
+        if self._pipe < 0:
+            return
+        with contextlib.suppress(OSError):  # it has died: loading goes on without it
+            os.write(self._pipe, json.dumps(message).encode() + b"\n")
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+def _live(
+    listener: socket.socket,
+    pipe: int,
+    build: Build,
+) -> NoReturn:
+    """The child: serves until told to close, or until its parent has gone."""
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        state, app, reload = build()
+        asyncio.run(_serve(listener, pipe, state, app, reload))
+    finally:
+        os._exit(0)
+
+
+async def _serve(
+    listener: socket.socket, pipe: int, state: ServerState, app: ASGIApp, reload: Callable[[], None]
+) -> None:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb")
+    )
+    server = _Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # The next request of the same client shall find the model's server.
+            headers=[("Connection", "close")],
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    async for line in reader:
+        message = json.loads(line)
+        if "detail" in message:
+            state.progress(message["detail"])
+        if "reload" in message:
+            reload()
+        if "close" in message:
+            break
+    for one in server.servers:
+        one.close()
+    deadline = time.monotonic() + CLOSE_S
+    while server.server_state.connections and time.monotonic() < deadline:
+        await asyncio.sleep(0.005)
+    serving.cancel()
