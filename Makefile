@@ -6,7 +6,7 @@ PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/collections
 
-.PHONY: help setup setup-dev demo demo-destroy demo-status emulator test test-fast lint docs lock clean
+.PHONY: help setup setup-dev demo demo-destroy demo-status emulator test test-fast lint bench docs lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ test-fast: setup-dev ## lint and unit tests, under 3 minutes
 
 test: setup-dev ## everything: also emulator, molecule, real vLLM, the demo
 	@tests/run all
+
+bench: setup-dev ## what runs cost in API requests, beside google.cloud: build/api-cost
+	@$(PY) -m benchmarks.api_cost --out build/api-cost
 
 docs: setup-dev ## write the roles' READMEs from their argument specs
 	@$(PY) docs/generate_role_docs.py

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a boot disk was made from, written down, and whether there is something newer."""
+"""What a boot disk is and was made from, written down, and whether there is something newer."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ FAMILY = "gce-vllm-image-family"
 IMAGE = "gce-vllm-image"
 IMAGE_ID = "gce-vllm-image-id"
 RECORDS = (FAMILY, IMAGE, IMAGE_ID)
+# `NAME:TYPE` of the boot disk, so that a run that finds the wished type need not read the disk.
+DISK = "gce-vllm-boot-disk"
 _FIELDS = "items(id,name,family,creationTimestamp,deprecated),nextPageToken"
 
 Json = dict[str, Any]
@@ -30,6 +32,22 @@ def records(image: Mapping[str, Any], project: str) -> dict[str, str]:
     if image.get("family"):
         found[f"metadata.{FAMILY}"] = f"{project}/{image['family']}"
     return found
+
+
+def disk_record(name: str, kind: Any) -> dict[str, str]:
+    """Metadata field of a new boot disk; {} where Google chooses its type."""
+    return {f"metadata.{DISK}": f"{name}:{kind}"} if kind else {}
+
+
+def recorded_type(metadata: Mapping[str, Any], source: str) -> str:
+    """Type of the attached boot disk as recorded; '' where the record is of none or another.
+
+    Args:
+        metadata: the instance's, key to value.
+        source: URL of the disk.
+    """
+    name, _, kind = str(metadata.get(DISK, "")).partition(":")
+    return kind if name and name == convert.short(source) else ""
 
 
 def family_and_newest(

@@ -185,7 +185,8 @@ class Instance:
         status: str,
     ) -> dict[str, Any]:
         family = wanted.get("boot_disk.image_family", "")
-        current = self.reader.view(resource, wanted, family)
+        boot_type = wanted.get("boot_disk.type", "")
+        current = self.reader.view(resource, wanted, family, boot_type)
         wanted = self.plan.comparable(wanted, current)
         self._refuse_taken(wanted, current)
         found = diff.changes(current, wanted, how)
@@ -222,9 +223,9 @@ class Instance:
             else:
                 self._carry_out(resource, found, after, is_up)
             resource = self._settled(status)
-            after = self.reader.view(resource, wanted, family)
+            after = self.reader.view(resource, wanted, family, boot_type)
         result = self._result(resource, found, diff.before_after(current, after, managed))
-        if status == "RUNNING" and not replacement:
+        if status == "RUNNING" and not replacement and params["report_newer_image"]:
             result["newer_image"] = self._newer_image(current, wanted)
         return result
 

@@ -206,6 +206,8 @@ class InstancePlan:
             image = images.from_family(self.client, project, name)
             final["boot_disk.image"] = f"{project}/{image['name']}"
         final.update(image_pin.records(image, project))
+        final.pop(f"metadata.{image_pin.DISK}", None)  # of the disk that was
+        final.update(image_pin.disk_record(self.name, final.get("boot_disk.type")))
         if f"metadata.{image_pin.FAMILY}" in final:
             final["boot_disk.image_family"] = final[f"metadata.{image_pin.FAMILY}"]
 

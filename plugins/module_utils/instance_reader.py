@@ -40,19 +40,27 @@ class InstanceReader:
         self.more: dict[str, Json] = {}
 
     def view(
-        self, resource: Mapping[str, Any], fields: Iterable[str], family: str = ""
+        self,
+        resource: Mapping[str, Any],
+        fields: Iterable[str],
+        family: str = "",
+        boot_type: str = "",
     ) -> dict[str, Any]:
         """Flat fields; disks are asked only where one of `fields` needs it.
 
         Args:
             family: the wished image family, `PROJECT/FAMILY`.
+            boot_type: the wished type of the boot disk. Where the instance's record says that it
+                has this one, that is believed; a difference is only ever seen on the disk itself.
         """
         asked = set(fields)
         view = fields_of.view(resource, self.client.project)
         boot = fields_of.boot_disk(resource).get("source")
         unrecorded = "boot_disk.image_family" in asked and "boot_disk.image_family" not in view
         paths = {}
-        if boot and (OF_BOOT_DISK & asked or unrecorded):
+        known_type = boot_type and self._recorded_type(resource) == boot_type
+        of_disk = OF_BOOT_DISK - {"boot_disk.type"} if known_type else OF_BOOT_DISK
+        if boot and (of_disk & asked or unrecorded):
             paths[""] = convert.relative(str(boot))
         for name in further_disks.names(asked):
             there = view.get(f"disks.{name}.source")
@@ -60,11 +68,23 @@ class InstanceReader:
         found = self._disks(paths)
         self.boot, self.more = found.pop("", None), found
         view = fields_of.view(resource, self.client.project, self.boot, found)
+        if known_type:
+            view.setdefault("boot_disk.type", boot_type)
         if unrecorded:
             known, self.newest = image_pin.family_and_newest(self.client, self.boot, family)
             if known:
                 view["boot_disk.image_family"] = known
         return view
+
+    @staticmethod
+    def _recorded_type(resource: Mapping[str, Any]) -> str:
+        """Type in the record, where that and the attached disk's size make the disk's own
+        resource dispensable.
+        """
+        boot = fields_of.boot_disk(resource)
+        metadata = convert.items_to_dict((resource.get("metadata") or {}).get("items"))
+        source = str(boot.get("source", ""))
+        return image_pin.recorded_type(metadata, source) if boot.get("diskSizeGb") else ""
 
     def unattached(self, names: Iterable[str]) -> dict[str, Json]:
         """Name to resource of those of the zone's disks that exist."""

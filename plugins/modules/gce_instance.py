@@ -28,8 +28,14 @@ description:
   - An image family is resolved when the instance is made. What it was resolved to is recorded in
     the metadata keys C(gce-vllm-image-family), C(gce-vllm-image) and C(gce-vllm-image-id). A newer
     image in the same family is no difference, and RV(newer_image) tells of it; another family is.
-  - A run that has nothing to change sends three requests at most, and one more where O(address) is
-    given by name.
+  - The name and type of the boot disk are recorded in C(gce-vllm-boot-disk), where
+    O(boot_disk.type) is given when the instance is made. A run that finds the wished type there,
+    for the disk that is attached, doesn't read the disk.
+  - A run that has nothing to change reads the instance, asks for the newest image (see
+    O(report_newer_image)), and reads the disks where the instance doesn't tell what is asked. That
+    is three requests at most, and one more where O(address) is given by name; it is one where the
+    instance was made by this module, the image is given by family, and O(report_newer_image) is
+    off.
   - In diffs and results, metadata values whose key contains C(secret), C(token), C(passw),
     C(credential), C(private) or C(key)
     are hidden (but not those of C(ssh-keys)), and those of more than 100 characters are given by
@@ -338,6 +344,12 @@ options:
   deletion_protection:
     description: Refuses every deletion, also by this module, until it is switched off by name.
     type: bool
+  report_newer_image:
+    description: Ask whether there is a newer image than the boot disk's, for RV(newer_image). With
+      many instances of one family, switch it off for all but one.
+    type: bool
+    default: true
+    version_added: 0.1.0
   allow_stop:
     description: Stop and start a running instance where a difference needs it.
     type: bool
@@ -484,7 +496,8 @@ zone:
 newer_image:
   description:
     - The newest image of the family that the boot disk was made from, where that is not its own;
-      null where it is, and where the task names no image or the instance was just made.
+      null where it is, where the task names no image or the instance was just made, and without
+      O(report_newer_image).
     - It makes nothing changed. To have it, let the instance be made anew.
   returned: success
   type: dict

@@ -18,7 +18,10 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.instance_table imp
 from ansible_collections.llmops.gce_vllm.plugins.modules import gce_instance
 
 # They say which instance, what for, and what is allowed; they are no fields of it.
-NO_FIELDS = {"zone", "placements", "name", "state", "allow_stop", "allow_recreate", "delete_disks"}
+NO_FIELDS = {
+    *("zone", "placements", "name", "state", "allow_stop", "allow_recreate", "delete_disks"),
+    "report_newer_image",
+}
 # Options whose parts are not fields by themselves.
 WHOLE = {"accelerators", "reservation_affinity"}
 DOCS: dict[str, Any] = yaml.safe_load(gce_instance.DOCUMENTATION)
