@@ -114,3 +114,10 @@ def test_preflight_names_rules_of_others_that_let_everybody_in(site: Site) -> No
     assert f"firewall-rules delete default-allow-ssh --project {site.emulator.project}" in said
     site.variables["gce_network_create"] = True
     assert "is not ours" not in site.ok("preflight", changed=0)
+
+
+def test_preflight_refuses_to_take_an_instance_out_of_its_network(made: Site) -> None:
+    made.api.must("POST", "global/networks", {"name": "other", "autoCreateSubnetworks": True})
+    made.variables["gce_network_name"] = "other"
+    said = " ".join(made.play("playbooks/preflight.yml").stdout.split())
+    assert f"{NAME} is in the network default, and the settings say other" in said

@@ -69,5 +69,11 @@ def test_installed_judged_by_systemd_never_overlapping_and_removed(
         idle = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert (idle.returncode, idle.stdout) == (0, "")
 
+    # It would bring back what these take away.
+    for playbook in ("stop", "destroy"):
+        refused = site.play(f"playbooks/{playbook}.yml", "-e", f"confirm={NAME}")
+        assert refused.returncode == 2
+        assert "playbooks/timer.yml -e timer_state=absent." in " ".join(refused.stdout.split())
+
     site.ok("timer", "-e", "timer_state=absent")
     assert list(units.iterdir()) == []
