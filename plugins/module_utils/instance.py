@@ -161,6 +161,8 @@ class Instance:
             # Someone, or an earlier run that was cut off, was faster: the next read tells.
             if error.reason != "alreadyExists" or "/disks/" in error.google_message:
                 raise
+        # There it is: what is refused from now on is no lack of a machine.
+        self.asked_for_machine = False
 
     def delete(self, resource: Mapping[str, Any]) -> None:
         """Delete it, also where it is protected; whether that may be was asked before."""

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import convert, further_disks, instance_checks, placements
+from . import convert, further_disks, instance_checks, kept_disks, placements
 from . import instance_fields as fields_of
 from . import instance_refusals as refuse
 from .diff import Change
@@ -34,6 +34,8 @@ class PlacedInstance:
         self.instances: dict[Placement, Instance] = {}
         self.attempts: list[Json] = []
         self.left_behind: dict[Placement, str] = {}
+        # Why some of the places are none for it, in words.
+        self.held = ""
 
     def reach(self) -> Json:
         """Have the wished state; returns the module's result.
@@ -53,7 +55,7 @@ class PlacedInstance:
         state = self.params["state"]
         if resource is None:
             if state == "present":
-                return self._first_of(self._plans(self.places))
+                return self._first_of(self._plans(self._by_its_disks(self.places)))
             if state == "stopped":
                 return self._with_place(self._at(self.places[0]).stopped(None, {}), None)
             return self._all_absent()
@@ -163,6 +165,24 @@ class PlacedInstance:
 
     # Making it
 
+    def _by_its_disks(self, places: list[Placement]) -> list[Placement]:
+        """Those of the places that have its disks, where there are some of an earlier instance."""
+        if self.params["placements"] is None or not self.params["disks"]:
+            return places
+        near, names = kept_disks.zones_for(
+            self.client, self.name, placements.zones(self.places), self.params["disks"]
+        )
+        return self._held_in(near, places, names)
+
+    def _held_in(
+        self, zones: list[str], places: list[Placement], disks: Iterable[str]
+    ) -> list[Placement]:
+        """Those of the places that are in the zones where its disks are."""
+        near = [place for place in places if place.zone in zones]
+        if len(near) < len(places):
+            self.held = f"{listed(sorted(disks))} in {listed(zones)}"
+        return near
+
     def _plans(self, places: list[Placement], carried: Json | None = None) -> list[Plan]:
         """All of them before the first is tried: a mistake in the last shows today."""
         plans = []
@@ -191,13 +211,13 @@ class PlacedInstance:
             try:
                 return self._reached(self._at(place).make(final), place, moved_from)
             except GceError as error:
-                if not placements.refusal(error):
+                if not (placements.refusal(error) and self._at(place).asked_for_machine):
                     raise
                 self._note(place, error)
                 if self.params["placements"] is None:
                     raise
                 if not rest:
-                    raise placements.exhausted(self.name, self.attempts, "", error) from None
+                    raise self._exhausted("", error) from None
                 order = placements.reordered([one for one, _ in rest], error)
                 plans = sorted(rest, key=lambda plan: order.index(plan[0]))
 
@@ -208,14 +228,15 @@ class PlacedInstance:
         now = instance.calls.fetch()
         if now is None:  # deleted already, in order to be made anew
             carried = instance.carried and {**instance.carried, "zone": place.zone}
-            if further_disks.names(carried or {}):
-                # Its disks were kept, and can't follow into another zone.
-                rest = [one for one in rest if one.zone == place.zone]
+            kept = further_disks.names(carried or {})
+            rest = self._held_in([place.zone], rest, kept) if kept else self._by_its_disks(rest)
             if not rest:
-                raise placements.exhausted(self.name, self.attempts, "", error) from None
+                raise self._exhausted("", error) from None
             return self._first_of(self._plans(rest, carried), origin)
         if now.get("status") not in STOPPED:
             raise error
+        if attached := further_disks.attached(now):
+            rest = self._held_in([instance.zone], rest, attached)
         while rest:
             place = rest.pop(0)
             try:
@@ -228,13 +249,20 @@ class PlacedInstance:
             except GceError as other_error:
                 if other_error.reason == "notAllowed":
                     self.attempts.append(place.attempt(self.params, "not_allowed"))
-                elif placements.refusal(other_error) and other_error.reason != "noCapacity":
+                elif placements.refusal(other_error) and self._still_asks(place, instance):
                     self._note(place, other_error)
                     rest = placements.reordered(rest, other_error)
                 else:
                     raise
             now = instance.calls.fetch() or now
-        raise placements.exhausted(self.name, self.attempts, instance.zone, error) from None
+        raise self._exhausted(instance.zone, error) from None
+
+    def _still_asks(self, place: Placement, instance: Instance) -> bool:
+        """Whether what was refused is the machine, and the stopped instance is there as before."""
+        return place.zone == instance.zone and self._at(place).asked_for_machine
+
+    def _exhausted(self, there: str, last: GceError) -> GceError:
+        return placements.exhausted(self.name, self.attempts, there, last, self.held)
 
     def _moved(self, instance: Instance, now: Json, places: list[Placement], origin: str) -> Json:
         """Delete the stopped instance, and only then make the new one: never are there two."""

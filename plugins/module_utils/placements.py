@@ -181,12 +181,13 @@ def said(attempt: Mapping[str, Any]) -> str:
 
 
 def exhausted(
-    name: str, attempts: Sequence[Mapping[str, Any]], there: str, last: GceError
+    name: str, attempts: Sequence[Mapping[str, Any]], there: str, last: GceError, held: str = ""
 ) -> GceError:
     """The error where no placement is left.
 
     Args:
         there: zone of the stopped instance that is still there; '' where there is none.
+        held: its disks and their zones, where that kept placements from being tried.
     """
     tried = "; ".join(map(said, attempts))
     state = f" It is still there, stopped, in {there}." if there else " None was made."
@@ -195,6 +196,14 @@ def exhausted(
         remedy += (
             " Going to another placement deletes the stopped instance with its boot disk: "
             "allow_recreate: true lets that happen."
+        )
+    if held:
+        state += f" Other zones were not tried: its disks ({held}) can't follow it there."
+        remedy += " Placements of other machines in the disks' zone would be tried too"
+        remedy += (
+            "; for another zone, detach them first (`gcloud compute instances detach-disk`)."
+            if there
+            else "."
         )
     return GceError(
         f"No placement has room for the instance {name}: {tried}.{state}",

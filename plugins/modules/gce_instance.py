@@ -64,6 +64,10 @@ options:
         start it, other placements in its zone are tried by changing it, and those in other zones,
         only with O(allow_recreate), by deleting it with its boot disk and making it anew.
       - An instance of this name in none of these zones stops the creation of another.
+      - Disks can't follow into another zone. An instance with further disks only goes to placements
+        in its own zone, and a new one only to zones that have those of O(disks) that exist already,
+        wherever in the project, and that no other instance writes to. Are they in no zone of the
+        placements, or in different ones, nothing is made.
       - A O(subnetwork) given by name is looked for in the region of each placement.
     type: list
     elements: dict
