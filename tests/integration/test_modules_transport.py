@@ -64,15 +64,15 @@ def test_patience_ends_at_the_timeout_with_googles_word(cloud: m.Cloud) -> None:
     assert "status.cloud.google.com" in failed["msg"]
 
 
-def test_no_change_asks_three_times_and_changes_nothing(cloud: m.Cloud) -> None:
+def test_no_change_asks_twice_and_changes_nothing(cloud: m.Cloud) -> None:
     name = m.new_name("llm")
     cloud.ok("gce_instance", **m.machine(name))
     with faulty_proxy(cloud.emulator.url, lambda *_: None) as proxy:
         endpoint = f"{proxy.address}/compute/v1"
         again = cloud.ok("gce_instance", endpoint=endpoint, **m.machine(name))
         assert again["changed"] is False
-        # The instance, its boot disk for the disk type that the task names, and the image family.
-        assert [one.verb for one in proxy.seen] == ["GET", "GET", "GET"]
+        # The instance, whose metadata records its boot disk, and the image family.
+        assert [one.verb for one in proxy.seen] == ["GET", "GET"]
 
 
 @pytest.mark.parametrize("check", [True, False])
