@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads what a plan needs of a model where it lies: config.json and the sizes of its tensors.
 
-A model is a folder, a repository of the Hugging Face hub, or a Cloud Storage folder (gs://).
+A model is a folder, a repository of the Hugging Face hub, a Cloud Storage folder (gs://), or a
+mirror's (https://).
 Weights are never fetched: their sizes come from the safetensors index or, where there is none, from
 the header of the one file, by a range request.
 """
@@ -113,7 +114,7 @@ def locate(
     """Where a model's files are.
 
     Raises:
-        SourceError: `model` is none of the three, or a folder that is not there.
+        SourceError: `model` is none of these, or a folder that is not there.
     """
     if model.startswith("gs://"):
         bucket, _, prefix = model.removeprefix("gs://").strip("/").partition("/")
@@ -121,6 +122,10 @@ def locate(
         template = f"{storage}/storage/v1/b/{quote(bucket)}/o/{folder}{{name}}?alt=media"
         remedy = "Give the account the role Storage Object Viewer on the bucket."
         return Remote(_storage_session(service_account_file), template, model, remedy)
+    if model.startswith(("https://", "http://")):
+        return Remote(
+            _session(token), f"{model.rstrip('/')}/{{name}}", model, "Set llm_model_token."
+        )
     path = Path(model).expanduser()
     if path.is_dir():
         return Folder(path)
@@ -128,20 +133,24 @@ def locate(
         raise SourceError(f"There is no folder {path} on this machine.")
     if model.count("/") != 1:
         raise SourceError(
-            f"'{model}' is no folder here, no repository of the hub (OWNER/NAME) and no gs:// "
-            "folder."
+            f"'{model}' is no folder here, no repository of the hub (OWNER/NAME), no gs:// "
+            "folder and no https:// mirror."
         )
-    import requests  # noqa: PLC0415 - on the controller only
-
-    session = requests.Session()
-    if token:
-        session.headers["Authorization"] = f"Bearer {token}"
     template = f"{hub.rstrip('/')}/{quote(model)}/resolve/{quote(revision, safe='')}/{{name}}"
     remedy = (
         "The name may be wrong, or the model gated: accept its terms on its page, and set "
         "llm_model_token to an access token."
     )
-    return Remote(session, template, f"{model} on {hub}", remedy)
+    return Remote(_session(token), template, f"{model} on {hub}", remedy)
+
+
+def _session(token: str) -> Any:
+    import requests  # noqa: PLC0415 - on the controller only
+
+    session = requests.Session()
+    if token:
+        session.headers["Authorization"] = f"Bearer {token}"
+    return session
 
 
 def _storage_session(service_account_file: str) -> Any:

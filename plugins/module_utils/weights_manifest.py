@@ -12,19 +12,48 @@ from typing import Any
 MANIFEST = "manifest.json"
 
 
-def build(folder: Path, source: Mapping[str, Any], resolved: str) -> dict[str, Any]:
+def build(
+    folder: Path, source: Mapping[str, Any], resolved: str, known: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Describe every file of a folder.
 
     Args:
         source: what the files were asked from.
         resolved: what that was at the time (a commit, a file's name).
+        known: SHA-256 of files that were read just now.
     """
-    files = {
-        str(path.relative_to(folder)): {"size": path.stat().st_size, "sha256": sha256(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
-    }
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_file() and name != MANIFEST:
+            digest = (known or {}).get(name) or sha256(path)
+            files[name] = {"size": path.stat().st_size, "sha256": digest}
     return {"source": dict(source), "resolved": resolved, "files": files}
+
+
+def write(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Put the manifest into its folder, whole."""
+    text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+    partial = folder / f".{MANIFEST}"
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(folder / MANIFEST)
+
+
+def resolved(folder: Path) -> str:
+    """What the source stood for when the folder was filled; empty where nothing tells."""
+    try:
+        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["resolved"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def good(folder: Path, wrong: Mapping[str, str]) -> list[str]:
+    """Files that a manifest names and that are not known to be wrong; none without a manifest."""
+    try:
+        names = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [str(name) for name in names if name not in wrong]
 
 
 def sha256(path: Path) -> str:

@@ -19,8 +19,8 @@ author:
   - gce-vllm maintainers (@llmops)
 options:
   model:
-    description: A folder, a repository of the Hugging Face hub (C(OWNER/NAME)), or a Cloud Storage
-      folder (C(gs://BUCKET/FOLDER)).
+    description: A folder, a repository of the Hugging Face hub (C(OWNER/NAME)), a Cloud Storage
+      folder (C(gs://BUCKET/FOLDER)), or a mirror's (C(https://HOST/FOLDER)).
     type: str
     required: true
   revision:

@@ -99,6 +99,13 @@ def test_a_hubs_index_gives_the_size(hub: Hub) -> None:
     assert {header for _, header in hub.asked} == {None}
 
 
+def test_a_mirrors_folder(hub: Hub) -> None:
+    hub.files["/models/ours/config.json"] = json.dumps(CONFIG).encode()
+    files = model_files.locate(f"{hub.url}/models/ours/", token="for_the_mirror")
+    assert model_files.config(files) == CONFIG
+    assert hub.asked == [("/models/ours/config.json", "Bearer for_the_mirror")]
+
+
 def test_a_buckets_folder(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_files, "_storage_session", lambda _: __import__("requests").Session())
     hub.files["/storage/v1/b/models/o/llama%2F8b%2Fconfig.json?alt=media"] = json.dumps(

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    fetch_weights,
+    weights_choice,
+    weights_download,
     weights_manifest,
+    weights_place,
 )
-from ansible_collections.llmops.gce_vllm.plugins.modules import model_weights
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_http import FetchError
 
 SOURCE = {"source": "hub", "repository": "a/b", "revision": "main", "ignore_patterns": []}
 
@@ -63,16 +65,33 @@ def test_missing_folder(tmp_path: Path) -> None:
 
 
 def test_files_wanted_of_a_repository() -> None:
-    sizes = {"model.safetensors": 9, "pytorch_model.bin": 9, "original/x.pth": 9, "config.json": 1}
-    chosen = fetch_weights.wanted_files(sizes, ["original/*"])
-    assert chosen == {"model.safetensors": 9, "config.json": 1}
-    assert "pytorch_model.bin" in fetch_weights.wanted_files({"pytorch_model.bin": 9}, [])
+    names = ["model.safetensors", "consolidated.safetensors", "pytorch_model.bin", "config.json"]
+    chosen = weights_choice.wanted([*names, "original/x.pth"], ["original/*"], True, "it")
+    assert chosen == ["config.json", "model.safetensors"]
+    only = ["config.json", "consolidated.safetensors"]
+    assert weights_choice.wanted(only, [], False, "it") == only
+    pickled = ["config.json", "pytorch_model.bin"]
+    assert weights_choice.wanted(pickled, [], True, "it") == pickled
+    with pytest.raises(FetchError, match="only pickled weights"):
+        weights_choice.wanted(pickled, [], False, "it")
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "a\\b", "a//b", "a\n"])
+def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
+    with pytest.raises(FetchError, match="no path below a folder"):
+        weights_choice.wanted(["config.json", name], [], False, "it")
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"abc  x", b'{"files": {"a": {}}}', b"\xff"])
+def test_what_is_no_manifest(text: bytes) -> None:
+    with pytest.raises(FetchError, match="neither a manifest"):
+        weights_choice.manifest(text, "it")
 
 
 def test_too_little_disk(tmp_path: Path) -> None:
-    fetch_weights.check_space(tmp_path, 1)
-    with pytest.raises(fetch_weights.FetchError, match=r"GB free, the model needs 1000000\.0 GB"):
-        fetch_weights.check_space(tmp_path, 10**15)
+    weights_download.check_space(tmp_path, 1)
+    with pytest.raises(FetchError, match=r"GB free, the model needs 1000000\.0 GB"):
+        weights_download.check_space(tmp_path, 10**15)
 
 
 def test_folder_appears_whole_and_readable(folder: Path, tmp_path: Path) -> None:
@@ -82,7 +101,7 @@ def test_folder_appears_whole_and_readable(folder: Path, tmp_path: Path) -> None
         os.chmod(partial / "new", 0o600)  # noqa: PTH101
         return "done"
 
-    assert model_weights.replace(folder, "key", fill) == "done"
+    assert weights_place.replace(folder, "key", fill) == "done"
     assert [path.name for path in folder.iterdir()] == ["new"]
     assert (folder / "new").stat().st_mode & 0o777 == 0o644
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -95,9 +114,9 @@ def test_download_that_was_cut_off_goes_on(tmp_path: Path) -> None:
 
     for key in ("old", "new"):
         with pytest.raises(KeyboardInterrupt):
-            model_weights.replace(tmp_path / "model", key, cut_off)
+            weights_place.replace(tmp_path / "model", key, cut_off)
     assert not (tmp_path / "model").exists()
-    seen = model_weights.replace(
+    seen = weights_place.replace(
         tmp_path / "model", "new", lambda partial: [path.name for path in partial.iterdir()]
     )
     assert seen == ["half"]
