@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import (
+    compatibility,
     engine_args,
     fit,
     gpu_table,
@@ -57,6 +58,9 @@ def plan(options: Mapping[str, Any], config: Mapping[str, Any], files: Files) ->
     machines = machine_choice.choose(
         shape, given, region=options["region"], workload=workload, file_bytes=size
     )
+    for row in (answer, *machines):
+        _refuse_build(row, options)
+    machines.sort(key=lambda row: row["fits"] is False)
     if answer["fits"] is False:
         answer["reason"] += _what_would(machines)
     return {
@@ -66,6 +70,14 @@ def plan(options: Mapping[str, Any], config: Mapping[str, Any], files: Files) ->
         **answer,
         "machine_types": machines,
     }
+
+
+def _refuse_build(row: dict[str, Any], options: Mapping[str, Any]) -> None:
+    """A build that has no code for the GPU does not run there, whatever the memory."""
+    version, build = options.get("vllm_version", ""), options.get("vllm_build", "")
+    found = compatibility.problems(version, build, gpu=row["gpu"])
+    if found:
+        row.update(fits=False, reason="; ".join(found))
 
 
 def _gpus(options: Mapping[str, Any]) -> tuple[Gpu, int]:

@@ -83,6 +83,14 @@ options:
     description: With O(gpu=cpu), what C(VLLM_CPU_KVCACHE_SPACE) gives the KV cache.
     type: int
     default: 4
+  vllm_version:
+    description: Release of vLLM that is to run; empty leaves the build out of the plan.
+    type: str
+    default: ""
+  vllm_build:
+    description: Its build (C(cu130)). One that has no code for the GPU does not fit.
+    type: str
+    default: ""
   region:
     description: Region of the prices.
     type: str
@@ -191,6 +199,8 @@ def arguments() -> dict[str, Any]:
         "context": {"type": "int", "default": 0},
         "concurrency": {"type": "int", "default": 0},
         "cpu_kv_cache_gib": {"type": "int", "default": 4},
+        "vllm_version": {"type": "str", "default": ""},
+        "vllm_build": {"type": "str", "default": ""},
         "region": {"type": "str", "default": "us-central1"},
         "missing_ok": {"type": "bool", "default": False},
     }

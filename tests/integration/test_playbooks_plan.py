@@ -113,3 +113,29 @@ def test_preflight_goes_on_where_it_is_told_to_or_the_model_cannot_be_read(model
     assert "key.json" in preflight(str(model), preflight_skip_fit=True)
     said = preflight("owner/model")
     assert "was not checked" in said and "key.json" in said
+
+
+def test_preflight_refuses_a_driver_that_is_too_old_before_it_asks_anybody(model: Path) -> None:
+    old = {"gce_instance_image_family": "common-cu128-ubuntu-2204-nvidia-570"}
+    said = preflight(str(model), **old, gce_instance_machine_type="a3-highgpu-1g")
+    assert (
+        "a3-highgpu-1g can't serve: vLLM 0.32.0 for CUDA 13.0 (cu130) needs NVIDIA driver" in said
+    )
+    assert "580 or newer" in said and "nvidia-580" in said
+    assert "key.json" not in said
+
+
+def test_a_plan_for_a_build_without_code_for_the_gpu(model: Path) -> None:
+    out = model / "plan.json"
+    done = play(
+        "plan.yml",
+        llm_model=str(model),
+        plan_gpu="nvidia-b200",
+        plan_output=str(out),
+        preflight_vllm_build="cu126",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(out.read_text())
+    assert found["fits"] is False and "nvidia-b200 has 10.0: choose another GPU" in found["reason"]
+    answers = {row["machine_type"]: row["fits"] for row in found["machine_types"]}
+    assert answers["a4-highgpu-8g"] is False and answers["a3-highgpu-1g"] is not False
