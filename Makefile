@@ -6,7 +6,7 @@ PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/collections
 
-.PHONY: help setup setup-dev demo demo-destroy demo-status emulator test test-fast lint bench docs lock clean
+.PHONY: help setup setup-dev demo demo-destroy demo-status emulator test test-fast lint bench docs lock audit clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -46,9 +46,12 @@ bench: setup-dev ## what runs cost in API requests, beside google.cloud: build/a
 docs: setup-dev ## write the roles' READMEs from their argument specs
 	@$(PY) docs/generate_role_docs.py
 
+audit: ## look the locks' packages up in the public lists of vulnerabilities (needs pypi.org)
+	@requirements/audit.sh
+
 lock: ## write requirements/*.txt anew from *.in (needs uv)
 	@requirements/lock.sh
 
 clean: ## remove test containers, .venv and build output; caches stay
 	@if [ -x $(PY) ]; then $(PY) -m emulator.machines destroy --owner molecule || true; fi
-	@rm -rf .venv build *.tar.gz .mypy_cache .ruff_cache .pytest_cache .ansible
+	@rm -rf .venv .venv-audit build *.tar.gz .mypy_cache .ruff_cache .pytest_cache .ansible

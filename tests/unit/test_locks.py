@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each lock holds what its source asks for, hashed: a source changed alone is seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import parse_lock
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+OURS = ROOT / "requirements"
+VLLM = ROOT / "roles/vllm_venv/files/locks"
+PAIRS = [
+    *((path, path.with_suffix(".txt")) for path in sorted(OURS.glob("*.in"))),
+    (VLLM / "uv.in", VLLM / "uv.txt"),
+    *(
+        (VLLM / f"{build}.in", lock)
+        for build in ("cpu", "cu130")
+        for lock in sorted(VLLM.glob(f"vllm-*-{build}-*.txt"))
+    ),
+]
+
+
+def asked(source: Path) -> Iterator[Requirement]:
+    """The requirements of a source, and of those that it includes."""
+    for line in source.read_text().splitlines():
+        text = re.sub(r"(^|\s)#.*", "", line).strip()
+        if text.startswith("-r "):
+            yield from asked(source.parent / text[3:])
+        elif text:
+            yield Requirement(text)
+
+
+def unmet(source: Path, lock: str) -> list[str]:
+    """What a lock's text lacks of its source."""
+    pins = {canonicalize_name(name): pin for name, pin in parse_lock(lock).items()}
+    found = []
+    for one in asked(source):
+        pin = pins.get(canonicalize_name(one.name))
+        if pin is None:
+            found.append(f"{one} is not in it")
+        elif not one.specifier.contains(pin.version, prereleases=True):
+            found.append(f"{one} is asked for, and {pin.version} is locked")
+    return found
+
+
+@pytest.mark.parametrize(("source", "lock"), PAIRS, ids=lambda path: path.name)
+def test_a_lock_has_what_its_source_asks_for(source: Path, lock: Path) -> None:
+    text = lock.read_text()
+    assert unmet(source, text) == [], "run make lock, or roles/vllm_venv/files/locks/lock.sh"
+    entries = [part for part in re.split(r"(?m)^(?=[A-Za-z0-9])", text) if "==" in part]
+    assert entries and all("--hash=sha256:" in part for part in entries)
+
+
+def test_every_lock_is_looked_at() -> None:
+    looked_at = {lock for _, lock in PAIRS}
+    assert {*OURS.glob("*.txt"), *VLLM.glob("*.txt")} - looked_at == {VLLM / "cpu-overrides.txt"}
+
+
+def test_the_smaller_sets_have_the_versions_of_dev() -> None:
+    widest = parse_lock((OURS / "dev.txt").read_text())
+    for name in ("demo", "controller"):
+        for package, pin in parse_lock((OURS / f"{name}.txt").read_text()).items():
+            assert widest[package].version == pin.version, package
+
+
+def test_a_source_that_was_changed_alone_is_found(tmp_path: Path) -> None:
+    source = tmp_path / "x.in"
+    source.write_text("starlette # web\nansible~=99.0\nno-such-package\n")
+    assert [one.split()[0] for one in unmet(source, (OURS / "demo.txt").read_text())] == [
+        "ansible~=99.0",
+        "no-such-package",
+    ]
