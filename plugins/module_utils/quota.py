@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import lookups, machine_types, quota_infos, quota_request
+from . import lookups, quota_infos, quota_needs, quota_request
 from .errors import ApiError
 from .gce_client import GceClient
 
@@ -76,7 +76,7 @@ def unlisted(needs: Mapping[str, int], known: Known) -> list[str]:
     for metric, needed in sorted(needs.items()):
         if not needed:
             continue
-        for one in (metric, machine_types.standard_twin(metric)):
+        for one in (metric, quota_needs.standard_twin(metric)):
             entry = known.listed(one)
             if one and entry is None:
                 missing.append(one)
@@ -95,7 +95,7 @@ def headroom(needs: Mapping[str, int], region: str, known: Known) -> list[dict[s
     rows = []
     for metric, needed in sorted(needs.items()):
         row = _row(metric, region, known)
-        twin = machine_types.standard_twin(metric)
+        twin = quota_needs.standard_twin(metric)
         if twin and not row["limit"]:
             standard = _row(twin, region, known)
             if standard["limit"] is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from . import convert, machine_types
+from . import convert, machine_types, quota_needs
 from .errors import ApiError, GceError
 from .gce_client import GceClient
 from .quota_request import COMPUTE, QuotasClient, quota_id_of
@@ -15,8 +15,8 @@ from .quota_request import COMPUTE, QuotasClient, quota_id_of
 # Reading it must not hold up a run that can do without.
 LONGEST_S = 30.0
 _FAMILY_DIMENSIONS = {
-    machine_types.GPU_FAMILY_METRIC: "gpu_family",
-    machine_types.CPU_FAMILY_METRIC: "vm_family",
+    quota_needs.GPU_FAMILY_METRIC: "gpu_family",
+    quota_needs.CPU_FAMILY_METRIC: "vm_family",
 }
 _GONE = frozenset({"TERMINATED", "STOPPED", "SUSPENDED"})
 Json = dict[str, Any]
@@ -106,9 +106,9 @@ def in_use(client: GceClient, region: str, metrics: Iterable[str]) -> dict[str, 
             }
             for one in instance.get("guestAccelerators") or []
         ] or machine_types.bundled(name)
-        drawn = machine_types.quota_needs(machine, gpus)
+        drawn = quota_needs.quota_needs(machine, gpus)
         if spot:
-            drawn |= machine_types.quota_needs(machine, gpus, spot=True)
+            drawn |= quota_needs.quota_needs(machine, gpus, spot=True)
         for metric in wanted & drawn.keys():
             used[metric] += drawn[metric]
     return used

@@ -159,7 +159,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import convert, lookups, machine_types, prices
+from ..module_utils import convert, lookups, prices, quota_needs
 from ..module_utils.arguments import common_spec, run
 from ..module_utils.gce_client import GceClient
 
@@ -181,7 +181,7 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         "changed": False,
         "machine_type": machine,
         "gpus": gpus,
-        "quota_needs": machine_types.quota_needs(
+        "quota_needs": quota_needs.quota_needs(
             machine,
             gpus,
             count=params["count"],

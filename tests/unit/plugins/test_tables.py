@@ -13,6 +13,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
     images,
     machine_types,
     quota,
+    quota_needs,
     ranges,
     remedies,
     suggest,
@@ -140,7 +141,7 @@ def test_combinations(machine: str, cpus: int, kind: str, count: int, fits: bool
 def test_every_bundle_fits_itself_and_has_a_known_gpu() -> None:
     for name, (kind, count) in machine_types.BUNDLED.items():
         assert machine_types.bundles_gpus(name)
-        assert kind in machine_types.GPU_METRICS
+        assert kind in quota_needs.GPU_METRICS
         wanted = [{"type": kind, "count": count}]
         assert machine_types.combination_problem({"name": name}, wanted) == ""
         one_more = [{"type": kind, "count": count + 1}]
@@ -220,9 +221,9 @@ def test_quota_needs(
 ) -> None:
     resource = {"name": machine, "guestCpus": cpus}
     asked = [{"type": kind, "count": count} for kind, count in gpus]
-    needs = machine_types.quota_needs(resource, asked, **more)
+    needs = quota_needs.quota_needs(resource, asked, **more)
     assert needs == {**expected, "INSTANCES": 1}
-    doubled = machine_types.quota_needs(resource, asked, count=2, **more)
+    doubled = quota_needs.quota_needs(resource, asked, count=2, **more)
     assert doubled == {metric: 2 * amount for metric, amount in needs.items()}
 
 
