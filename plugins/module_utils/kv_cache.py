@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .model_shape import LayerKind, Shape
+from .model_layers import LayerKind
+from .model_shape import Shape
 
 DEFAULT_BLOCK = 16
 CPU_BLOCK = 128
