@@ -46,7 +46,7 @@ bench: setup-dev ## what runs cost in API requests, beside google.cloud: build/a
 docs: setup-dev ## write the roles' READMEs from their argument specs
 	@$(PY) docs/generate_role_docs.py
 
-audit: ## look the locks' packages up in the public lists of vulnerabilities (needs pypi.org)
+audit: ## look the locks' packages up in the public lists of vulnerabilities (needs the public Python package index)
 	@requirements/audit.sh
 
 lock: ## write requirements/*.txt anew from *.in (needs uv)
