@@ -19,9 +19,10 @@ def report(lock: str, found: dict[str, Any] | None) -> tuple[int, list[str]]:
     skipped = [one for one in packages if "skip_reason" in one]
     if len(skipped) == len(packages):
         return 2, [
-            f"{lock}: none of its packages could be looked up. pip-audit asks the public Python "
-            "package index; an offline machine or a mirror without its JSON interface can't answer. "
-            "Run make audit where the public index can be reached (HTTPS_PROXY, if that is by a proxy)."
+            f"{lock}: none of its packages could be looked up. pip-audit asks the public "
+            "Python package index; an offline machine or a mirror without its JSON interface "
+            "can't answer. Run make audit where the public index can be reached (HTTPS_PROXY, "
+            "if that is by a proxy)."
         ]
     lines = [
         f"{lock}: {one['name']} {one['version']} has {flaw['id']}, "

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the facts of GPUs that answer to what is wrong with them, each with its remedy."""
+"""From the facts of a host's GPUs to what is wrong with them, each with its remedy."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 _REBOOT = "reboot the host"
@@ -24,6 +26,94 @@ FATAL_XIDS = {
     140: ("an error in its memory that it did not recover from", _REBOOT),
     143: ("a GPU that could not be initialised", _MOVE),
 }
+# What it means that no GPU answers, by gpu_info's status.
+STATUSES = {
+    "no_gpu": (
+        "No NVIDIA GPU is on the PCI bus. Choose a machine type with one, or attach an "
+        "accelerator. If the model is meant to run on the CPU, say so with llm_device=cpu."
+    ),
+    "no_driver": (
+        "There is an NVIDIA GPU and no driver: nvidia-smi is not installed. Boot an image that "
+        "brings the driver (families of the project deeplearning-platform-release ending in "
+        "nvidia-580), or have it installed with gpu_host_driver_install=true."
+    ),
+    "driver_not_running": (
+        "There is an NVIDIA GPU whose driver is installed and not running. Look at 'dmesg | grep "
+        "-i nvidia': often the kernel was updated and the module not built for it (reboot into the "
+        "kernel it was built for, or reinstall the driver), or Secure Boot refused an unsigned "
+        "module."
+    ),
+    "nouveau": (
+        "There is an NVIDIA GPU that the kernel gave to nouveau, which keeps NVIDIA's driver out. "
+        "Blacklist nouveau (/etc/modprobe.d), rebuild the initramfs and reboot, or boot an image "
+        "that brings NVIDIA's driver."
+    ),
+    "driver_mismatch": (
+        "The kernel has loaded a driver of another version than the NVIDIA libraries, as after an "
+        "update of the driver. Reboot the host."
+    ),
+    "gpu_lost": (
+        "A GPU no longer answers ('fallen off the bus'). Stop and start the instance, so that it "
+        "moves to other hardware; a reboot alone keeps the hardware."
+    ),
+    "unreadable": "nvidia-smi failed in a way that is not known here.",
+}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What GPUs are wanted for; what is empty is not asked.
+
+    Attributes:
+        build: name of the build of vLLM, for the message.
+        driver: the oldest driver that it runs with.
+        capability: the least compute capability.
+        count: how many GPUs.
+    """
+
+    build: str = ""
+    driver: str = ""
+    capability: str = ""
+    count: int = 0
+
+
+def of_status(status: str, output: str) -> str:
+    """What is wrong where no GPU answers.
+
+    Args:
+        output: what nvidia-smi said.
+    """
+    return STATUSES[status] + (f" nvidia-smi says: {output}" if output else "")
+
+
+def unmet(facts: Mapping[str, Any], needs: Needs) -> list[str]:
+    """What of `needs` a host with GPUs that answer does not have; shapes as gpu_info's."""
+    found = []
+    if needs.driver and _numbers(facts["driver"]) < _numbers(needs.driver):
+        branch = needs.driver.partition(".")[0]
+        found.append(
+            f"NVIDIA driver {facts['driver']} runs (CUDA {facts['cuda']}); the {needs.build} build "
+            f"of vLLM needs {needs.driver} or newer. Boot an image family that ends in "
+            f"nvidia-{branch}, or update the driver on the host and reboot it."
+        )
+    old = [
+        f"{gpu['name']} {gpu['compute_capability'] or '?'}"
+        for gpu in facts["gpus"]
+        if _numbers(gpu["compute_capability"]) < _numbers(needs.capability)
+    ]
+    if old or len(facts["gpus"]) < needs.count:
+        names = ", ".join(str(gpu["name"]) for gpu in facts["gpus"])
+        found.append(
+            f"There are {len(facts['gpus'])} GPU(s): {names}. The {needs.build} build of vLLM "
+            f"needs {needs.count} with compute capability {needs.capability} or higher"
+            f"{' (too old or unknown: ' + ', '.join(old) + ')' if old else ''}. Choose another "
+            "machine type or accelerator."
+        )
+    return found
+
+
+def _numbers(version: str | None) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version or "")]
 
 
 def problems(

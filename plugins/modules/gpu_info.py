@@ -27,6 +27,26 @@ options:
     description: How much memory of one GPU others may hold together, in MiB.
     type: int
     default: 1024
+  needs:
+    description: What the GPUs are wanted for; what they lack of it is told in RV(problems).
+    type: dict
+    suboptions:
+      build:
+        description: Name of the build of vLLM, for the messages.
+        type: str
+        default: ""
+      driver:
+        description: The oldest driver that will do.
+        type: str
+        default: ""
+      capability:
+        description: The least compute capability.
+        type: str
+        default: ""
+      count:
+        description: How many GPUs there must be.
+        type: int
+        default: 0
 attributes:
   check_mode:
     support: full
@@ -74,7 +94,7 @@ cuda_toolkit:
   returned: always
   type: str
 problems:
-  description: What keeps GPUs that answer from being used, a sentence with its remedy each.
+  description: What keeps the GPUs from being used, a sentence with its remedy each.
   returned: always
   type: list
   elements: str
@@ -188,108 +208,69 @@ gpus:
 
 import platform
 from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    gpu_health,
-    kernel_gpu,
-    nvidia_smi,
-)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import gpu_health, gpu_probe
 
-NVIDIA_VENDOR = "0x10de"
 CUDA_BIN = ["/usr/local/cuda/bin"]
 
 
-def nvidia_on_pci(bus: Path = Path("/sys/bus/pci/devices")) -> bool:
-    """Whether the kernel sees a PCI device made by NVIDIA, driver or not."""
-    return any(path.read_text().strip() == NVIDIA_VENDOR for path in bus.glob("*/vendor"))
+class LocalHost:
+    """The host that the module runs on."""
 
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
 
-def read(path: str) -> str:
-    """Text of a file of the kernel's, empty where it is missing."""
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    def run(self, *command: str) -> tuple[int, str, str]:
+        """Exit status, stdout and stderr; 127 where there is no such program."""
+        program = self._module.get_bin_path(command[0], opt_dirs=CUDA_BIN)
+        if program is None:
+            return 127, "", ""
+        code, out, err = self._module.run_command([program, *command[1:]])
+        return int(code), str(out), str(err)
 
+    def read(self, path: str) -> str:
+        """Text of a file, empty where it is missing."""
+        try:
+            return Path(path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
 
-def kernel_log(module: AnsibleModule) -> str:
-    """The kernel's log since the boot, empty where it can't be read."""
-    for command in (["journalctl", "-k", "-b", "-o", "cat", "--no-pager"], ["dmesg"]):
-        program = module.get_bin_path(command[0])
-        if program:
-            code, out, _err = module.run_command([program, *command[1:]])
-            if code == 0 and out.strip():
-                return out
-    return ""
+    def pci_vendors(self) -> list[str]:
+        """The vendor of each device on the PCI bus."""
+        return [path.read_text().strip() for path in Path("/sys/bus/pci/devices").glob("*/vendor")]
 
-
-def _status(code: int, output: str, nouveau: bool) -> str:
-    status = nvidia_smi.status_of(code, output, nvidia_on_pci())
-    return "nouveau" if nouveau and status in ("no_driver", "driver_not_running") else status
-
-
-def collect(module: AnsibleModule) -> dict[str, Any]:
-    """Ask the host; returns the module's result."""
-    facts: dict[str, Any] = {
-        "machine": platform.machine(),
-        "driver": None,
-        "cuda": None,
-        "cuda_toolkit": None,
-        "gpus": [],
-        "output": "",
-        "kernel_module": kernel_gpu.module_version(read("/proc/driver/nvidia/version")),
-        "nouveau": kernel_gpu.nouveau_loaded(read("/proc/modules")),
-        "xid_errors": kernel_gpu.xid_errors(kernel_log(module)),
-        "topology": {},
-        "problems": [],
-    }
-    program = module.get_bin_path(module.params["nvidia_smi"])
-    if program is None:
-        return {**facts, "status": _status(127, "", facts["nouveau"])}
-    code, out, err = module.run_command([program, "-q", "-x"])
-    status = _status(code, out + err, facts["nouveau"])
-    if status != "ok":
-        return {**facts, "status": status, "output": (out + err).strip()[-2000:]}
-    query = [program, "--query-gpu=uuid,compute_cap", "--format=csv,noheader"]
-    _code, capabilities, _err = module.run_command(query)
-    try:
-        facts.update(
-            nvidia_smi.merge(nvidia_smi.parse_log(out), nvidia_smi.parse_capabilities(capabilities))
-        )
-    except ValueError as error:
-        return {**facts, "status": "unreadable", "output": str(error)}
-    for gpu in facts["gpus"]:
-        for process in gpu["processes"]:
-            process["unit"] = kernel_gpu.systemd_unit(read(f"/proc/{process['pid']}/cgroup"))
-    facts["problems"] = gpu_health.problems(
-        facts["gpus"],
-        facts["xid_errors"],
-        module.params["own_units"],
-        module.params["foreign_memory_mib"],
-    )
-    code, out, _err = module.run_command([program, "topo", "-m"])
-    if code == 0:
-        facts["topology"] = kernel_gpu.topology(out)
-    nvcc = module.get_bin_path("nvcc", opt_dirs=CUDA_BIN)
-    if nvcc:
-        _code, out, _err = module.run_command([nvcc, "--version"])
-        facts["cuda_toolkit"] = nvidia_smi.parse_nvcc(out)
-    return {**facts, "status": "ok" if facts["gpus"] else "no_gpu"}
+    def machine(self) -> str:
+        """Kind of processor."""
+        return platform.machine()
 
 
 def main() -> None:
     """Entry point of the module."""
+    needs = {
+        "build": {"type": "str", "default": ""},
+        "driver": {"type": "str", "default": ""},
+        "capability": {"type": "str", "default": ""},
+        "count": {"type": "int", "default": 0},
+    }
     module = AnsibleModule(
         argument_spec={
             "nvidia_smi": {"type": "str", "default": "nvidia-smi"},
             "own_units": {"type": "list", "elements": "str", "default": []},
             "foreign_memory_mib": {"type": "int", "default": 1024},
+            "needs": {"type": "dict", "options": needs},
         },
         supports_check_mode=True,
     )
-    module.exit_json(changed=False, **collect(module))
+    params = module.params
+    facts = gpu_probe.collect(
+        LocalHost(module),
+        program=params["nvidia_smi"],
+        own_units=params["own_units"],
+        foreign_memory_mib=params["foreign_memory_mib"],
+        needs=gpu_health.Needs(**(params["needs"] or {})),
+    )
+    module.exit_json(changed=False, **facts)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of broken hosts: each has one message of its own, with its remedy.
+
+GPUs are a recorded H100, changed where it is broken. What only a booted host shows (locks, disks,
+routes) is in the molecule scenario gpu_host too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+    gpu_health,
+    gpu_probe,
+    host_state,
+)
+
+RECORDED = Path(__file__).parents[2] / "fixtures" / "nvidia_smi" / "h100"
+H100 = (RECORDED / "idle.xml").read_text()
+TAKEN = (RECORDED / "loaded.xml").read_text()
+UUID = "GPU-00000000-0000-0000-0000-000000000001"
+NEEDS = gpu_health.Needs(build="cu130", driver="580", capability="7.5", count=1)
+MISSING = (127, "", "")
+SMI = ("nvidia-smi", "-q", "-x")
+LOG = ("journalctl", "-k", "-b", "-o", "cat", "--no-pager")
+
+
+@dataclass
+class RecordedHost:
+    """Answers from a table: what is not in it is not there."""
+
+    commands: Mapping[tuple[str, ...], tuple[int, str, str]] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    vendors: Sequence[str] = ("0x8086", "0x10de")
+
+    def run(self, *command: str) -> tuple[int, str, str]:
+        return self.commands.get(command, MISSING)
+
+    def read(self, path: str) -> str:
+        return self.files.get(path, "")
+
+    def pci_vendors(self) -> Sequence[str]:
+        return self.vendors
+
+    def machine(self) -> str:
+        return "x86_64"
+
+
+def answering(xml: str, capability: str = "9.0", log: str = "") -> RecordedHost:
+    """A host whose nvidia-smi works."""
+    query = ("nvidia-smi", "--query-gpu=uuid,compute_cap", "--format=csv,noheader")
+    topology = (RECORDED / "topo.txt").read_text()
+    return RecordedHost(
+        {
+            SMI: (0, xml, ""),
+            query: (0, f"{UUID}, {capability}\n", ""),
+            ("nvidia-smi", "topo", "-m"): (0, topology, ""),
+            ("nvcc", "--version"): (0, (RECORDED / "nvcc.txt").read_text(), ""),
+            LOG: (0, log or "Linux version 6.8.0-1015-gcp", ""),
+        },
+        {"/proc/driver/nvidia/version": (RECORDED / "proc_driver_version.txt").read_text()},
+    )
+
+
+def failing(code: int, text: str, **files: str) -> RecordedHost:
+    return RecordedHost({SMI: (code, text, "")}, {f"/proc/{k}": v for k, v in files.items()})
+
+
+def changed(text: str, was: str, becomes: str) -> str:
+    assert was in text
+    return text.replace(was, becomes, 1)
+
+
+NO_DRIVER_ANSWERS = (
+    "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that "
+    "the latest NVIDIA driver is installed and running."
+)
+NOUVEAU = "nouveau 2396160 0 - Live 0x0\n"
+XID_79 = "NVRM: Xid (PCI:0000:00:04): 79, GPU has fallen off the bus.\n"
+# name: (host, what is wrong, what to do)
+GPUS = {
+    "no GPU": (RecordedHost(vendors=["0x8086"]), "No NVIDIA GPU", "machine type with one"),
+    "no driver": (RecordedHost(), "nvidia-smi is not installed", "gpu_host_driver_install=true"),
+    "driver not running": (failing(9, NO_DRIVER_ANSWERS), "not running", "Secure Boot"),
+    "nouveau, no driver": (
+        RecordedHost(files={"/proc/modules": NOUVEAU}),
+        "gave to nouveau",
+        "Blacklist nouveau",
+    ),
+    "nouveau beside a driver": (
+        failing(9, NO_DRIVER_ANSWERS, modules=NOUVEAU),
+        "gave to nouveau",
+        "Blacklist nouveau",
+    ),
+    "driver/library version mismatch": (
+        failing(18, "Failed to initialize NVML: Driver/library version mismatch"),
+        "another version than the NVIDIA libraries",
+        "Reboot the host",
+    ),
+    "GPU fell off the bus": (
+        failing(15, "Unable to determine the device handle for GPU0000:00:04.0: GPU is lost."),
+        "fallen off the bus",
+        "Stop and start the instance",
+    ),
+    "GPU fell off the bus and came back": (
+        answering(H100, log=XID_79),
+        "Xid 79 (1 times), a GPU that fell off the bus",
+        "stop and start the instance",
+    ),
+    "driver too old": (
+        answering(changed(H100, "580.159.04", "570.133.20")),
+        "NVIDIA driver 570.133.20 runs (CUDA 13.0); the cu130 build of vLLM needs 580",
+        "ends in nvidia-580",
+    ),
+    "GPU too old": (
+        answering(changed(H100, "NVIDIA H100 80GB HBM3", "Tesla P100"), "6.0"),
+        "(too old or unknown: Tesla P100 6.0)",
+        "Choose another machine type",
+    ),
+    "ECC errors": (
+        answering(changed(H100, "<dram_uncorrectable>0<", "<dram_uncorrectable>2<")),
+        "had 2 errors in its memory that could not be corrected",
+        "reboot the host",
+    ),
+    "no spare rows": (
+        answering(changed(H100, "remapped_row_failure>No<", "remapped_row_failure>Yes<")),
+        "no spare rows of memory",
+        "stop and start the instance",
+    ),
+    "memory held by another process": (
+        answering(TAKEN),
+        "held by others, VLLM::EngineCore (pid 910, no service, 76730 MiB)",
+        "end them",
+    ),
+    "nvidia-smi crashes": (failing(139, "Segmentation fault"), "not known here", "Segmentation"),
+    "nvidia-smi prints something else": (
+        RecordedHost({SMI: (0, "<html/>", "")}),
+        "not known here",
+        "'html'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GPUS)
+def test_a_broken_gpu_has_one_message_with_its_remedy(name: str) -> None:
+    host, wrong, remedy = GPUS[name]
+    (sentence,) = gpu_probe.collect(host, needs=NEEDS)["problems"]
+    assert wrong in sentence
+    assert remedy in sentence
+
+
+def test_a_sound_gpu_has_none() -> None:
+    facts = gpu_probe.collect(answering(H100), needs=NEEDS)
+    assert (facts["problems"], facts["status"]) == ([], "ok")
+    assert (facts["driver"], facts["kernel_module"]) == ("580.159.04", "580.159.04")
+    assert facts["topology"] == {"GPU0": {}}
+    assert facts["cuda_toolkit"] == "13.0"
+
+
+def test_two_gpus_were_asked_for() -> None:
+    needs = gpu_health.Needs(build="cu130", driver="580", capability="7.5", count=2)
+    (sentence,) = gpu_probe.collect(answering(H100), needs=needs)["problems"]
+    assert "There are 1 GPU(s): NVIDIA H100 80GB HBM3. The cu130 build of vLLM needs 2" in sentence
+
+
+def test_our_own_server_may_hold_the_memory() -> None:
+    host = answering(TAKEN)
+    host.files = {**host.files, "/proc/910/cgroup": "0::/system.slice/llm-server.service\n"}
+    facts = gpu_probe.collect(host, own_units=["llm-server.service"], needs=NEEDS)
+    assert facts["problems"] == []
+
+
+def test_every_state_that_is_no_gpu_has_a_remedy() -> None:
+    told = {
+        gpu_probe.collect(host, needs=NEEDS)["status"] for host, _wrong, _remedy in GPUS.values()
+    }
+    assert told - {"ok"} == set(gpu_health.STATUSES)
+
+
+UPGRADE = {"path": host_state.LOCKS[0], "pid": 812, "name": "unattended-upgr"}
+RESTING: dict[str, Any] = {
+    "cloud_init": "done",
+    "locks": [],
+    "busy_units": [],
+    "interrupted": False,
+    "machine": "x86_64",
+    "machines": ["x86_64"],
+    "space": [{"path": "/opt/vllm", "mib": 4096, "free_mib": 4096}],
+    "unreached": [],
+}
+# name: (what is different, what is wrong, what to do)
+HOSTS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "wrong architecture": (
+        {"machine": "aarch64"},
+        "processor of the kind aarch64",
+        "Choose another machine type",
+    ),
+    "disk full": (
+        {"space": [{"path": "/opt/vllm", "mib": 4096, "free_mib": 4095}]},
+        "4095 MiB free for /opt/vllm, and 4096 are needed",
+        "gce_instance_boot_disk_size_gb",
+    ),
+    "apt locked": (
+        {"locks": [{**UPGRADE, "unit": "apt-daily-upgrade.service"}]},
+        "locked by unattended-upgr (pid 812, apt-daily-upgrade.service), still after 600 s",
+        "Wait until that is done",
+    ),
+    "apt locked by a person": (
+        {"locks": [{**UPGRADE, "name": "apt", "unit": None}], "interrupted": True},
+        "locked by apt (pid 812, no service)",
+        "or end it",
+    ),
+    "updates between two locks": (
+        {"busy_units": ["apt-daily-upgrade.service"]},
+        "still updating itself (apt-daily-upgrade.service)",
+        "Wait until that is done",
+    ),
+    "dpkg was interrupted": (
+        {"interrupted": True},
+        "packages half installed",
+        "dpkg --configure -a",
+    ),
+    "cloud-init never ends": (
+        {"cloud_init": "running"},
+        "set up by cloud-init (running) after 600 s",
+        "cloud-init status --long",
+    ),
+    "no network": (
+        {"unreached": [{"url": "https://pypi.org/", "reason": "Network is unreachable"}]},
+        "can't reach https://pypi.org/: Network is unreachable",
+        "Cloud NAT",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_broken_host_has_one_message_with_its_remedy(name: str) -> None:
+    different, wrong, remedy = HOSTS[name]
+    (sentence,) = host_state.problems({**RESTING, **different}, 600)
+    assert wrong in sentence
+    assert remedy in sentence
+
+
+def test_a_host_at_rest_has_none() -> None:
+    assert host_state.problems(RESTING, 600) == []
+
+
+@pytest.mark.parametrize(
+    ("printed", "state", "works"),
+    [
+        ("status: running\n", "running", True),
+        ("status: not run\n", "not run", True),
+        ("status: not started\n", "not started", True),
+        ("status: done\n", "done", False),
+        ("status: error\nextended_status: error - done\n", "error", False),
+        ("status: disabled\n", "disabled", False),
+        ("", "unknown", False),
+    ],
+)
+def test_what_cloud_init_says(printed: str, state: str, works: bool) -> None:
+    assert host_state.cloud_init_state(printed) == state
+    assert host_state.cloud_init_works(state) is works
+
+
+def test_services_at_work() -> None:
+    shown = (
+        "Id=apt-daily.service\nActiveState=inactive\n\n"
+        "Id=apt-daily-upgrade.service\nActiveState=activating\n"
+    )
+    assert host_state.busy_units(shown) == ["apt-daily-upgrade.service"]
+    assert host_state.busy_units("") == []
