@@ -23,7 +23,9 @@ from llm_server.settings import ConfigError, Settings
 from llm_server.vllm_compat import parse
 found = {}
 for name, given in json.load(sys.stdin).items():
-    settings = Settings(model_path=sys.argv[1], served_model_name="m", api_key_required=False, vllm_args=given)
+    settings = Settings(
+        model_path=sys.argv[1], served_model_name="m", api_key_required=False, vllm_args=given
+    )
     try:
         parsed = parse(settings)
         found[name] = {key: getattr(parsed, key) for key in given}
