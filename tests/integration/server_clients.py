@@ -29,7 +29,6 @@ CITY = {
     "required": ["city", "country"],
     "additionalProperties": False,
 }
-TOOL: Any = {"type": "function", "function": {"name": "remember", "parameters": CITY}}
 
 client = openai.OpenAI(base_url=f"{URL}/v1", api_key=KEY, max_retries=0)
 claude = anthropic.Anthropic(base_url=URL, api_key=KEY, max_retries=0)
@@ -89,13 +88,6 @@ def responses() -> None:
     assert "Paris" in answer.output_text
 
 
-def forced_tool() -> None:
-    answer = ask(tools=[TOOL], tool_choice={"type": "function", "function": {"name": "remember"}})
-    [call] = answer.choices[0].message.tool_calls
-    assert call.function.name == "remember"
-    fits(call.function.arguments)
-
-
 def structured_output() -> None:
     schema = {"name": "city", "schema": CITY, "strict": True}
     answer = ask(response_format={"type": "json_schema", "json_schema": schema})
@@ -151,7 +143,6 @@ CHECKS = (
     chat_streamed,
     completion,
     responses,
-    forced_tool,
     structured_output,
     embeddings_refused,
     wrong_key,
