@@ -40,6 +40,7 @@ class Engine:
     utilization: float
     batched: int
     sequences: int
+    largest_graph: int
     tensor_parallel: int
     pipeline_parallel: int
     max_model_len: int | None
@@ -69,11 +70,13 @@ def resolve(
         if str(args.get("enable_chunked_prefill", True)).lower() == "false" or shape.encoder:
             batched = max(batched, most)
         batched = min(batched, sequences * most) if most else batched
+    sequences = int(_number(args, "max_num_seqs", sequences))
     return Engine(
         dtype=_dtype(str(args.get("dtype") or "auto"), shape, gpu),
         utilization=_number(args, "gpu_memory_utilization", DEFAULT_UTILIZATION),
         batched=int(_number(args, "max_num_batched_tokens", batched)),
-        sequences=int(_number(args, "max_num_seqs", sequences)),
+        sequences=sequences,
+        largest_graph=int(_number(args, "max_cudagraph_capture_size", min(sequences * 2, 512))),
         tensor_parallel=tensor_parallel or int(_number(args, "tensor_parallel_size", 1)),
         pipeline_parallel=int(_number(args, "pipeline_parallel_size", 1)),
         max_model_len=length,

@@ -169,7 +169,7 @@ def state_bytes(shape: Shape, engine: Engine) -> int:
 
 def graph_bytes(shape: Shape, engine: Engine) -> int:
     """CUDA graphs: one for each batch size and each of two kinds."""
-    largest = min(engine.sequences * 2, 512, engine.batched)
+    largest = min(engine.largest_graph, engine.batched)
     sizes = 3 + min(largest, 255) // 8 + max(0, (largest - 240) // 16)
     each = GRAPH_PER_LAYER + GRAPH_PER_HIDDEN * shape.hidden // engine.tensor_parallel
     return GRAPH_FIRST + sizes * 2 * len(shape.layers) * each

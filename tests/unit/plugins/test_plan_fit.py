@@ -126,6 +126,18 @@ def test_fp8_cache_holds_twice_as_much() -> None:
     assert small == pytest.approx(2 * plain, rel=0.001)
 
 
+def test_larger_graphs_take_more_memory_up_to_the_token_budget() -> None:
+    usual, larger, capped = (
+        judge("llama-3.1-8b", "h100", given=given)["per_gpu"]["cuda_graph_bytes"]
+        for given in (
+            {"max_num_batched_tokens": 768},
+            {"max_num_batched_tokens": 768, "max_cudagraph_capture_size": 768},
+            {"max_num_batched_tokens": 768, "max_cudagraph_capture_size": 4096},
+        )
+    )
+    assert usual < larger == capped
+
+
 @pytest.mark.parametrize(
     ("context", "concurrency", "fits"),
     [(4096, 16, True), (4096, 100_000, False), (32769, 0, False)],

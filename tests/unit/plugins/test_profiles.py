@@ -78,7 +78,8 @@ def test_class_of_a_gpu(gpu: str, accelerators: list[dict[str, Any]], expected: 
 def test_given_arguments_override_one_by_one() -> None:
     given = {"max-num-seqs": 64, "max_model_len": 4096}
     assert profile_args(given, TABLE, "latency", "h100") == {
-        "max_num_batched_tokens": 512,
+        "max_num_batched_tokens": 768,
+        "max_cudagraph_capture_size": 768,
         "max-num-seqs": 64,
         "max_model_len": 4096,
     }
