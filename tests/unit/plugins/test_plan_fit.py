@@ -127,13 +127,10 @@ def test_fp8_cache_holds_twice_as_much() -> None:
 
 
 def test_larger_graphs_take_more_memory_up_to_the_token_budget() -> None:
+    steps = {"max_num_batched_tokens": 768, "max_num_seqs": 512}
     usual, larger, capped = (
-        judge("llama-3.1-8b", "h100", given=given)["per_gpu"]["cuda_graph_bytes"]
-        for given in (
-            {"max_num_batched_tokens": 768},
-            {"max_num_batched_tokens": 768, "max_cudagraph_capture_size": 768},
-            {"max_num_batched_tokens": 768, "max_cudagraph_capture_size": 4096},
-        )
+        judge("llama-3.1-8b", "h100", given=steps | more)["per_gpu"]["cuda_graph_bytes"]
+        for more in ({}, {"max_cudagraph_capture_size": 768}, {"max_cudagraph_capture_size": 4096})
     )
     assert usual < larger == capped
 

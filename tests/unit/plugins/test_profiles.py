@@ -91,8 +91,10 @@ def test_given_arguments_override_one_by_one() -> None:
 
 def test_lines_say_what_was_measured() -> None:
     lines = profile_args({"max_num_seqs": 64}, TABLE, "latency", "h100", explain=True)
-    assert len(lines) == 1
-    assert lines[0].startswith("max_num_batched_tokens: 512 (benchmarks/results/")
+    assert [line.split(" (benchmarks/results/")[0] for line in lines] == [
+        "max_num_batched_tokens: 768",
+        "max_cudagraph_capture_size: 768",
+    ]
     lines = profile_args({}, TABLE, "latency", "l4", explain=True)
     assert all(profiles.UNMEASURED in line for line in lines)
 
