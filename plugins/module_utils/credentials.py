@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .endpoints import sibling
+from .endpoints import is_googles, sibling
 from .errors import GceError
 from .remedies import NO_CREDENTIALS
 
@@ -57,8 +57,24 @@ def authorized_session(login: Login, deadline: float) -> Any:
             remedy=f"install it: {sys.executable} -m pip install google-auth requests.",
         ) from None
     for_tokens = _patient(Session(), deadline)
-    session = AuthorizedSession(_credentials(login), auth_request=Request(for_tokens))
+    credentials = _credentials(login)
+    if login.endpoint and not is_googles(login.endpoint):
+        _ask_nobody_else(credentials)
+    session = AuthorizedSession(credentials, auth_request=Request(for_tokens))
     return _patient(session, deadline)
+
+
+def _ask_nobody_else(credentials: Any) -> None:
+    """Keeps google-auth from sending a token that an emulator or a gateway gave to Google.
+
+    It looks up in the background where an account's requests may come from (the regional access
+    boundary), at a fixed address of Google's; no public option switches that off.
+    """
+    each: Any = credentials
+    while each is not None:
+        if hasattr(each, "_is_regional_access_boundary_lookup_required"):
+            each._is_regional_access_boundary_lookup_required = lambda: False
+        each = getattr(each, "_source_credentials", None)
 
 
 def _patient(session: Any, deadline: float) -> Any:

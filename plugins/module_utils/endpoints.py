@@ -18,8 +18,13 @@ def sibling(own: str, compute_endpoint: str, given: str | None = None) -> str:
     """
     if given:
         return given
-    compute = urlsplit(compute_endpoint)
-    host = compute.hostname or ""
-    if host == "googleapis.com" or host.endswith(".googleapis.com"):
+    if is_googles(compute_endpoint):
         return own
+    compute = urlsplit(compute_endpoint)
     return f"{compute.scheme}://{compute.netloc}{urlsplit(own).path}"
+
+
+def is_googles(endpoint: str) -> bool:
+    """Whether an address is one of Google's own APIs."""
+    host = urlsplit(endpoint).hostname or ""
+    return host == "googleapis.com" or host.endswith(".googleapis.com")

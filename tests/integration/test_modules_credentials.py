@@ -4,12 +4,19 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.credentials import (
+    Login,
+    authorized_session,
+)
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator, Json, access_token
@@ -105,6 +112,36 @@ def test_another_account_is_impersonated(cloud: m.Cloud) -> None:
     cloud.ok("gce_firewall", **options)
     (made,) = [one for one in cloud.stored("operations") if one["operationType"] == "insert"]
     assert made["user"] == BORROWED
+    cloud.admin("DELETE", f"service-accounts/{BORROWED}")
+
+
+@pytest.mark.parametrize("impersonate", ["", BORROWED])
+def test_an_emulators_token_goes_nowhere_else(
+    cloud: m.Cloud, monkeypatch: pytest.MonkeyPatch, impersonate: str
+) -> None:
+    """google-auth looks an account's regions up at an address of Google's, in a thread."""
+    cloud.admin("PUT", f"service-accounts/{BORROWED}")
+    looked_up: list[Any] = []
+    resolve = socket.getaddrinfo
+
+    def record(host: Any, *args: Any, **more: Any) -> Any:
+        looked_up.append(host)
+        if host != "127.0.0.1":
+            raise OSError(f"{host} is not to be asked")
+        return resolve(host, *args, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", record)
+    endpoint = cloud.options["endpoint"]
+    before = set(threading.enumerate())
+    session = authorized_session(
+        Login(cloud.options["service_account_file"], impersonate=impersonate, endpoint=endpoint),
+        time.monotonic() + 20,
+    )
+    with session:
+        assert session.get(f"{endpoint}/projects/{cloud.emulator.project}").ok
+        for thread in set(threading.enumerate()) - before:
+            thread.join(30)
+    assert set(looked_up) == {"127.0.0.1"}
     cloud.admin("DELETE", f"service-accounts/{BORROWED}")
 
 
