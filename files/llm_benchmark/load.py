@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -118,6 +119,15 @@ class Load:
         return words
 
 
+class NothingAnsweredError(RuntimeError):
+    """Not one request of a run was answered; the text says what most were told."""
+
+
+def _last_line(error: str) -> str:
+    """What matters of an error: the tool keeps whole tracebacks."""
+    return error.strip().splitlines()[-1][:200]
+
+
 class Tool:
     """vLLM's load tool, imported once."""
 
@@ -136,14 +146,20 @@ class Tool:
         """One run: the tool's own figures, those in `KEPT`.
 
         Raises:
-            RuntimeError: not one request was answered.
+            NothingAnsweredError: not one request was answered.
         """
         args = self._parser.parse_args(load.words(level, seed))
         with contextlib.redirect_stdout(sys.stderr):  # the tool prints tables
             result = asyncio.run(self._serve.main_async(args))
+        errors = Counter(_last_line(error) for error in result.get("errors") or [] if error)
         if not result["completed"]:
-            raise RuntimeError(f"{load.base_url}: none of {level.requests} requests was answered")
+            said = f": {errors.most_common(1)[0][0]}" if errors else ""
+            raise NothingAnsweredError(
+                f"{load.base_url}: none of {level.requests} requests was answered{said}"
+            )
         figures = {name: result[name] for name in KEPT if name in result}
+        if errors:
+            figures["errors"] = dict(errors.most_common(5))
         if load.target in WHOLE:
             figures = {k: v for k, v in figures.items() if "_ttft_" not in k and "_itl_" not in k}
         return figures

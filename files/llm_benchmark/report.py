@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns results into a summary: JSON for programs, Markdown for people."""
+"""Turns results into a summary: JSON for programs, Markdown and a page for people."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ COLUMNS = {
     "p95_ttft_ms": "p95",
     "p99_ttft_ms": "p99",
     "p50_itl_ms": "between tokens p50 ms",
+    "p95_itl_ms": "p95",
     "p99_itl_ms": "p99",
     "p50_e2el_ms": "total p50 ms",
     "p95_e2el_ms": "p95",
@@ -29,9 +31,13 @@ COLUMNS = {
 
 
 def write(
-    documents: Iterable[dict[str, Any]], out: Path, title: str, baseline: str | None
+    documents: Iterable[dict[str, Any]],
+    out: Path,
+    title: str,
+    baseline: str | None,
+    html: bool = False,
 ) -> list[Path]:
-    """Writes summary.json and summary.md; returns their paths."""
+    """Writes summary.json and summary.md, and summary.html where asked to; returns their paths."""
     documents = list(documents)
     rows = summarise(row for document in documents for row in document["rows"])
     found = ratios(rows, baseline) if baseline else []
@@ -42,12 +48,26 @@ def write(
         "ratios": found,
         "starts": [each for document in documents for each in document.get("starts", [])],
         "health": [each for document in documents for each in document.get("health", [])],
+        "errors": _errors(row for document in documents for row in document["rows"]),
     }
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / "summary.json", out / "summary.md"]
     paths[0].write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     paths[1].write_text(markdown(summary), encoding="utf-8")
+    if html:
+        from .page import page  # noqa: PLC0415 - needs more than Python itself has
+
+        paths.append(out / "summary.html")
+        paths[2].write_text(page(summary), encoding="utf-8")
     return paths
+
+
+def _errors(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """What failed requests were told, the most frequent first."""
+    counted: Counter[str] = Counter()
+    for row in rows:
+        counted.update(row.get("errors", {}))
+    return dict(counted.most_common())
 
 
 def markdown(summary: dict[str, Any]) -> str:
@@ -57,16 +77,13 @@ def markdown(summary: dict[str, Any]) -> str:
         said = ", ".join(f"{k} {v}" for k, v in environment.items() if v not in (None, []))
         lines += [f"Measured with: {said}.", ""]
     lines += _table(
-        list(COLUMNS.values()), ([_cell(row, k) for k in COLUMNS] for row in rows_of(summary))
+        list(COLUMNS.values()), ([show(row.get(k)) for k in COLUMNS] for row in rows_of(summary))
     )
     if summary["ratios"]:
         lines += ["", "Output throughput against the baseline:", ""]
         lines += _table(
             ["server", "asked", "load", "baseline asked", "ratio"],
-            (
-                [r["server"], r["target"], load_of(r), r["baseline_target"], f"{r['ratio']:.2f}"]
-                for r in summary["ratios"]
-            ),
+            map(ratio_of, summary["ratios"]),
         )
     if summary["starts"]:
         lines += ["", "Seconds from start to healthy:", ""]
@@ -84,6 +101,9 @@ def markdown(summary: dict[str, Any]) -> str:
                 for h in summary["health"]
             ),
         )
+    if summary["errors"]:
+        lines += ["", "Requests that failed:", ""]
+        lines += [f"- {count} times: {error}" for error, count in summary["errors"].items()]
     return "\n".join(lines) + "\n"
 
 
@@ -97,8 +117,16 @@ def load_of(row: dict[str, Any]) -> str:
     return f"{row['rate']}/s" if row["loop"] == "open" else f"{row['concurrency']} at once"
 
 
-def _cell(row: dict[str, Any], name: str) -> str:
-    value = row.get(name)
+def ratio_of(row: dict[str, Any]) -> list[str]:
+    """The cells of one ratio."""
+    return [
+        *(row["server"], row["target"], load_of(row), row["baseline_target"]),
+        f"{row['ratio']:.2f}",
+    ]
+
+
+def show(value: Any) -> str:
+    """A cell's text; nothing for None."""
     return _number(value) if isinstance(value, float) else str("" if value is None else value)
 
 

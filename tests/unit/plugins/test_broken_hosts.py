@@ -230,8 +230,8 @@ HOSTS: dict[str, tuple[dict[str, Any], str, str]] = {
         "cloud-init status --long",
     ),
     "no network": (
-        {"unreached": [{"url": "https://pypi.org/", "reason": "Network is unreachable"}]},
-        "can't reach https://pypi.org/: Network is unreachable",
+        {"unreached": [{"url": "https://mirror.example/", "reason": "Network is unreachable"}]},
+        "can't reach https://mirror.example/: Network is unreachable",
         "Cloud NAT",
     ),
 }

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python3 -m gpu_check`: exits with 0 once the GPUs are well, with 1 where they aren't in time."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from . import gpu_health, gpu_probe
+
+# A driver that hangs keeps nvidia-smi from ever answering.
+LONGEST_COMMAND = 60
+PAUSE = 3.0
+
+
+class ThisHost:
+    """The host that this runs on."""
+
+    def run(self, *command: str) -> tuple[int, str, str]:
+        """Exit status, stdout and stderr; 127 for a missing program, 124 for one that hangs."""
+        program = shutil.which(command[0])
+        if program is None:
+            return 127, "", ""
+        try:
+            done = subprocess.run(
+                [program, *command[1:]],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=LONGEST_COMMAND,
+            )
+        except subprocess.TimeoutExpired:
+            return 124, "", f"no answer within {LONGEST_COMMAND} s"
+        return done.returncode, done.stdout, done.stderr
+
+    def read(self, path: str) -> str:
+        """Text of a file, empty where it is missing."""
+        try:
+            return Path(path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+    def pci_vendors(self) -> list[str]:
+        """The vendor of each device on the PCI bus."""
+        return [path.read_text().strip() for path in Path("/sys/bus/pci/devices").glob("*/vendor")]
+
+    def machine(self) -> str:
+        """Kind of processor."""
+        return platform.machine()
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; what it asks for is as in gpu_info."""
+    parser = argparse.ArgumentParser(prog="gpu_check", description=__doc__)
+    parser.add_argument("--build", default="")
+    parser.add_argument("--driver", default="")
+    parser.add_argument("--capability", default="")
+    parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--own-unit", action="append", default=[])
+    parser.add_argument("--foreign-memory-mib", type=int, default=1024)
+    parser.add_argument("--timeout", type=float, default=60.0, help="seconds")
+    return parser.parse_args(argv)
+
+
+def main(
+    argv: Sequence[str],
+    host: gpu_probe.Host,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Look until the GPUs are well or the time is over: drivers take a while after a boot."""
+    args = arguments(argv)
+    needs = gpu_health.Needs(args.build, args.driver, args.capability, args.count)
+    end = now() + args.timeout
+    while True:
+        facts = gpu_probe.collect(
+            host,
+            own_units=args.own_unit,
+            foreign_memory_mib=args.foreign_memory_mib,
+            needs=needs,
+        )
+        if not facts["problems"]:
+            names = ", ".join(str(gpu["name"]) for gpu in facts["gpus"])
+            sys.stdout.write(
+                f"driver {facts['driver']}, {len(facts['gpus'])} GPU(s) well: {names}\n"
+            )
+            return 0
+        if now() >= end:
+            break
+        sleep(PAUSE)
+    for problem in facts["problems"]:
+        sys.stderr.write(f"{problem}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], ThisHost()))
