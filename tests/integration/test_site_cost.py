@@ -76,8 +76,10 @@ def test_shared_reads_hold_no_secret_and_are_nobody_elses(
     cloud.ok("gce_instance", **(small("one") | secret))
     cloud.admin("DELETE", "requests")
     wish = {**(small("one") | secret), "report_newer_image": False, "shared_reads": str(folder)}
-    assert not cloud.ok("gce_instance", **wish)["changed"]
+    for _ in range(2):
+        assert not cloud.ok("gce_instance", **wish)["changed"]
     log = cloud.admin("GET", f"requests?project={emulator.project}")["requests"]
+    # The second finds the secret left out of what is kept, and so reads the instance itself.
     assert [one["path"].rsplit("/", 1)[1] for one in log] == ["instances", "one"]
     assert folder.stat().st_mode & 0o077 == 0
     kept = [one.read_text(encoding="utf-8") for one in folder.iterdir()]
