@@ -83,5 +83,15 @@ def _methods(node: Json) -> Iterator[Any]:
 @cache
 def compute_v1() -> Discovery:
     """Compute Engine v1 as googleapiclient ships it."""
+    return _shipped("compute.v1.json")
+
+
+@cache
+def oslogin_v1() -> Discovery:
+    """OS Login v1 as googleapiclient ships it."""
+    return _shipped("oslogin.v1.json")
+
+
+def _shipped(name: str) -> Discovery:
     documents = resources.files("googleapiclient.discovery_cache") / "documents"
-    return Discovery(json.loads((documents / "compute.v1.json").read_text()))
+    return Discovery(json.loads((documents / name).read_text()))

@@ -31,14 +31,35 @@ QUESTION = {
     "max_tokens": 20,
 }
 
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+
+CLIENTS = Path(__file__).with_name("server_clients.py")
+CLIENT_CHECKS = (
+    "models",
+    "chat",
+    "chat_streamed",
+    "completion",
+    "responses",
+    "structured_output",
+    "embeddings_refused",
+    "wrong_key",
+    "unknown_model",
+    "too_long",
+    "anthropic_message",
+    "anthropic_streamed",
+    "anthropic_wrong_key",
+)
+
 LIST_ROUTES = """
 import json, sys
 from pathlib import Path
 from llm_server import vllm_compat
 from llm_server.settings import load_settings
+from vllm import tasks
 args = vllm_compat.parse(load_settings(Path(sys.argv[1])))
-app = vllm_compat.get("build_app")(args, ("generate",), None)
-routes = [[sorted(getattr(r, "methods", None) or ["GET"]), r.path] for r in app.routes]
+every_task = (*tasks.GENERATION_TASKS, *tasks.POOLING_TASKS, "render")
+app = vllm_compat.get("build_app")(args, every_task, None)
+routes = [route.path for route in app.routes]
 print(json.dumps(routes))
 """
 
@@ -87,7 +108,7 @@ def test_health_answers_while_the_model_loads(server: Server) -> None:
     first = server.samples[0]
     assert first.status == 503
     assert (first.body["status"], first.body["model_loaded"]) == ("loading", False)
-    assert first.at < 2, "the process begins to listen before it imports vLLM"
+    assert first.body["detail"] == "importing vLLM", "it listens before that"
     loading = [s for s in server.samples if s.body["status"] == "loading"]
     assert len(loading) > 20
     assert {s.status for s in loading} == {503}
@@ -164,20 +185,26 @@ def test_every_route_needs_a_key(server: Server) -> None:
         timeout=300,
         check=True,
     )
-    routes = {
-        (method, path.replace("{", "").replace("}", ""))
-        for methods, path in json.loads(listed.stdout.splitlines()[-1])
-        for method in methods
-    }
     schema = server.authorised.get("/openapi.json").json()["paths"]
-    routes |= {(m.upper(), path) for path, methods in schema.items() for m in methods}
-    assert {("GET", "/metrics"), ("POST", "/invocations"), ("POST", "/generate")} <= routes
-    assert len(routes) > 20
-    routes -= {("GET", "/health")}
+    paths = {
+        path.replace("{", "").replace("}", "")
+        for path in (*json.loads(listed.stdout.splitlines()[-1]), *schema)
+    }
+    assert {"/metrics", "/invocations", "/generate", "/v1/realtime"} <= paths
+    assert len(paths) > 20
+    routes = {(method, path) for method in METHODS for path in paths} - {("GET", "/health")}
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
     with httpx.Client(base_url=str(server.open.base_url)) as http:
         answers = {route: http.request(*route).status_code for route in sorted(routes)}
+        sockets = {path: http.get(path, headers=upgrade).status_code for path in sorted(paths)}
         wrong = http.get("/metrics", headers={"Authorization": f"Bearer {KEY}x"})
     assert {route: code for route, code in answers.items() if code != 401} == {}
+    assert {path: code for path, code in sockets.items() if code not in (401, 403)} == {}
     assert wrong.status_code == 401
 
 
@@ -206,6 +233,28 @@ def test_unknown_model(server: Server) -> None:
     answer = server.authorised.post("/v1/chat/completions", json=QUESTION | {"model": "other"})
     assert answer.status_code == 404
     assert set(answer.json()["error"]) == {"message", "type", "param", "code", "request_id"}
+
+
+@pytest.fixture(scope="module")
+def clients(server: Server) -> dict[str, str | None]:
+    """What the official clients found: for each check None, or why it failed."""
+    done = subprocess.run(
+        [server.python, str(CLIENTS), str(server.open.base_url).rstrip("/"), MODEL_NAME],
+        env=os.environ | {"API_KEY": KEY},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, str | None] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("check", CLIENT_CHECKS)
+def test_official_clients(clients: dict[str, str | None], check: str) -> None:
+    assert set(clients) == set(CLIENT_CHECKS)
+    assert clients[check] is None, clients[check]
 
 
 def test_a_client_that_leaves_frees_its_slot(server: Server) -> None:

@@ -139,3 +139,12 @@ def test_a_plan_for_a_build_without_code_for_the_gpu(model: Path) -> None:
     assert found["fits"] is False and "nvidia-b200 has 10.0: choose another GPU" in found["reason"]
     answers = {row["machine_type"]: row["fits"] for row in found["machine_types"]}
     assert answers["a4-highgpu-8g"] is False and answers["a3-highgpu-1g"] is not False
+
+
+def test_a_plan_takes_the_profile_of_its_gpu(model: Path) -> None:
+    out = model / "plan.json"
+    asked = {"llm_model": str(model), "plan_gpu": "g2-standard-8", "plan_output": str(out)}
+    done = play("plan.yml", **asked, llm_server_profile="cheap", vllm_args={"max_num_seqs": 64})
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(out.read_text())["vllm_args"]
+    assert found["quantization"] == "fp8" and found["max_num_seqs"] == 64

@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import fromstring
 
-import pytest
+from llm_benchmark.plots import Plot, plots
 from llm_benchmark.report import write
 from llm_benchmark.summary import summarise
-
-pytest.importorskip("pygal", reason="make setup-dev installs it")
-from llm_benchmark.plots import Plot, plots
 
 SVG = "{http://www.w3.org/2000/svg}"
 
