@@ -79,6 +79,20 @@ options:
     default: ~/.cache/gce-vllm
 """
 
+    SHARED = r"""
+options:
+  shared_reads:
+    description:
+      - Folder in which hosts of one play keep what Google answered to them, so that many hosts that
+        ask the same send one request. It is made for its owner alone; the folder that it is to be
+        in has to exist on the machine that runs the module, else nothing is shared.
+      - What is read so serves only to find that there is nothing to change. Whatever differs is
+        read anew before it is changed.
+      - Take a new folder for each time that the answers have to be fresh, as the roles of this
+        collection do.
+    type: path
+"""
+
     ATTRIBUTES = r"""
 attributes:
   check_mode:

@@ -36,13 +36,8 @@ def find(client: GceClient, region: str, wanted: str) -> dict[str, Any] | None:
 
 def everywhere(client: GceClient, name: str) -> list[dict[str, Any]]:
     """The reserved external addresses of this name, by region."""
-    found = client.aggregated(
-        f"{client.root}/aggregated/addresses",
-        "addresses",
-        f"look for the address {name} in all regions",
-        filter=f'name = "{name}"',
-    )
-    own = [one for one in found if one["name"] == name and "region" in one and _is_external(one)]
+    found = client.named("addresses", name, f"look for the address {name} in all regions")
+    own = [one for one in found if "region" in one and _is_external(one)]
     return sorted(own, key=lambda one: str(one["region"]))
 
 

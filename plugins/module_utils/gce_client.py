@@ -13,6 +13,7 @@ from . import convert, no_answer
 from .credentials import Login, authorized_session
 from .errors import ApiError, GceError
 from .remedies import remedy_for
+from .shared_reads import SharedReads, whole_list
 
 DEFAULT_ENDPOINT = "https://compute.googleapis.com/compute/v1"
 PAGE_SIZE = 500
@@ -40,6 +41,7 @@ class GceClient:
         own_endpoint: Google's own address of the API.
         endpoint_option: how a person sets another.
         api: name under which the API is enabled in a project.
+        shared: where set, reads are answered with what another host of the play was told.
     """
 
     own_endpoint = DEFAULT_ENDPOINT
@@ -65,6 +67,7 @@ class GceClient:
         self.endpoint = settings.endpoint.rstrip("/")
         self.deadline = time.monotonic() + settings.timeout
         self.requests_sent = 0
+        self.shared: SharedReads | None = None
         self._session: Any = None
 
     @property
@@ -86,10 +89,14 @@ class GceClient:
 
     def get(self, path: str, what: str, **query: Any) -> dict[str, Any]:
         """Read one resource. `what` ends the sentence 'Could not …' of an error."""
-        return self._call("GET", path, what, query, None)
+        return self._read(path, what, query)
 
     def find(self, path: str, what: str, **query: Any) -> dict[str, Any] | None:
         """Read one resource, or None where it is missing (but its project and zone are not)."""
+        if self.shared and not query and (listing := whole_list(path)):
+            at, collection = listing
+            members = self.aggregated(at, collection, what) if collection else self.list(at, what)
+            return next((one for one in members if _path_of(one) == path), None)
         try:
             return self.get(path, what, **query)
         except ApiError as error:
@@ -101,7 +108,7 @@ class GceClient:
         """Every item of a collection, page after page."""
         query = {"maxResults": PAGE_SIZE, **query}
         while True:
-            page = self._call("GET", path, what, query, None)
+            page = self._read(path, what, query)
             yield from page.get("items", [])
             if not page.get("nextPageToken"):
                 return
@@ -113,12 +120,21 @@ class GceClient:
         """Every item of a collection in all zones and regions; `path` ends in `aggregated/…`."""
         query = {"maxResults": PAGE_SIZE, **query}
         while True:
-            page = self._call("GET", path, what, query, None)
+            page = self._read(path, what, query)
             for scope in (page.get("items") or {}).values():
                 yield from scope.get(collection) or []
             if not page.get("nextPageToken"):
                 return
             query["pageToken"] = page["nextPageToken"]
+
+    def named(self, collection: str, name: str, what: str) -> Iterator[dict[str, Any]]:
+        """Every item of this name in all zones and regions."""
+        # A filter would be another question for each host.
+        query = {} if self.shared else {"filter": f'name = "{name}"'}
+        path = f"{self.root}/aggregated/{collection}"
+        for one in self.aggregated(path, collection, what, **query):
+            if one["name"] == name:
+                yield one
 
     def post(
         self, path: str, what: str, body: dict[str, Any] | None = None, **query: Any
@@ -141,6 +157,12 @@ class GceClient:
     def hold(self, path: str, what: str) -> dict[str, Any]:
         """POST that changes nothing and takes no requestId: operations' `wait`."""
         return self._call("POST", path, what, {}, None)
+
+    def _read(self, path: str, what: str, query: dict[str, Any]) -> dict[str, Any]:
+        def ask() -> dict[str, Any]:
+            return self._call("GET", path, what, query, None)
+
+        return self.shared.answer(path, query, ask) if self.shared else ask()
 
     def _call(
         self, verb: str, path: str, what: str, query: dict[str, Any], body: dict[str, Any] | None
@@ -224,6 +246,10 @@ class GceClient:
             status=answer.status_code,
             details=details,
         )
+
+
+def _path_of(resource: dict[str, Any]) -> str:
+    return convert.relative(str(resource.get("selfLink", "")))
 
 
 def _once(query: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import convert
-from .errors import GceError
+from .errors import ApiError, GceError
 from .gce_client import GceClient
 from .instance import Instance
 from .operations import wait_until
@@ -24,6 +24,15 @@ def read(
     """
     instance = Instance(client, zone, name)
     where = instance.calls.where
+    path = f"{instance.calls.path}/getGuestAttributes"
+    what = f"read guest attributes of the {where}"
+    try:
+        if there := attributes(client.find(path, what, queryPath=query_path) or {}):
+            return there
+    except ApiError as error:
+        if error.status not in (400, 403, 404):
+            raise
+    # Why there are none, and whether there will be any, the instance itself tells.
     resource = instance.fetch()
     if resource is None:
         raise GceError(
@@ -33,11 +42,10 @@ def read(
             status=404,
         )
     _refuse_disabled(resource, where)
-    path = f"{instance.calls.path}/getGuestAttributes"
 
     def poll() -> dict[str, Any]:
         # A 404 means 'nothing published yet': that the instance exists has been seen.
-        found = client.find(path, f"read guest attributes of the {where}", queryPath=query_path)
+        found = client.find(path, what, queryPath=query_path)
         return attributes(found or {})
 
     seen = wait_until(

@@ -128,13 +128,9 @@ class PlacedInstance:
 
     def _listed(self) -> dict[str, Json]:
         """Zone to resource, of all instances of this name in the project."""
-        items = self.client.aggregated(
-            f"{self.client.root}/aggregated/instances",
-            "instances",
-            f"look for the instance {self.name} in all zones",
-            filter=f'name = "{self.name}"',
-        )
-        return {convert.short(str(one["zone"])): one for one in items if one["name"] == self.name}
+        what = f"look for the instance {self.name} in all zones"
+        items = self.client.named("instances", self.name, what)
+        return {convert.short(str(one["zone"])): one for one in items}
 
     def _waited_for_others(self) -> bool:
         """Let creations that an earlier run, since cut off, began come to their end."""

@@ -18,6 +18,7 @@ author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.shared
   - llmops.gce_vllm.gce.attributes
 options:
   region:
@@ -112,7 +113,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.addresses import Address, is_ip
-from ..module_utils.arguments import common_spec, run
+from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.errors import GceError
 from ..module_utils.gce_client import GceClient
 
@@ -138,7 +139,13 @@ def main() -> None:
         "address": {"type": "str"},
         "description": {"type": "str"},
     }
-    run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)
+    run(
+        AnsibleModule(
+            argument_spec={**common_spec(), **shared_spec(), **spec}, supports_check_mode=True
+        ),
+        core,
+        at_rest=bool,
+    )
 
 
 if __name__ == "__main__":

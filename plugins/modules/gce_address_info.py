@@ -14,6 +14,7 @@ author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.shared
   - llmops.gce_vllm.gce.attributes_info
 options:
   name:
@@ -66,7 +67,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import addresses
-from ..module_utils.arguments import common_spec, run
+from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.gce_client import GceClient
 
 
@@ -79,7 +80,12 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
 def main() -> None:
     """Entry point."""
     spec = {"name": {"type": "str", "required": True}}
-    run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)
+    run(
+        AnsibleModule(
+            argument_spec={**common_spec(), **shared_spec(), **spec}, supports_check_mode=True
+        ),
+        core,
+    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.shared
   - llmops.gce_vllm.gce.attributes_info
 options:
   network:
@@ -80,7 +81,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import convert, open_rules
-from ..module_utils.arguments import common_spec, run
+from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.gce_client import GceClient
 
 
@@ -114,7 +115,12 @@ def main() -> None:
         "ports": {"type": "list", "elements": "int", "required": True},
         "ignore": texts,
     }
-    run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)
+    run(
+        AnsibleModule(
+            argument_spec={**common_spec(), **shared_spec(), **spec}, supports_check_mode=True
+        ),
+        core,
+    )
 
 
 if __name__ == "__main__":

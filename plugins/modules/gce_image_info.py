@@ -17,6 +17,7 @@ author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.shared
   - llmops.gce_vllm.gce.attributes_info
 options:
   image_project:
@@ -83,7 +84,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.arguments import common_spec, run
+from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.gce_client import GceClient
 from ..module_utils.images import by_name, by_pattern, deprecation, from_family
 
@@ -112,7 +113,7 @@ def main() -> None:
         "name_pattern": {"type": "str"},
     }
     module = AnsibleModule(
-        argument_spec={**common_spec(), **spec},
+        argument_spec={**common_spec(), **shared_spec(), **spec},
         supports_check_mode=True,
         mutually_exclusive=[WAYS],
         required_one_of=[WAYS],

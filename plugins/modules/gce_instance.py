@@ -49,6 +49,7 @@ author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.shared
   - llmops.gce_vllm.gce.attributes
 options:
   zone:
@@ -584,9 +585,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.arguments import common_spec, run
+from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.diff import is_secret
 from ..module_utils.gce_client import GceClient
+from ..module_utils.instance import STOPPED
 from ..module_utils.instance_options import EXCLUSIVE, SPEC
 from ..module_utils.placed_instance import PlacedInstance
 
@@ -596,10 +598,16 @@ def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, An
     return PlacedInstance(client, params, check).reach()
 
 
+def _at_rest(result: dict[str, Any]) -> bool:
+    """Whether it is on its way to no other status."""
+    now = (result["instance"] or {}).get("status")
+    return now in {None, "RUNNING", "SUSPENDED"} | STOPPED
+
+
 def main() -> None:
     """Entry point."""
     module = AnsibleModule(
-        argument_spec={**common_spec(), **SPEC},
+        argument_spec={**common_spec(), **shared_spec(), **SPEC},
         supports_check_mode=True,
         mutually_exclusive=EXCLUSIVE,
         required_one_of=EXCLUSIVE,
@@ -607,7 +615,7 @@ def main() -> None:
     for key, value in (module.params["metadata"] or {}).items():
         if is_secret(key) and len(str(value)) > 3:
             module.no_log_values.add(str(value))
-    run(module, core)
+    run(module, core, at_rest=_at_rest)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.shared
   - llmops.gce_vllm.gce.attributes_info
 options:
   zone:
@@ -96,7 +97,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import convert
-from ..module_utils.arguments import common_spec, run
+from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.gce_client import GceClient
 from ..module_utils.instance import Instance
 from ..module_utils.instance_fields import addresses
@@ -105,17 +106,14 @@ from ..module_utils.redact import without_secrets
 
 def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Zone and name to the module's result."""
-    items = client.aggregated(
-        f"{client.root}/aggregated/instances",
-        "instances",
-        f"look for the instance {params['name']} in all zones",
-        filter=f'name = "{params["name"]}"',
-    )
-    named = {convert.short(str(one["zone"])): one for one in items if one["name"] == params["name"]}
+    what = f"look for the instance {params['name']} in all zones"
+    items = client.named("instances", params["name"], what)
+    named = {convert.short(str(one["zone"])): one for one in items}
     zones = params["zones"] or [params["zone"]]
     zone = next((one for one in zones if one in named), None)
     found = named.pop(zone, None) if zone else None
     if found is None:
+        client.shared = None
         # Asked for by themselves: a zone that does not exist is an error, and lists may lag.
         for one in dict.fromkeys(zones):
             answer = Instance(client, one, params["name"], check).fetch()
@@ -142,6 +140,7 @@ def main() -> None:
         "zone": {"type": "str"},
         "zones": {"type": "list", "elements": "str"},
         "name": {"type": "str", "required": True},
+        **shared_spec(),
     }
     which = [("zone", "zones")]
     module = AnsibleModule(

@@ -20,6 +20,7 @@ author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.shared
   - llmops.gce_vllm.gce.attributes
 options:
   region:
@@ -117,7 +118,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.arguments import common_spec, run
+from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.gce_client import GceClient
 from ..module_utils.schedules import Schedule
 
@@ -142,12 +143,12 @@ def main() -> None:
         "zone": {"type": "str"},
     }
     module = AnsibleModule(
-        argument_spec={**common_spec(), **spec},
+        argument_spec={**common_spec(), **shared_spec(), **spec},
         supports_check_mode=True,
         required_if=[("state", "present", ["start", "stop"], True)],
         required_by={"instance": ["zone"]},
     )
-    run(module, core)
+    run(module, core, at_rest=bool)
 
 
 if __name__ == "__main__":

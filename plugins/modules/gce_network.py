@@ -15,6 +15,7 @@ author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.shared
   - llmops.gce_vllm.gce.attributes
 options:
   name:
@@ -122,7 +123,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.arguments import common_spec, run
+from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.gce_client import GceClient
 from ..module_utils.networks import Network
 
@@ -144,7 +145,13 @@ def main() -> None:
         "ignore_users": {"type": "list", "elements": "str", "default": []},
         "keep_used": {"type": "bool", "default": False},
     }
-    run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)
+    run(
+        AnsibleModule(
+            argument_spec={**common_spec(), **shared_spec(), **spec}, supports_check_mode=True
+        ),
+        core,
+        at_rest=bool,
+    )
 
 
 if __name__ == "__main__":

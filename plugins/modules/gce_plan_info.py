@@ -16,6 +16,7 @@ author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.shared
   - llmops.gce_vllm.gce.attributes_info
 options:
   places:
@@ -73,7 +74,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import convert, plan_checks
-from ..module_utils.arguments import common_spec, run
+from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.errors import GceError
 from ..module_utils.gce_client import GceClient
 
@@ -111,7 +112,12 @@ def main() -> None:
         "network": {"type": "str", "default": ""},
         "subnetwork": {"type": "str", "default": ""},
     }
-    run(AnsibleModule(argument_spec={**common_spec(), **spec}, supports_check_mode=True), core)
+    run(
+        AnsibleModule(
+            argument_spec={**common_spec(), **shared_spec(), **spec}, supports_check_mode=True
+        ),
+        core,
+    )
 
 
 if __name__ == "__main__":

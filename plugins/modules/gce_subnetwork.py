@@ -16,6 +16,7 @@ author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:
   - llmops.gce_vllm.gce
+  - llmops.gce_vllm.gce.shared
   - llmops.gce_vllm.gce.attributes
 options:
   region:
@@ -137,7 +138,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.arguments import common_spec, run
+from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.gce_client import GceClient
 from ..module_utils.networks import Subnetwork
 
@@ -163,11 +164,11 @@ def main() -> None:
         "keep_used": {"type": "bool", "default": False},
     }
     module = AnsibleModule(
-        argument_spec={**common_spec(), **spec},
+        argument_spec={**common_spec(), **shared_spec(), **spec},
         supports_check_mode=True,
         required_if=[("state", "present", ["network"])],
     )
-    run(module, core)
+    run(module, core, at_rest=bool)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,8 @@ class Site:
             "gce_network_ssh_source_ranges": ["198.51.100.7/32"],
         }
         self.servers: Json = {}
+        # Each stands for one instance.
+        self.clouds: Json = {"localhost": {}}
 
     def stored(self, collection: str) -> list[Json]:
         """What there is of a collection in the project."""
@@ -94,7 +96,9 @@ class Site:
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
         }
         groups = {
-            "compute_engine": {"hosts": {"localhost": local}},
+            "compute_engine": {
+                "hosts": {name: {**local, **more} for name, more in self.clouds.items()}
+            },
             "llm_servers": {"hosts": self.servers},
         }
         inventory = self.folder / "hosts.yml"
@@ -115,7 +119,7 @@ class Site:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         assert KEY not in done.stdout

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Count what site.yml's cloud part costs in API requests for many instances, with nothing to do.
+
+usage: python -m benchmarks.site_cost --out FOLDER [--instances N …]
+
+Preflight and provision run for the most instances once, which makes them on the records emulator,
+and once more for each number. Requests for tokens are counted apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from benchmarks.api_cost import METRICS, Json, circumstances, kind
+from tests.integration.emulator_fixture import Api, Emulator
+from tests.integration.site_fixture import Site
+
+SITE = ("site", "--tags", "preflight,provision")
+
+
+def measured(site: Site, instances: int, changed: int | None) -> Json:
+    """One run for so many instances, which may change so many things; None for any number."""
+    site.clouds = {f"cloud-{n}": {"gce_name": f"llm-{n}"} for n in range(instances)}
+    site.emulator.admin("DELETE", "requests")
+    began = time.monotonic()
+    site.ok(*SITE, changed=changed)
+    seconds = time.monotonic() - began
+    kinds = Counter(
+        "GET project" if one["path"].endswith(f"/projects/{site.emulator.project}") else kind(one)
+        for one in site.emulator.admin("GET", "requests")["requests"]
+    )
+    tokens = kinds.pop("credentials", 0)
+    return {
+        "instances": instances,
+        "requests": kinds.total(),
+        "by_kind": dict(sorted(kinds.items())),
+        "credential_requests": tokens,
+        "seconds": round(seconds, 1),
+    }
+
+
+def summary(found: Json) -> str:
+    """The results as Markdown."""
+    told = ", ".join(f"{name} {value}" for name, value in found["circumstances"].items())
+    lines = [
+        "# API requests of site.yml's cloud part for many instances, with nothing to do",
+        "",
+        f"`python -m benchmarks.site_cost`; {told}. Single runs on the records emulator;",
+        "seconds are those of Ansible, on a machine that may do other things too.",
+        "",
+        "| instances | requests | per instance | seconds | by kind |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for one in found["runs"]:
+        kinds = ", ".join(f"{count} {name}" for name, count in one["by_kind"].items())
+        each = one["requests"] / one["instances"]
+        lines.append(
+            f"| {one['instances']} | {one['requests']} | {each:.2f} | {one['seconds']} | {kinds} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--instances", type=int, nargs="*", default=[1, 10, 50])
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    found: Json = {"circumstances": circumstances(), "runs": []}
+    with tempfile.TemporaryDirectory() as place:
+        emulator = Emulator(Path(place) / "state")
+        emulator.start()
+        try:
+            site = Site(emulator, Api(emulator), Path(place))
+            site.reach_locally()
+            site.variables["gce_instance_machine_type"] = "e2-small"
+            for metric in (*METRICS, "IN_USE_ADDRESSES"):
+                site.quota("us-central1", metric, 100_000)
+            print("made:", measured(site, max(options.instances), None), flush=True)
+            for instances in sorted(options.instances):
+                found["runs"].append(measured(site, instances, 0))
+                print(found["runs"][-1], flush=True)
+                text = json.dumps(found, indent=1) + "\n"
+                (options.out / "results.json").write_text(text, encoding="utf-8")
+                (options.out / "summary.md").write_text(summary(found), encoding="utf-8")
+        finally:
+            emulator.stop()
+
+
+if __name__ == "__main__":
+    main()
