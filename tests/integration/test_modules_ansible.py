@@ -18,7 +18,9 @@ from tests.integration.emulator_fixture import Emulator
 
 BIN = Path(sys.executable).parent
 MODULE_FOLDER = m.ROOT / "plugins" / "modules"
-MODULES = sorted(path.stem for path in MODULE_FOLDER.glob("gce_*.py"))
+MODULES = sorted(
+    path.stem for path in [*MODULE_FOLDER.glob("gce_*.py"), MODULE_FOLDER / "os_login_key.py"]
+)
 
 
 def ansible(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
