@@ -21,9 +21,19 @@ OWNER = "emulator-test"
 VMS = f"zones/{ZONE}/instances"
 
 
-def _destroy() -> None:
-    command = [sys.executable, "-m", "emulator.machines", "destroy", "--owner", OWNER]
+def _machines(*words: str) -> None:
+    command = [sys.executable, "-m", "emulator.machines", *words]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+
+
+def _destroy() -> None:
+    _machines("destroy", "--owner", OWNER)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def image() -> None:
+    """The machines' image: the first machine would else wait for it longer than a request may."""
+    _machines("image")
 
 
 @pytest.fixture
