@@ -19,6 +19,7 @@ from . import vllm_compat
 from .causes import CauseRecorder
 from .errors import ConfigError, LoadError
 from .fork_guard import ForkGuard
+from .head_start import spare_garbage_collection, start_engine
 from .routes import Generated, GenerateRequest, Part, create_router
 from .settings import Settings
 
@@ -208,18 +209,15 @@ class Loader:
         os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = method
         if method == "fork" and "OMP_NUM_THREADS" not in os.environ:
             vllm_compat.limit_cpu_threads(max(1, usable_cpus() - 1))
-        async_llm = vllm_compat.get("AsyncLLM")
+        if method == "fork":
+            spare_garbage_collection()
+        self._guard.several = config.parallel_config.data_parallel_size > 1
         self._say(f"starting the engine of vLLM {vllm_compat.version()} and loading the weights")
         threading.Thread(target=self._preload_app, name="preload", daemon=True).start()
         causes = CauseRecorder()
         with causes:
             try:
-                client = async_llm.from_vllm_config(
-                    vllm_config=config,
-                    usage_context=vllm_compat.get("UsageContext").OPENAI_API_SERVER,
-                    enable_log_requests=args.enable_log_requests,
-                    disable_log_stats=args.disable_log_stats,
-                )
+                client = start_engine(config, args, self._guard, forks=method == "fork")
             except Exception as error:
                 raise LoadError(causes.first() or vllm_compat.first_line(error)) from error
             finally:

@@ -33,6 +33,8 @@ class ForkGuard:
         self._pid = os.getpid()
         #: Set once a process was forked: from then on imports cannot leave it a held lock.
         self.forked = threading.Event()
+        #: Whether more than one process will be forked: who starts them says when all were.
+        self.several = False
         self._closed = threading.Event()
 
     def close(self) -> None:
@@ -70,7 +72,8 @@ class ForkGuard:
     def _after_in_parent(self) -> None:
         if self._mine():
             self._release.set()
-            self.forked.set()
+            if not self.several:
+                self.forked.set()
 
     def _after_in_child(self) -> None:
         if os.getppid() != self._pid:

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the engine's process first, and makes what stays in this one while it loads.
+
+vLLM reads the tokenizer, copies it and makes its renderer before it starts the engine's process,
+and resolves the chat template after that one is ready. Neither needs the other: on an H100 with a
+vocabulary of 128,000 this waited for seconds.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import importlib
+import logging
+import threading
+from argparse import Namespace
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from . import vllm_compat
+from .fork_guard import ForkGuard
+
+logger = logging.getLogger("llm_server.head_start")
+
+
+def start_engine(config: Any, args: Namespace, guard: ForkGuard, *, forks: bool) -> Any:
+    """vLLM's AsyncLLM around a started engine.
+
+    Args:
+        config: vLLM's full configuration.
+        args: the arguments of vLLM's server.
+        guard: says when the engine's process was forked.
+        forks: whether it is forked rather than spawned.
+
+    Raises:
+        Exception: whatever vLLM raises where the engine or the tokenizer fails.
+    """
+    async_llm = vllm_compat.get("AsyncLLM")
+    home: Any = importlib.import_module(async_llm.__module__)
+    maker = home.EngineCoreClient
+    make_client, make_renderer = maker.make_async_mp_client, home.renderer_from_config
+    # As AsyncLLM decides itself.
+    log_stats = not args.disable_log_stats or bool(home.load_stat_logger_plugin_factories())
+    client = _in_thread(
+        lambda: make_client(
+            vllm_config=config,
+            executor_class=home.Executor.get_class(config),
+            log_stats=log_stats,
+        )
+    )
+    if forks:
+        # A process forked while this thread is at work would inherit locks that it holds.
+        client.add_done_callback(lambda _: guard.forked.set())
+        guard.forked.wait()
+
+    def hand_over(*, renderer: Any = None, **_: Any) -> Any:
+        if renderer is not None:  # from 0.32 on; the client itself would do this once it forked
+            renderer.start_mm_warmup_in_background()
+        return client.result()
+
+    def renderer_from_config(*words: Any, **named: Any) -> Any:
+        renderer = make_renderer(*words, **named)
+        _try_chat(renderer, args)
+        return renderer
+
+    maker.make_async_mp_client = staticmethod(hand_over)
+    home.renderer_from_config = renderer_from_config
+    try:
+        return async_llm.from_vllm_config(
+            vllm_config=config,
+            usage_context=vllm_compat.get("UsageContext").OPENAI_API_SERVER,
+            enable_log_requests=args.enable_log_requests,
+            disable_log_stats=args.disable_log_stats,
+        )
+    finally:
+        maker.make_async_mp_client = staticmethod(make_client)
+        home.renderer_from_config = make_renderer
+
+
+def spare_garbage_collection() -> None:
+    """Lets a forked engine start without looking for garbage.
+
+    It makes objects by the million that stay, compiled graphs above all; vLLM itself collects
+    once they are there.
+    """
+    core = vllm_compat.get("EngineCoreProc")
+    inner = core.__init__
+
+    @functools.wraps(inner)
+    def init(self: Any, *words: Any, **named: Any) -> None:
+        gc.disable()
+        try:
+            inner(self, *words, **named)
+        finally:
+            gc.enable()
+
+    core.__init__ = init
+
+
+def _in_thread(work: Callable[[], Any]) -> Future[Any]:
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:  # whatever it is, who waits must hear of it
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    # A daemon: SIGTERM while loading must not wait for the weights.
+    threading.Thread(target=run, name="engine", daemon=True).start()
+    return future
+
+
+def _try_chat(renderer: Any, args: Namespace) -> None:
+    """Finds the chat template, which vLLM keeps; models that see or hear take their own time."""
+    if args.chat_template is not None or getattr(renderer, "mm_processor", None) is not None:
+        return
+    try:
+        renderer.warmup(vllm_compat.get("ChatParams")())
+    except Exception as error:  # only a head start: vLLM asks again, and says what is wrong
+        logger.debug("the chat template was not found early: %s", error)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What begins when, while the engine starts; vLLM's parts are stand-ins, the order is real."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+from llm_server import head_start, vllm_compat
+
+ARGS = Namespace(disable_log_stats=False, enable_log_requests=False, chat_template=None)
+
+
+class Guard:
+    """What the engine's start needs of the real one."""
+
+    def __init__(self) -> None:
+        self.forked = threading.Event()
+
+
+class Renderer:
+    """Says what is asked of it."""
+
+    mm_processor = None
+
+    def __init__(self, events: list[str]) -> None:
+        self.events = events
+
+    def warmup(self, _: Any) -> None:
+        self.events.append("chat template")
+
+    def start_mm_warmup_in_background(self) -> None:
+        self.events.append("media")
+
+
+class Stage:
+    """A vLLM whose engine is ready only once the renderer is made."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.guard = Guard()
+        self.rendered = threading.Event()
+        self.engine_error: Exception | None = None
+        self.renderer_error: Exception | None = None
+        self.forks = True
+
+    def make_client(self, **named: Any) -> str:
+        self.events.append(f"fork, log_stats={named['log_stats']}")
+        if self.engine_error:
+            raise self.engine_error
+        if self.forks:
+            self.guard.forked.set()
+        assert self.rendered.wait(10), "the renderer waited for the engine"
+        self.events.append("engine ready")
+        return "client"
+
+    def make_renderer(self, _: Any) -> Renderer:
+        self.events.append("renderer")
+        if self.renderer_error:
+            raise self.renderer_error
+        self.rendered.set()
+        return Renderer(self.events)
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    new = Stage()
+    home: Any = ModuleType("home_of_async_llm")
+
+    class EngineCoreClient:
+        make_async_mp_client = staticmethod(new.make_client)
+
+    class AsyncLLM:
+        @classmethod
+        def from_vllm_config(cls, vllm_config: Any, **named: Any) -> Any:
+            renderer = home.renderer_from_config(vllm_config)
+            client = home.EngineCoreClient.make_async_mp_client(
+                vllm_config=vllm_config, log_stats=True, renderer=renderer
+            )
+            return client, named["disable_log_stats"]
+
+    class Executor:
+        @staticmethod
+        def get_class(_: Any) -> str:
+            return "executor"
+
+    AsyncLLM.__module__ = home.__name__
+    home.EngineCoreClient, home.Executor = EngineCoreClient, Executor
+    home.renderer_from_config = new.make_renderer
+    home.load_stat_logger_plugin_factories = list
+    parts = {
+        "AsyncLLM": AsyncLLM,
+        "UsageContext": Namespace(OPENAI_API_SERVER=1),
+        "ChatParams": object,
+    }
+    monkeypatch.setattr(vllm_compat, "get", parts.__getitem__)
+    monkeypatch.setitem(sys.modules, home.__name__, home)
+    yield new
+    assert EngineCoreClient.make_async_mp_client == new.make_client, "put back as it was"
+    assert home.renderer_from_config == new.make_renderer
+
+
+def start(stage: Stage) -> Any:
+    return head_start.start_engine("config", ARGS, stage.guard, forks=stage.forks)  # type: ignore[arg-type]
+
+
+def test_the_renderer_is_made_while_the_engine_loads_and_after_the_fork(stage: Stage) -> None:
+    assert start(stage) == ("client", False)
+    first, *rest = stage.events
+    assert first == "fork, log_stats=True"
+    assert set(rest) == {"renderer", "chat template", "media", "engine ready"}
+
+
+def test_a_spawned_engine_needs_no_order(stage: Stage) -> None:
+    stage.forks = False
+    assert start(stage) == ("client", False)
+
+
+def test_an_engine_that_fails_before_it_forks_is_told(stage: Stage) -> None:
+    stage.engine_error = RuntimeError("no memory")
+    with pytest.raises(RuntimeError, match="no memory"):
+        start(stage)
+
+
+def test_a_tokenizer_that_fails_is_told(stage: Stage) -> None:
+    stage.renderer_error = OSError("no tokenizer")
+    with pytest.raises(OSError, match="no tokenizer"):
+        start(stage)
+    stage.rendered.set()  # lets the engine's thread go
+
+
+def test_models_that_see_warm_up_by_themselves(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Renderer, "mm_processor", "a processor")
+    start(stage)
+    assert "chat template" not in stage.events
+
+
+def test_an_engine_starts_without_collections_and_has_them_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[bool] = []
+
+    class EngineCoreProc:
+        def __init__(self, fails: bool) -> None:
+            seen.append(gc.isenabled())
+            if fails:
+                raise ValueError("no")
+
+    monkeypatch.setattr(vllm_compat, "get", lambda _: EngineCoreProc)
+    head_start.spare_garbage_collection()
+    EngineCoreProc(False)
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="no"):
+        EngineCoreProc(True)
+    assert gc.isenabled()
+    assert seen == [False, False]
