@@ -19,9 +19,14 @@ from typing import Any
 
 import yaml
 from llm_benchmark.environment import describe
+from llm_benchmark.health import Sample, summarise
 from llm_benchmark.load import Level, Load, Tool, measure
+from llm_benchmark.report import load_of
 
 from .servers import KEY, MODEL_NAME, ROOT, Server, StartError
+
+#: What went on, and from when to when on the monotonic clock.
+Window = tuple[str, float, float]
 
 
 class Comparison:
@@ -32,6 +37,8 @@ class Comparison:
         self.out: Path = options.out
         self.ends = time.monotonic() + options.seconds
         self.seed = options.first_seed
+        #: Samples of /health by server and what went on meanwhile, over all rounds.
+        self.health: dict[tuple[str, str], list[Sample]] = {}
         self.document: dict[str, Any] = {
             "format": 1,
             "tool": "vllm bench serve",
@@ -49,22 +56,38 @@ class Comparison:
         self._say(f"the load tool was imported in {time.monotonic() - began:.1f} s")
 
     def run(self) -> None:
-        """Every server of the plan, until the time is over."""
-        for wanted in self.plan["servers"]:
-            if self.ends - time.monotonic() < wanted.get("needs_seconds", 0):
-                self._say(f"no time left for {wanted['name']}")
-                continue
-            for number in range(1, wanted.get("starts", 1) + 1):
-                last = number == wanted.get("starts", 1)
-                try:
-                    self._one(wanted, number, last)
-                except (StartError, RuntimeError) as error:
-                    self._say(f"{wanted['name']}: {error}")
-                    self.document.setdefault("errors", []).append(f"{wanted['name']}: {error}")
-                    break
-            self._save()
+        """Every server of the plan in turn, `rounds` times, until the time is over.
 
-    def _one(self, wanted: dict[str, Any], number: int, last: bool) -> None:
+        More rounds let the servers alternate: what changes meanwhile, such as the clock of the
+        GPU, then meets them all.
+        """
+        rounds = self.options.rounds or self.plan.get("rounds", 1)
+        failed: set[str] = set()
+        for number in range(1, rounds + 1):
+            for wanted in self.plan["servers"]:
+                name = wanted["name"]
+                if name in failed or number > wanted.get("rounds", rounds):
+                    continue
+                if self.ends - time.monotonic() < wanted.get("needs_seconds", 0):
+                    self._say(f"no time left for {name}")
+                    continue
+                if not self._starts(wanted, number):
+                    failed.add(name)
+                self._save()
+
+    def _starts(self, wanted: dict[str, Any], round_: int) -> bool:
+        """The server's starts of one round; the load comes after the last. False: it failed."""
+        starts = wanted.get("starts", 1)
+        for number in range(1, starts + 1):
+            try:
+                self._one(wanted, (round_ - 1) * starts + number, round_, last=number == starts)
+            except (StartError, RuntimeError) as error:
+                self._say(f"{wanted['name']}: {error}")
+                self.document.setdefault("errors", []).append(f"{wanted['name']}: {error}")
+                return False
+        return True
+
+    def _one(self, wanted: dict[str, Any], number: int, round_: int, last: bool) -> None:
         server = Server(
             wanted["name"],
             wanted["kind"],
@@ -86,6 +109,8 @@ class Comparison:
                 {"server": server.name, "start": number, "seconds": seconds}
                 | ({"cache": wanted["cache"]} if "cache" in wanted else {})
             )
+            if self.options.starts_only:
+                return
             for burst in range(wanted.get("bursts", 0)):
                 self._burst(server, wanted, number, burst + 1)
             if server.offline:
@@ -94,22 +119,24 @@ class Comparison:
                 for row in rows:
                     self._say(f"offline: {row['output_throughput']:.1f} tokens/s")
             if last:
-                self._load(server, wanted)
+                self._load(server, wanted, round_)
         finally:
             server.stop()
             self._save()
 
-    def _load(self, server: Server, wanted: dict[str, Any]) -> None:
+    def _load(self, server: Server, wanted: dict[str, Any], round_: int) -> None:
+        runs = wanted.get("runs", self.plan["runs"])
         for target in wanted.get("targets", []):
-            levels = [Level.closed(str(each)) for each in wanted["closed"]]
-            levels += [Level.open(str(each)) for each in wanted.get("open", [])]
-            runs = wanted.get("runs", self.plan["runs"])
+            levels = [Level.closed(str(each)) for each in _levels(wanted["closed"], target)]
+            levels += [Level.open(str(each)) for each in _levels(wanted.get("open", []), target)]
             load = self._request(server, target)
-            with self._watched(server, f"load on {target}"):
+            with self._watched(server, f"load on {target}") as windows:
                 for row in measure(
                     self.tool, load, levels, runs, say=self._say, first_seed=self.seed
                 ):
-                    self.document["rows"].append({"server": server.name} | row)
+                    run = (round_ - 1) * runs + row["run"]
+                    self.document["rows"].append({"server": server.name} | row | {"run": run})
+                    windows.append((f"{target}, {load_of(row)}", *self.tool.window))
                     self._save()
                     if time.monotonic() > self.ends:
                         self._say("the time is over")
@@ -136,8 +163,11 @@ class Comparison:
         )
 
     @contextmanager
-    def _watched(self, server: Server, when: str) -> Iterator[None]:
-        """Times /health meanwhile, from another process."""
+    def _watched(self, server: Server, when: str) -> Iterator[list[Window]]:
+        """Times /health meanwhile, from another process; parts of the time get a row as well.
+
+        Such a part is added to the list that this gives.
+        """
         out = self.out / "health.json"
         out.unlink(missing_ok=True)
         path = os.pathsep.join([str(ROOT / "files"), os.environ.get("PYTHONPATH", "")])
@@ -145,15 +175,26 @@ class Comparison:
             *(sys.executable, "-m", "llm_benchmark", "health", f"--out={out}"),
             f"--url={server.base_url}/health",
         ]
+        windows: list[Window] = []
         probe = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": path})
         try:
-            yield
+            yield windows
         finally:
             probe.terminate()
             probe.wait(15)
             if out.exists():
-                row = {"server": server.name, "when": when} | json.loads(out.read_text())
-                self.document["health"].append(row)
+                series = [tuple(each) for each in json.loads(out.read_text())["series"]]
+                self._health(server.name, when, series, windows)
+
+    def _health(self, name: str, when: str, series: list[Sample], windows: list[Window]) -> None:
+        self.health.setdefault((name, when), []).extend(series)
+        for part, began, ended in windows:
+            within = [sample for sample in series if began <= sample[0] <= ended]
+            self.health.setdefault((name, part), []).extend(within)
+        self.document["health"] = [
+            {"server": server, "when": what} | summarise(samples)
+            for (server, what), samples in self.health.items()
+        ]
 
     def _save(self) -> None:
         text = json.dumps(self.document, indent=1) + "\n"
@@ -162,6 +203,11 @@ class Comparison:
     def _say(self, text: str) -> None:
         left = self.ends - time.monotonic()
         print(f"[{left:5.0f} s left] {text}", flush=True)
+
+
+def _levels(wanted: Any, target: str) -> list[Any]:
+    """A server's levels: one list for all targets, or one for each."""
+    return list(wanted.get(target, []) if isinstance(wanted, dict) else wanted)
 
 
 def main() -> int:
@@ -174,6 +220,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=7200, help="begin nothing after these")
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="names of servers; default: all")
+    parser.add_argument("--rounds", type=int, help="default: the plan's")
+    parser.add_argument(
+        "--starts-only", action="store_true", help="start each server, which fills its caches"
+    )
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     plan = yaml.safe_load(options.plan.read_text(encoding="utf-8"))

@@ -14,9 +14,13 @@ from urllib.parse import urlsplit
 #: An answer that takes longer than this counts as none.
 TIMEOUT_S = 10.0
 
+#: When it was asked on Linux's monotonic clock, which all processes of a machine share; seconds
+#: it took; the status, 0 for none.
+Sample = tuple[float, float, int]
+
 
 class Probe:
-    """One connection to one server; each sample is (seconds since the start, seconds, status)."""
+    """One connection to one server."""
 
     def __init__(self, url: str, interval: float) -> None:
         parts = urlsplit(url)
@@ -24,7 +28,7 @@ class Probe:
         self._path = parts.path or "/health"
         self._interval = interval
         self._connection: http.client.HTTPConnection | None = None
-        self.samples: list[tuple[float, float, int]] = []
+        self.samples: list[Sample] = []
         self._stopped = False
 
     def stop(self, *_: object) -> None:
@@ -39,7 +43,7 @@ class Probe:
             status = self._ask()
             now = time.monotonic()
             if status is not None:
-                self.samples.append((asked - began, now - asked, status))
+                self.samples.append((asked, now - asked, status))
             time.sleep(max(0.0, self._interval - (now - asked)))
 
     def _ask(self) -> int | None:
@@ -58,7 +62,7 @@ class Probe:
             return 0
 
 
-def summarise(samples: list[tuple[float, float, int]]) -> dict[str, Any]:
+def summarise(samples: list[Sample]) -> dict[str, Any]:
     """Count, statuses, and the median, 99th percentile and maximum of the times, in ms."""
     from .summary import percentile  # noqa: PLC0415
 
@@ -76,8 +80,9 @@ def summarise(samples: list[tuple[float, float, int]]) -> dict[str, Any]:
 
 
 def watch(url: str, interval: float, seconds: float, out: Path) -> None:
-    """Probes until SIGTERM or the time is over, then writes the summary."""
+    """Probes until SIGTERM or the time is over, then writes the summary, and all in `series`."""
     probe = Probe(url, interval)
     signal.signal(signal.SIGTERM, probe.stop)
     probe.run(seconds)
-    out.write_text(json.dumps(summarise(probe.samples)) + "\n", encoding="utf-8")
+    written = summarise(probe.samples) | {"series": probe.samples}
+    out.write_text(json.dumps(written) + "\n", encoding="utf-8")

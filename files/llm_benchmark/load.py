@@ -111,6 +111,8 @@ class Load:
             f"--metric-percentiles={','.join(map(str, PERCENTILES))}",
             "--ready-check-timeout-sec=0",
             "--disable-tqdm",
+            # Else the tool drops what failed requests were told, and when each began.
+            "--save-detailed",
         ]
         if level.concurrency is not None:
             words.append(f"--max-concurrency={level.concurrency}")
@@ -141,6 +143,8 @@ class Tool:
         self._serve = serve
         self._parser = FlexibleArgumentParser()
         serve.add_cli_args(self._parser)
+        #: From the last run's first request to its last answer, on the monotonic clock.
+        self.window = (0.0, 0.0)
 
     def run(self, load: Load, level: Level, seed: int) -> dict[str, Any]:
         """One run: the tool's own figures, those in `KEPT`.
@@ -157,6 +161,8 @@ class Tool:
             raise NothingAnsweredError(
                 f"{load.base_url}: none of {level.requests} requests was answered{said}"
             )
+        began = min((at for at in result.get("start_times", []) if at), default=0.0)
+        self.window = (began, began + result["duration"])
         figures = {name: result[name] for name in KEPT if name in result}
         if errors:
             figures["errors"] = dict(errors.most_common(5))

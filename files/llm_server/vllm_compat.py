@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .adapters import adapter_problems
 from .errors import ConfigError
 from .settings import ArgValue, Settings, normalise
 
@@ -210,6 +211,8 @@ def parse(settings: Settings) -> Namespace:
         get("validate_api_server_args")(args)
     except (ValueError, TypeError, KeyError, ImportError) as error:
         raise ConfigError([f"vllm_args: {first_line(error)}"]) from None
+    if wrong := list(adapter_problems(args)):
+        raise ConfigError([f"vllm_args: {problem}" for problem in wrong])
     return args
 
 
