@@ -200,5 +200,6 @@ def _numbers(budget: Budget, shape: Shape, engine: Engine) -> dict[str, int]:
         "non_torch_bytes": budget.non_torch,
         "kv_cache_bytes": budget.available,
         "safety_bytes": budget.available - budget.assured,
+        "used_when_serving_bytes": budget.used,
         "kv_bytes_per_token": kv_cache.bytes_per_token(shape, each, engine.tensor_parallel),
     }

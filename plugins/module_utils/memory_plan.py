@@ -47,7 +47,7 @@ class Budget:
     vLLM 0.25, which the figures were fitted to, leaves the engine's tables and most models' graphs
     out when it sizes the cache, and takes them from what its share of the GPU leaves over; 0.32
     counts both. So `available` is what 0.25 logs, and `fits` rests on `assured`, which holds for
-    both.
+    both. `kept_outside` is what 0.25 so takes beyond its share.
     """
 
     total: int
@@ -58,6 +58,12 @@ class Budget:
     graphs: int
     non_torch: int
     graphs_counted: bool = False
+    kept_outside: int = 0
+
+    @property
+    def used(self) -> int:
+        """What nvidia-smi shows as used while the server answers, to 5 %."""
+        return self.requested + CONTEXT + self.kept_outside
 
     @property
     def available(self) -> int:
@@ -94,15 +100,18 @@ def budget(
         file_bytes: the checkpoint's tensors in bytes, in the dtype that they are loaded in.
     """
     weights = weight_bytes(shape, engine, scheme, file_bytes)
+    state = state_bytes(shape, engine)
+    graphs = 0 if engine.eager or shape.encoder else graph_bytes(shape, engine)
     return Budget(
         total=gpu.memory,
         requested=math.ceil(gpu.memory * engine.utilization),
         weights=weights,
         activations=activation_bytes(shape, engine),
-        state=state_bytes(shape, engine),
-        graphs=0 if engine.eager or shape.encoder else graph_bytes(shape, engine),
+        state=state,
+        graphs=graphs,
         non_torch=NON_TORCH + (NON_TORCH_PER_PEER if engine.tensor_parallel > 1 else 0),
         graphs_counted=sorts(shape),
+        kept_outside=0 if sorts(shape) else state + graphs,
     )
 
 
