@@ -118,13 +118,22 @@ def budget(
 def weight_bytes(
     shape: Shape, engine: Engine, scheme: Quantization | None, file_bytes: int | None
 ) -> int:
-    """Weights on one GPU: the larger of what the shape and what the files say."""
-    parallel = engine.tensor_parallel
-    counted = weights_size.loaded_bytes(shape, engine.dtype, scheme, parallel)
+    """Weights on one GPU, of several stages (pipeline parallel) on the fullest.
+
+    Where the checkpoint's files are larger than its shape and its own scheme say, all is scaled up.
+    """
+    split = engine.tensor_parallel
+    counted = weights_size.loaded_bytes(shape, engine.dtype, scheme, split)
     if file_bytes is not None:
-        whole = weights_size.loaded_bytes(shape, engine.dtype, scheme)
-        counted = math.ceil(max(counted, counted * file_bytes / whole))
-    return math.ceil(counted / engine.pipeline_parallel)
+        own = quantization.of(shape.quantization)
+        counted = math.ceil(
+            counted * max(1.0, file_bytes / weights_size.loaded_bytes(shape, engine.dtype, own))
+        )
+    if engine.pipeline_parallel == 1:
+        return counted
+    return weights_size.of_fullest_stage(
+        shape, counted, engine.pipeline_parallel, DTYPE_BYTES[engine.dtype] / split
+    )
 
 
 def activation_bytes(shape: Shape, engine: Engine) -> int:
@@ -178,10 +187,8 @@ def state_bytes(shape: Shape, engine: Engine) -> int:
 
 def graph_bytes(shape: Shape, engine: Engine) -> int:
     """CUDA graphs: one for each batch size and each of two kinds."""
-    largest = min(engine.largest_graph, engine.batched)
-    sizes = 3 + min(largest, 255) // 8 + max(0, (largest - 240) // 16)
     each = GRAPH_PER_LAYER + GRAPH_PER_HIDDEN * shape.hidden // engine.tensor_parallel
-    return GRAPH_FIRST + sizes * 2 * len(shape.layers) * each
+    return GRAPH_FIRST + len(engine.graphs) * 2 * len(shape.layers) * each
 
 
 def layout(shape: Shape, engine: Engine, gpu: Gpu | None) -> Layout | None:

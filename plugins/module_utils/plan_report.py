@@ -44,7 +44,8 @@ def plan(options: Mapping[str, Any], config: Mapping[str, Any], files: Files) ->
         ArgumentError: an engine argument's value means nothing.
         SourceError, ShapeError: the model's files don't tell.
     """
-    shape, given = parse(config), options["vllm_args"]
+    shape, given = parse(config), engine_args.plain(options["vllm_args"])
+    release = str(options.get("vllm_version") or "")
     workload = fit.Workload(options["context"] or None, options["concurrency"] or None)
     found = None if options["gpu"].lower() == "cpu" else _gpus(options)
     engine = engine_args.resolve(given, shape, found[0] if found else None)
@@ -54,9 +55,16 @@ def plan(options: Mapping[str, Any], config: Mapping[str, Any], files: Files) ->
     if found is None:
         return {"model": options["model"]} | _on_cpu(shape, given, options, size, workload)
     gpu, number = found
-    answer = fit.judge(shape, given, gpu, number, workload=workload, file_bytes=size)
+    answer = fit.judge(
+        shape, given, gpu, number, workload=workload, file_bytes=size, release=release
+    )
     machines = machine_choice.choose(
-        shape, given, region=options["region"], workload=workload, file_bytes=size
+        shape,
+        given,
+        region=options["region"],
+        workload=workload,
+        file_bytes=size,
+        release=release,
     )
     for row in (answer, *machines):
         _refuse_build(row, options)
@@ -84,10 +92,9 @@ def _gpus(options: Mapping[str, Any]) -> tuple[Gpu, int]:
     name, count = str(options["gpu"]), int(options["gpu_count"])
     gpu = gpu_table.find(name)
     if gpu is not None:
-        given = options["vllm_args"]
+        given = engine_args.plain(options["vllm_args"])
         asked = [
-            int(given.get(key) or given.get(key.replace("_", "-")) or 1)
-            for key in ("tensor_parallel_size", "pipeline_parallel_size")
+            int(given.get(key) or 1) for key in ("tensor_parallel_size", "pipeline_parallel_size")
         ]
         return gpu, count or asked[0] * asked[1]
     found = machine_choice.gpus_of(name, options["accelerators"])
