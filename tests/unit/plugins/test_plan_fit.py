@@ -191,7 +191,7 @@ def test_files_that_are_quantised_already_are_not_counted_twice() -> None:
 
 
 def test_the_fullest_stage_of_a_pipeline_has_a_whole_embedding() -> None:
-    """Llama 3.1 70B: 80 layers over four GPUs, and 2.1 GB of embedding on the first and the last."""
+    """Llama 3.1 70B: 80 layers over four GPUs, and 2.1 GB of embedding on the first and last."""
     found = judge(
         "llama-3.1-70b", "h100", 4, given={"pipeline_parallel_size": 4, "max_model_len": 8192}
     )
