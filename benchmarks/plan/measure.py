@@ -69,6 +69,7 @@ def _watch(found: dict[str, Any], serve: bool) -> None:
 
     @contextlib.contextmanager
     def watched_profiling(*args: Any, **kwargs: Any) -> Any:
+        found["peak_while_loading"] = torch.cuda.max_memory_allocated()
         with profiling(*args, **kwargs) as result:
             found["allocated_before_profile"] = torch.cuda.memory_allocated()
             yield result

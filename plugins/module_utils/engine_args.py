@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vLLM's engine arguments: its defaults on a GPU, and what it would refuse to start with. Pure."""
+"""vLLM's engine arguments, completed by its defaults on a GPU. Pure."""
 
 from __future__ import annotations
 
@@ -7,25 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import engine_names
 from .gpu_table import Gpu
 from .model_shape import Shape
-from .quantization import Quantization
 
 DEFAULT_UTILIZATION = 0.92
 # Models that vLLM refuses to run in float16.
-_NOT_IN_HALF = frozenset({"gemma2", "gemma3", "gemma3_text", "glm4"})
-_HALF = frozenset({"half", "float16"})
-# Arguments that take memory which the plan does not count.
-_NOT_COUNTED = {
-    "speculative_config": "the draft model of speculative_config",
-    "enable_lora": "LoRA adapters",
-    "cpu_offload_gb": "weights that cpu_offload_gb keeps off the GPU",
-    "num_gpu_blocks_override": "num_gpu_blocks_override",
-    "kv_transfer_config": "kv_transfer_config",
-    "data_parallel_size": "data_parallel_size",
-    "enable_expert_parallel": "enable_expert_parallel",
-    "decode_context_parallel_size": "decode_context_parallel_size",
-}
+NOT_IN_HALF = frozenset({"gemma2", "gemma3", "gemma3_text", "glm4"})
 
 
 class ArgumentError(ValueError):
@@ -34,13 +22,22 @@ class ArgumentError(ValueError):
 
 @dataclass(frozen=True)
 class Engine:
-    """What the engine will run with; lengths are tokens, and None is the model's own."""
+    """What the engine will run with; lengths are tokens, and None is the model's own.
+
+    Attributes:
+        graphs: numbers of tokens for which a CUDA graph is captured.
+        chunked: whether a prompt may be split over steps.
+        not_counted: what else was given that takes or frees memory which is not counted.
+        may_free: whether any of that may free memory.
+        reshaped: whether config.json is overridden (hf_overrides), so that the shape may not hold.
+    """
 
     dtype: str
     utilization: float
     batched: int
     sequences: int
-    largest_graph: int
+    graphs: tuple[int, ...]
+    chunked: bool
     tensor_parallel: int
     pipeline_parallel: int
     max_model_len: int | None
@@ -52,6 +49,13 @@ class Engine:
     quantization: str | None
     kv_cache_bytes: int | None
     not_counted: tuple[str, ...]
+    may_free: bool
+    reshaped: bool
+
+
+def plain(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by their names with underscores, as settings have them, whatever the spelling."""
+    return {str(name).lstrip("-").replace("-", "_"): value for name, value in given.items()}
 
 
 def resolve(
@@ -62,21 +66,20 @@ def resolve(
     Raises:
         ArgumentError: a value of the wrong kind.
     """
-    args = {str(key).replace("-", "_"): value for key, value in given.items()}
-    batched, sequences = _batches(gpu)
+    args = plain(given)
     length, fit_length = _length(args.get("max_model_len"))
-    most = length or shape.max_length
-    if args.get("max_num_batched_tokens") is None:
-        if str(args.get("enable_chunked_prefill", True)).lower() == "false" or shape.encoder:
-            batched = max(batched, most)
-        batched = min(batched, sequences * most) if most else batched
-    sequences = int(_number(args, "max_num_seqs", sequences))
+    chunked = not shape.encoder
+    if args.get("enable_chunked_prefill") is not None:
+        chunked = _flag(args["enable_chunked_prefill"])
+    batched, sequences = _steps(args, gpu, length or shape.max_length, chunked)
+    not_counted, may_free = engine_names.not_counted(args)
     return Engine(
         dtype=_dtype(str(args.get("dtype") or "auto"), shape, gpu),
         utilization=_number(args, "gpu_memory_utilization", DEFAULT_UTILIZATION),
-        batched=int(_number(args, "max_num_batched_tokens", batched)),
+        batched=batched,
         sequences=sequences,
-        largest_graph=int(_number(args, "max_cudagraph_capture_size", min(sequences * 2, 512))),
+        graphs=_graphs(args, gpu, batched, sequences),
+        chunked=chunked,
         tensor_parallel=tensor_parallel or int(_number(args, "tensor_parallel_size", 1)),
         pipeline_parallel=int(_number(args, "pipeline_parallel_size", 1)),
         max_model_len=length,
@@ -87,74 +90,44 @@ def resolve(
         one_kind=_flag(args.get("disable_hybrid_kv_cache_manager")),
         quantization=str(args["quantization"]) if args.get("quantization") else None,
         kv_cache_bytes=int(_number(args, "kv_cache_memory_bytes", 0)) or None,
-        not_counted=tuple(
-            what for name, what in _NOT_COUNTED.items() if _used(name, args.get(name))
-        ),
+        not_counted=not_counted,
+        may_free=may_free,
+        reshaped=bool(args.get("hf_overrides")),
     )
 
 
-def _used(name: str, value: Any) -> bool:
-    """Whether an argument is given a value that does something; sizes of 1 are none."""
-    idle = {"", "0", "0.0", "false", "none"} | ({"1"} if name.endswith("_size") else set())
-    return value is not None and str(value).lower() not in idle
+def _steps(args: Mapping[str, Any], gpu: Gpu | None, length: int, chunked: bool) -> tuple[int, int]:
+    """Tokens of a step and sequences at once."""
+    batched, sequences = _batches(gpu)
+    if args.get("performance_mode") == "throughput":
+        batched, sequences = 2 * batched, 2 * sequences
+    asked = int(_number(args, "max_num_seqs", 0))
+    if not chunked:
+        batched = max(batched, length)
+    batched = min(batched, (asked or sequences) * length)
+    batched = int(_number(args, "max_num_batched_tokens", batched))
+    return batched, asked or min(sequences, batched)
 
 
-def problems(
-    engine: Engine, shape: Shape, gpu: Gpu | None, gpus: int, quantization: Quantization | None
-) -> list[str]:
-    """Why vLLM would not start with these arguments, whatever the memory; empty where it would."""
-    found = []
-    tensor, wanted = engine.tensor_parallel, engine.tensor_parallel * engine.pipeline_parallel
-    if wanted > gpus:
-        found.append(
-            f"tensor_parallel_size {tensor} x pipeline_parallel_size {engine.pipeline_parallel} "
-            f"needs {wanted} GPUs, and there is {gpus}"
-        )
-    if shape.heads % tensor:
-        found.append(f"{shape.heads} attention heads can't be split over {tensor} GPUs")
-    elif not shape.latent and max(shape.kv_heads, tensor) % min(shape.kv_heads, tensor):
-        found.append(f"{shape.kv_heads} key-value heads can't be split over {tensor} GPUs")
-    sizes = {shape.intermediate} if shape.experts is None else {shape.experts.intermediate}
-    if any(size % tensor for size in sizes):
-        found.append(f"layers of {sorted(sizes)[0]} can't be split over {tensor} GPUs")
-    if engine.max_model_len and engine.max_model_len > shape.max_length:
-        found.append(
-            f"max_model_len {engine.max_model_len} is more than the model's {shape.max_length}"
-        )
-    if engine.batched < engine.sequences:
-        found.append(
-            f"max_num_batched_tokens {engine.batched} is less than max_num_seqs {engine.sequences}"
-        )
-    if not 0 < engine.utilization <= 1:
-        found.append(f"gpu_memory_utilization {engine.utilization} is not between 0 and 1")
-    if engine.dtype in _HALF and shape.model_type in _NOT_IN_HALF:
-        found.append(f"{shape.model_type} does not run in float16: its numbers overflow")
-    return found + (_hardware_problems(engine, shape, gpu, quantization) if gpu else [])
-
-
-def _hardware_problems(
-    engine: Engine, shape: Shape, gpu: Gpu, quantization: Quantization | None
-) -> list[str]:
-    found = []
-    if engine.dtype == "bfloat16" and not gpu.bfloat16:
-        found.append(f"{gpu.name} has no bfloat16: set dtype: half")
-    if quantization is not None and gpu.capability < quantization.least_capability:
-        found.append(
-            f"weights in {quantization.name} need compute capability "
-            f"{quantization.least_capability}, and {gpu.name} has {gpu.capability}"
-        )
-    needs_newer = {
-        "a KV cache in fp8": engine.kv_cache_dtype.startswith("fp8"),
-        "latent attention (MLA)": shape.latent is not None,
-        "attention sinks": shape.sinks,
-    }
-    found += [
-        f"{what} is not taken for granted below compute capability 8.0, and {gpu.name} has "
-        f"{gpu.capability}"
-        for what, there in needs_newer.items()
-        if there and gpu.capability < 8.0
-    ]
-    return found
+def _graphs(
+    args: Mapping[str, Any], gpu: Gpu | None, batched: int, sequences: int
+) -> tuple[int, ...]:
+    listed = args.get("cudagraph_capture_sizes")
+    if listed:
+        try:
+            return tuple(sorted({int(one) for one in listed if int(one) <= batched}))
+        except (TypeError, ValueError):
+            raise ArgumentError(
+                f"cudagraph_capture_sizes is {listed!r}: give a list of numbers"
+            ) from None
+    # Data-centre Blackwell captures more since vLLM 0.32.
+    most = 1024 if gpu is not None and int(gpu.capability) == 10 else 512
+    wished = int(_number(args, "max_cudagraph_capture_size", min(sequences * 2, most)))
+    largest = min(wished, batched)
+    fine = args.get("performance_mode") == "interactivity"
+    small = range(1, min(largest, 32) + 1) if fine else (1, 2, 4)
+    sizes = {*small, *range(8, min(largest + 1, 256), 8), *range(256, largest + 1, 16)}
+    return tuple(sorted(one for one in sizes | {min(batched, largest)} if one <= largest))
 
 
 def _batches(gpu: Gpu | None) -> tuple[int, int]:
@@ -173,8 +146,8 @@ def _dtype(asked: str, shape: Shape, gpu: Gpu | None) -> str:
     if own not in {"float16", "bfloat16"}:
         own = "bfloat16"
     if own == "bfloat16" and gpu is not None and not gpu.bfloat16:
-        return "float32" if shape.model_type in _NOT_IN_HALF else "float16"
-    if shape.dtype in {"float32", "float"} and shape.model_type not in _NOT_IN_HALF:
+        return "float32" if shape.model_type in NOT_IN_HALF else "float16"
+    if shape.dtype in {"float32", "float"} and shape.model_type not in NOT_IN_HALF:
         return "float16" if own == "float16" else "bfloat16"
     return own
 

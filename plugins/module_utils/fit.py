@@ -4,14 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from . import engine_args, kv_cache, memory_plan
+from . import (
+    engine_args,
+    engine_checks,
+    engine_names,
+    kv_cache,
+    memory_plan,
+    quantization_methods,
+    vllm_architectures,
+)
 from .engine_args import Engine
 from .gpu_table import Gpu
 from .memory_plan import Budget, gib
 from .model_shape import Shape
+from .quantization import Quantization
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,7 @@ def judge(
     workload: Workload = Workload(),
     tensor_parallel: int | None = None,
     file_bytes: int | None = None,
+    release: str = "",
 ) -> dict[str, Any]:
     """One answer for one kind of GPU.
 
@@ -38,6 +48,7 @@ def judge(
         given: engine arguments, as for llm_server_vllm_args.
         gpus: how many there are.
         tensor_parallel: instead of the given one.
+        release: of vLLM; empty for the newest that the tables have.
 
     Returns:
         `fits` (None where what the plan can't count decides), `reason`, and the numbers of RETURN
@@ -46,11 +57,13 @@ def judge(
     Raises:
         ArgumentError: an argument's value means nothing.
     """
+    given, release = engine_args.plain(given), release or engine_names.NEWEST
     engine = engine_args.resolve(given, shape, gpu, tensor_parallel)
     scheme = memory_plan.scheme_of(shape, engine)
     whole = memory_plan.weight_bytes(
-        shape, engine_args.resolve(given, shape, gpu, 1), scheme, file_bytes
+        shape, replace(engine, tensor_parallel=1, pipeline_parallel=1), scheme, file_bytes
     )
+    unknown = not_known(shape, engine, scheme, release)
     answer: dict[str, Any] = {
         "gpu": gpu.name,
         "gpus": gpus,
@@ -65,11 +78,11 @@ def judge(
         "max_model_len": 0,
         "max_concurrency": 0.0,
         "per_gpu": None,
-        "not_counted": [*shape.not_counted, *engine.not_counted],
-        "vllm_args": dict(given),
+        "not_counted": unknown,
+        "vllm_args": given,
     }
-    refused = engine_args.problems(engine, shape, gpu, gpus, scheme)
-    if refused:
+    refused = engine_checks.problems(engine, shape, gpu, gpus, scheme, release=release)
+    if refused and not engine.reshaped:
         return answer | {"fits": False, "reason": "; ".join(refused)}
     budget = memory_plan.budget(shape, engine, gpu, scheme, file_bytes)
     answer["per_gpu"] = _numbers(budget, shape, engine)
@@ -80,9 +93,37 @@ def judge(
             "reason": f"gpu_memory_utilization {engine.utilization} leaves less than CUDA itself "
             f"takes of {gpu.name}: at most {int(most * 100) / 100} can be had",
         }
-    return answer | _length_and_concurrency(
-        shape, given, engine, gpu, budget=budget, workload=workload
-    )
+    answer |= _length_and_concurrency(shape, given, engine, gpu, budget=budget, workload=workload)
+    may_free = engine.may_free or (scheme is not None and not scheme.counted)
+    return answer | qualified(answer["fits"], answer["reason"], unknown, may_free)
+
+
+def not_known(shape: Shape, engine: Engine, scheme: Quantization | None, release: str) -> list[str]:
+    """What decides whether the model fits, and is not known."""
+    found = [*shape.not_counted, *engine.not_counted]
+    if scheme is not None and not scheme.counted:
+        found.append(f"weights quantised by {scheme.name}")
+    found += quantization_methods.not_known(shape.quantization, engine.quantization, release)
+    if not vllm_architectures.known(shape.architecture, release):
+        name = shape.architecture or "none in config.json"
+        found.append(f"the architecture ({name}), which vLLM {release} has no class of its own for")
+    return found
+
+
+def qualified(fits: bool, reason: str, unknown: list[str], may_free: bool) -> dict[str, Any]:
+    """`fits` and `reason`, with what is not known: then nothing that is counted says `fits`.
+
+    Args:
+        may_free: whether what is not known may free memory, so that it may fit nevertheless.
+    """
+    if not unknown or (not fits and not may_free):
+        return {"fits": fits, "reason": reason}
+    counted = "fits" if fits else "does not fit"
+    return {
+        "fits": None,
+        "reason": f"what is counted {counted}, and this is not counted: {', '.join(unknown)}. "
+        f"{reason}",
+    }
 
 
 def _length_and_concurrency(
@@ -160,18 +201,13 @@ def _verdict(
     tokens: int,
     concurrency: float,
 ) -> dict[str, Any]:
-    unknown = [*shape.not_counted, *engine.not_counted]
-    verdict: bool | None = fits
-    if fits and unknown:
-        verdict = None
-        reason = f"what is counted fits, and this is not counted: {', '.join(unknown)}. {reason}"
     arguments = dict(given)
     if engine.dtype != shape.dtype and "dtype" not in arguments and engine.dtype == "float16":
         arguments["dtype"] = "half"
     if engine.tensor_parallel > 1:
         arguments["tensor_parallel_size"] = engine.tensor_parallel
     return {
-        "fits": verdict,
+        "fits": fits,
         "reason": reason,
         "max_model_len": length,
         "kv_tokens": tokens,
@@ -200,5 +236,6 @@ def _numbers(budget: Budget, shape: Shape, engine: Engine) -> dict[str, int]:
         "non_torch_bytes": budget.non_torch,
         "kv_cache_bytes": budget.available,
         "safety_bytes": budget.available - budget.assured,
+        "used_when_serving_bytes": budget.used,
         "kv_bytes_per_token": kv_cache.bytes_per_token(shape, each, engine.tensor_parallel),
     }

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import costs, fit, gpu_table, machine_types
+from . import costs, engine_args, fit, gpu_table, machine_types
 from .model_shape import Shape
 from .weights_size import count
 
@@ -53,6 +53,7 @@ def choose(
     region: str,
     workload: fit.Workload,
     file_bytes: int | None = None,
+    release: str = "",
 ) -> list[dict[str, Any]]:
     """Every machine type with its answer: those that fit first, by price, unknown prices last.
 
@@ -63,7 +64,9 @@ def choose(
         gpu = gpu_table.find(kind)
         if gpu is None:
             continue
-        answer = _best(shape, given, gpu, number, workload=workload, file_bytes=file_bytes)
+        answer = _best(
+            shape, given, gpu, number, workload=workload, file_bytes=file_bytes, release=release
+        )
         rows.append(
             {
                 "machine_type": name,
@@ -100,8 +103,11 @@ def _best(
     *,
     workload: fit.Workload,
     file_bytes: int | None,
+    release: str,
 ) -> dict[str, Any]:
-    sizes = [None] if "tensor_parallel_size" in given else splits(shape, number)
+    given = engine_args.plain(given)
+    asked = given.get("tensor_parallel_size") is not None
+    sizes = [None] if asked else splits(shape, number)
     answers = [
         fit.judge(
             shape,
@@ -111,6 +117,7 @@ def _best(
             workload=workload,
             tensor_parallel=size,
             file_bytes=file_bytes,
+            release=release,
         )
         for size in sizes
     ]

@@ -47,7 +47,7 @@ class Budget:
     vLLM 0.25, which the figures were fitted to, leaves the engine's tables and most models' graphs
     out when it sizes the cache, and takes them from what its share of the GPU leaves over; 0.32
     counts both. So `available` is what 0.25 logs, and `fits` rests on `assured`, which holds for
-    both.
+    both. `kept_outside` is what 0.25 so takes beyond its share.
     """
 
     total: int
@@ -58,6 +58,12 @@ class Budget:
     graphs: int
     non_torch: int
     graphs_counted: bool = False
+    kept_outside: int = 0
+
+    @property
+    def used(self) -> int:
+        """What nvidia-smi shows as used while the server answers, to 5 %."""
+        return self.requested + CONTEXT + self.kept_outside
 
     @property
     def available(self) -> int:
@@ -94,28 +100,40 @@ def budget(
         file_bytes: the checkpoint's tensors in bytes, in the dtype that they are loaded in.
     """
     weights = weight_bytes(shape, engine, scheme, file_bytes)
+    state = state_bytes(shape, engine)
+    graphs = 0 if engine.eager or shape.encoder else graph_bytes(shape, engine)
     return Budget(
         total=gpu.memory,
         requested=math.ceil(gpu.memory * engine.utilization),
         weights=weights,
         activations=activation_bytes(shape, engine),
-        state=state_bytes(shape, engine),
-        graphs=0 if engine.eager or shape.encoder else graph_bytes(shape, engine),
+        state=state,
+        graphs=graphs,
         non_torch=NON_TORCH + (NON_TORCH_PER_PEER if engine.tensor_parallel > 1 else 0),
         graphs_counted=sorts(shape),
+        kept_outside=0 if sorts(shape) else state + graphs,
     )
 
 
 def weight_bytes(
     shape: Shape, engine: Engine, scheme: Quantization | None, file_bytes: int | None
 ) -> int:
-    """Weights on one GPU: the larger of what the shape and what the files say."""
-    parallel = engine.tensor_parallel
-    counted = weights_size.loaded_bytes(shape, engine.dtype, scheme, parallel)
+    """Weights on one GPU, of several stages (pipeline parallel) on the fullest.
+
+    Where the checkpoint's files are larger than its shape and its own scheme say, all is scaled up.
+    """
+    split = engine.tensor_parallel
+    counted = weights_size.loaded_bytes(shape, engine.dtype, scheme, split)
     if file_bytes is not None:
-        whole = weights_size.loaded_bytes(shape, engine.dtype, scheme)
-        counted = math.ceil(max(counted, counted * file_bytes / whole))
-    return math.ceil(counted / engine.pipeline_parallel)
+        own = quantization.of(shape.quantization)
+        counted = math.ceil(
+            counted * max(1.0, file_bytes / weights_size.loaded_bytes(shape, engine.dtype, own))
+        )
+    if engine.pipeline_parallel == 1:
+        return counted
+    return weights_size.of_fullest_stage(
+        shape, counted, engine.pipeline_parallel, DTYPE_BYTES[engine.dtype] / split
+    )
 
 
 def activation_bytes(shape: Shape, engine: Engine) -> int:
@@ -169,10 +187,8 @@ def state_bytes(shape: Shape, engine: Engine) -> int:
 
 def graph_bytes(shape: Shape, engine: Engine) -> int:
     """CUDA graphs: one for each batch size and each of two kinds."""
-    largest = min(engine.largest_graph, engine.batched)
-    sizes = 3 + min(largest, 255) // 8 + max(0, (largest - 240) // 16)
     each = GRAPH_PER_LAYER + GRAPH_PER_HIDDEN * shape.hidden // engine.tensor_parallel
-    return GRAPH_FIRST + sizes * 2 * len(shape.layers) * each
+    return GRAPH_FIRST + len(engine.graphs) * 2 * len(shape.layers) * each
 
 
 def layout(shape: Shape, engine: Engine, gpu: Gpu | None) -> Layout | None:

@@ -11,13 +11,14 @@ from . import (
     engine_args,
     fit,
     gpu_table,
-    kv_cache,
     machine_choice,
     machine_types,
-    memory_plan,
     model_files,
+    plan_cpu,
+    quantization,
+    weights_size,
 )
-from .gpu_table import GIB, Gpu
+from .gpu_table import Gpu
 from .memory_plan import gib
 from .model_files import Files
 from .model_shape import Shape, parse
@@ -44,32 +45,51 @@ def plan(options: Mapping[str, Any], config: Mapping[str, Any], files: Files) ->
         ArgumentError: an engine argument's value means nothing.
         SourceError, ShapeError: the model's files don't tell.
     """
-    shape, given = parse(config), options["vllm_args"]
+    given = engine_args.plain(options["vllm_args"])
+    if not quantization.method_of(parse(config).quantization):
+        beside = model_files.quantization_beside(files, str(given.get("quantization") or ""))
+        config = {**config, "quantization_config": beside}
+    shape = parse(config)
+    release = str(options.get("vllm_version") or "")
     workload = fit.Workload(options["context"] or None, options["concurrency"] or None)
     found = None if options["gpu"].lower() == "cpu" else _gpus(options)
     engine = engine_args.resolve(given, shape, found[0] if found else None)
     if engine.dtype not in DTYPE_BYTES:
         raise PlanError(f"dtype is {engine.dtype!r}: allowed are auto, {', '.join(DTYPE_BYTES)}")
-    size = model_files.tensor_bytes(files, DTYPE_BYTES[engine.dtype], shape.dtype)
+    sizes = model_files.sizes(files, DTYPE_BYTES[engine.dtype], shape.dtype)
+    size = None if sizes is None else sizes.loaded
+    head = {
+        "model": options["model"],
+        "region": options["region"],
+        "weights_from": "the shape" if sizes is None else "the files",
+        "download_bytes": _download_bytes(shape) if sizes is None else sizes.stored,
+    }
     if found is None:
-        return {"model": options["model"]} | _on_cpu(shape, given, options, size, workload)
+        return head | plan_cpu.judge(shape, given, options, size, workload)
     gpu, number = found
-    answer = fit.judge(shape, given, gpu, number, workload=workload, file_bytes=size)
+    answer = fit.judge(
+        shape, given, gpu, number, workload=workload, file_bytes=size, release=release
+    )
     machines = machine_choice.choose(
-        shape, given, region=options["region"], workload=workload, file_bytes=size
+        shape,
+        given,
+        region=options["region"],
+        workload=workload,
+        file_bytes=size,
+        release=release,
     )
     for row in (answer, *machines):
         _refuse_build(row, options)
     machines.sort(key=lambda row: row["fits"] is False)
     if answer["fits"] is False:
         answer["reason"] += _what_would(machines)
-    return {
-        "model": options["model"],
-        "region": options["region"],
-        "weights_from": "the shape" if size is None else "the files",
-        **answer,
-        "machine_types": machines,
-    }
+    return head | answer | {"machine_types": machines}
+
+
+def _download_bytes(shape: Shape) -> int:
+    """What the checkpoint's files hold, by its shape and its own quantisation."""
+    own = shape.dtype if shape.dtype in DTYPE_BYTES else "bfloat16"
+    return weights_size.loaded_bytes(shape, own, quantization.of(shape.quantization))
 
 
 def _refuse_build(row: dict[str, Any], options: Mapping[str, Any]) -> None:
@@ -84,10 +104,9 @@ def _gpus(options: Mapping[str, Any]) -> tuple[Gpu, int]:
     name, count = str(options["gpu"]), int(options["gpu_count"])
     gpu = gpu_table.find(name)
     if gpu is not None:
-        given = options["vllm_args"]
+        given = engine_args.plain(options["vllm_args"])
         asked = [
-            int(given.get(key) or given.get(key.replace("_", "-")) or 1)
-            for key in ("tensor_parallel_size", "pipeline_parallel_size")
+            int(given.get(key) or 1) for key in ("tensor_parallel_size", "pipeline_parallel_size")
         ]
         return gpu, count or asked[0] * asked[1]
     found = machine_choice.gpus_of(name, options["accelerators"])
@@ -103,46 +122,6 @@ def _gpus(options: Mapping[str, Any]) -> tuple[Gpu, int]:
             f"{found[0]} is not in the table of GPUs, which are: {', '.join(gpu_table.GPUS)}."
         )
     return gpu, count or found[1]
-
-
-def _on_cpu(
-    shape: Shape,
-    given: Mapping[str, Any],
-    options: Mapping[str, Any],
-    size: int | None,
-    workload: fit.Workload,
-) -> dict[str, Any]:
-    """On a CPU the KV cache is what VLLM_CPU_KVCACHE_SPACE says; the host's memory is not known."""
-    engine = engine_args.resolve(given, shape, None)
-    layout = memory_plan.layout(shape, engine, None)
-    space = engine.kv_cache_bytes or options["cpu_kv_cache_gib"] * GIB
-    wished = engine.max_model_len or shape.max_length
-    length = wished if layout is None else layout.longest(space, wished)
-    room = layout.concurrency(space, max(1, length)) if layout else float(engine.sequences)
-    scheme = memory_plan.scheme_of(shape, engine)
-    short = length < wished or bool(workload.context and workload.context > length)
-    weights = memory_plan.weight_bytes(shape, engine, scheme, size)
-    return {
-        "gpu": None,
-        "gpus": 0,
-        "tensor_parallel_size": 1,
-        "dtype": engine.dtype,
-        "weights_bytes": weights,
-        "kv_bytes_per_token": kv_cache.bytes_per_token(
-            shape, kv_cache.element_bytes(engine.kv_cache_dtype, engine.dtype)
-        ),
-        "kv_tokens": layout.tokens(space, max(1, length)) if layout else 0,
-        "max_model_len": length,
-        "max_concurrency": round(room, 2),
-        "fits": not short,
-        "reason": f"weights take {gib(weights)}, the KV cache {gib(space)} of the host's memory, "
-        f"which holds requests of up to {length} tokens"
-        + (f", not of {wished}: set max_model_len, or VLLM_CPU_KVCACHE_SPACE" if short else ""),
-        "per_gpu": None,
-        "not_counted": list(shape.not_counted),
-        "vllm_args": dict(given) | ({"max_model_len": length} if length < wished else {}),
-        "machine_types": [],
-    }
 
 
 def _what_would(machines: list[dict[str, Any]]) -> str:

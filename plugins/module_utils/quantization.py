@@ -19,6 +19,9 @@ class Quantization:
         least_capability: compute capability from which vLLM runs it.
         experts_only: whether only the experts' weights are quantised.
         pad_experts_to: experts' sizes are rounded up to a multiple of this while loading.
+        group: inputs that share a scale; 0 where all of a row do.
+        block: outputs and inputs of a block that shares a scale; empty where there are none.
+        counted: whether `linear_bytes` is known.
     """
 
     name: str
@@ -26,15 +29,17 @@ class Quantization:
     least_capability: float
     experts_only: bool = False
     pad_experts_to: int = 1
+    group: int = 0
+    block: tuple[int, ...] = ()
+    counted: bool = True
 
 
 def of(config: Mapping[str, Any], asked: str | None = None) -> Quantization | None:
     """The scheme in a `quantization_config`, else the one that vLLM is to apply while loading.
 
-    None means weights in the model's dtype. A scheme that is not known counts 8 bits a weight, and
-    its name says so.
+    None means weights in the model's dtype. One whose bytes are not known has `counted` false.
     """
-    method = str(config.get("quant_method") or config.get("quant_algo") or "").lower()
+    method = method_of(config)
     if not method:
         return _applied(asked) if asked else None
     if method in {"awq", "gptq", "auto-round", "autoround"} or method.startswith(("awq", "gptq")):
@@ -42,7 +47,7 @@ def of(config: Mapping[str, Any], asked: str | None = None) -> Quantization | No
         group = int(config.get("group_size") or config.get("q_group_size") or 128)
         # A scale in half precision for each group, and a zero point as wide as a weight.
         extra = (2 + bits / 8) / group if group > 0 else 0.0
-        return Quantization(method, bits / 8 + extra, 7.5)
+        return Quantization(method, bits / 8 + extra, 7.5, group=max(0, group))
     if method == "mxfp4":
         return Quantization(method, 4.25 / 8, 8.0, experts_only=True, pad_experts_to=256)
     if method == "bitsandbytes":
@@ -50,31 +55,49 @@ def of(config: Mapping[str, Any], asked: str | None = None) -> Quantization | No
         return Quantization(method, 0.5 + 4 / 64 if four else 1.0, 7.5)
     if method == "compressed-tensors":
         return _compressed(config)
-    if method in {"modelopt", "modelopt_fp4", "nvfp4"}:
+    if method in {"modelopt", "modelopt_fp4", "modelopt_mxfp8", "mxfp8", "nvfp4"}:
         algorithm = str(
             config.get("quant_algo")
             or (config.get("quantization") or {}).get("quant_algo")
             or method
         ).lower()
+        if "mxfp8" in algorithm:
+            return Quantization("mxfp8", 1 + 1 / 32, 8.0)
         return _fp4("nvfp4") if "fp4" in algorithm else _fp8("modelopt fp8")
     if "fp8" in method:
         block = config.get("weight_block_size")
-        return _fp8("fp8", block=int(block[0]) * int(block[1]) if block else 0)
-    return Quantization(f"{method} (taken as 8 bits)", 1.0, 7.5)
+        return _fp8("fp8", tuple(int(one) for one in block or ()))
+    return Quantization(method, 1.0, 7.5, counted=False)
+
+
+def method_of(config: Mapping[str, Any]) -> str:
+    """The method's name as vLLM writes it; empty where weights are not quantised."""
+    inner = config.get("quantization")
+    algorithm = config.get("quant_algo") or (
+        inner.get("quant_algo") if isinstance(inner, Mapping) else None
+    )
+    method = str(config.get("quant_method") or ("modelopt" if algorithm else "")).lower()
+    return method.replace("compressed_tensors", "compressed-tensors")
 
 
 def _applied(asked: str) -> Quantization | None:
-    """What `quantization` in the engine's arguments makes of weights in full precision."""
+    """What `quantization` in the engine's arguments makes of weights in full precision.
+
+    They are rounded layer by layer as they are read, so that no more than one layer of them lies on
+    the GPU in full precision.
+    """
     if asked.startswith("fp8"):
-        return _fp8(f"{asked} while loading")
-    if asked == "bitsandbytes":
-        return Quantization("bitsandbytes while loading", 0.5 + 4 / 64, 7.5)
+        return _fp8(f"{asked} while loading", (128, 128) if asked == "fp8_per_block" else ())
+    each = {"mxfp8": 1 + 1 / 32, "nvfp4_per_token": 0.5 + 1 / 16, "bitsandbytes": 0.5 + 4 / 64}
+    if asked in each:
+        return Quantization(f"{asked} while loading", each[asked], 7.5 if asked[0] == "b" else 8.0)
     return None
 
 
-def _fp8(name: str, block: int = 0) -> Quantization:
+def _fp8(name: str, block: tuple[int, ...] = ()) -> Quantization:
     # Without FP8 units (below 8.9) vLLM keeps the weights as they are and multiplies in 16 bits.
-    return Quantization(name, 1.0 + (4 / block if block else 0.0), 8.0)
+    scale = 4 / (block[0] * block[1]) if len(block) == 2 else 0.0
+    return Quantization(name, 1.0 + scale, 8.0, block=block)
 
 
 def _fp4(name: str) -> Quantization:
@@ -87,9 +110,13 @@ def _compressed(config: Mapping[str, Any]) -> Quantization:
     weights = (groups[0].get("weights") if groups else None) or {}
     bits = int(weights.get("num_bits") or 8)
     if weights.get("type") == "float":
-        return _fp4("nvfp4") if bits == 4 else _fp8("compressed-tensors fp8")
-    group = int(weights.get("group_size") or 0)
+        block = tuple(int(one) for one in weights.get("block_structure") or ())
+        return _fp4("nvfp4") if bits == 4 else _fp8("compressed-tensors fp8", block)
+    group = max(0, int(weights.get("group_size") or 0))
     extra = 2 / group if group > 0 else 0.0
     return Quantization(
-        f"compressed-tensors int{bits}", bits / 8 + extra, 7.5 if bits == 8 else 8.0
+        f"compressed-tensors int{bits}",
+        bits / 8 + extra,
+        7.5 if bits == 8 else 8.0,
+        group=group,
     )

@@ -119,6 +119,23 @@ def loaded_bytes(
     return math.ceil((split + experts + extra) / tensor_parallel + every)
 
 
+def of_fullest_stage(shape: Shape, loaded: int, stages: int, each: float) -> int:
+    """Bytes of the fullest of several stages, of which each has its share of the layers.
+
+    The first stage has the input embedding besides and the last one the output layer; tied, both
+    have the same matrix.
+
+    Args:
+        loaded: bytes of the whole model.
+        each: bytes of one number of an embedding, on one GPU.
+    """
+    matrix = shape.vocab * shape.hidden * each
+    layers = len(shape.layers)
+    matrices = 1 if shape.tied or shape.encoder else 2
+    share = math.ceil(layers / stages) / max(1, layers)
+    return math.ceil((loaded - matrices * matrix) * share + matrix)
+
+
 def rotary_bytes(shape: Shape, each: float) -> float:
     """The table of sines and cosines; layers of one kind share it."""
     if shape.positions:

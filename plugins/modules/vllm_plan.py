@@ -13,8 +13,8 @@ description:
     GPU's memory - weights, the largest step's activations, CUDA graphs, libraries - and what its KV
     cache holds in the rest.
   - Asks nobody but the place where the model lies, and fetches no weights.
-  - Where something decides that is not counted (adapters, a draft model, an encoder for images),
-    C(fits) is null and C(not_counted) names it.
+  - Where something decides that is not counted (adapters, a draft model, an encoder for images, an
+    engine argument that may take memory or free some), C(fits) is null and C(not_counted) names it.
 author:
   - gce-vllm maintainers (@llmops)
 options:
@@ -67,6 +67,11 @@ options:
         description: How many of them.
         type: int
         default: 1
+  machine_type:
+    description: With O(gpu=cpu), the machine type in whose memory it is to fit. Without one that
+      the table knows, C(fits) is null.
+    type: str
+    default: ""
   vllm_args:
     description: vLLM's engine arguments, as for C(llm_server_vllm_args).
     type: dict
@@ -84,7 +89,8 @@ options:
     type: int
     default: 4
   vllm_version:
-    description: Release of vLLM that is to run; empty leaves the build out of the plan.
+    description: Release of vLLM that is to run, whose architectures, quantisation methods and build
+      count; empty leaves the build out of the plan, and takes the newest release for the rest.
     type: str
     default: ""
   vllm_build:
@@ -97,7 +103,8 @@ options:
     default: us-central1
   missing_ok:
     description: Whether a model that can't be read, or a GPU that is not in the tables, gives a
-      warning and C(fits) null, instead of failing.
+      warning and C(fits) null, instead of failing. A hub or mirror that answers that there is no
+      such model, or no access to it, fails all the same, as it would on the host.
     type: bool
     default: false
 attributes:
@@ -136,6 +143,9 @@ plan:
     weights_bytes:
       description: Bytes of all weights once loaded on one GPU (on more, C(per_gpu) has each one's).
       type: int
+    download_bytes:
+      description: Bytes of the checkpoint's tensors, as its files have them.
+      type: int
     kv_bytes_per_token:
       description: Bytes of one token's keys and values over all layers, windows not considered.
       type: int
@@ -153,6 +163,7 @@ plan:
       type: dict
     per_gpu:
       description: Bytes on one GPU, by what takes them; null where nothing was added up.
+        C(used_when_serving_bytes) is what nvidia-smi is expected to show as used, to 5 %.
       type: dict
     not_counted:
       description: What takes memory that is not counted.
@@ -178,7 +189,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import model_files, plan_report
 from ..module_utils.engine_args import ArgumentError
-from ..module_utils.model_files import SourceError
+from ..module_utils.model_files import RefusedError, SourceError
 from ..module_utils.model_shape import ShapeError
 
 
@@ -195,6 +206,7 @@ def arguments() -> dict[str, Any]:
         "gpu": {"type": "str", "required": True},
         "gpu_count": {"type": "int", "default": 0},
         "accelerators": {"type": "list", "elements": "dict", "default": [], "options": gpu},
+        "machine_type": {"type": "str", "default": ""},
         "vllm_args": {"type": "dict", "default": {}},
         "context": {"type": "int", "default": 0},
         "concurrency": {"type": "int", "default": 0},
@@ -221,6 +233,8 @@ def main() -> None:
         )
         config = model_files.config(files)
         plan = plan_report.plan(params, config, files)
+    except RefusedError as error:
+        module.fail_json(msg=str(error))
     except (SourceError, ShapeError, plan_report.UnknownGpuError) as error:
         if not params["missing_ok"]:
             module.fail_json(msg=str(error))

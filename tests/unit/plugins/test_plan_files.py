@@ -42,6 +42,8 @@ class Hub:
         self.asked: list[tuple[str, str | None]] = []
         self.ranges = True
         self.status = 0
+        self.error_code = ""
+        self.redirect = ""
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -54,7 +56,13 @@ class Hub:
                 if span and hub.ranges and status == 200:
                     start, end = (int(part) for part in span.removeprefix("bytes=").split("-"))
                     body, status = body[start : end + 1], 206
+                if hub.redirect and not self.path.startswith("/cdn/"):
+                    status, body = 302, b""
                 self.send_response(status)
+                if status == 302:
+                    self.send_header("Location", hub.redirect)
+                if hub.error_code:
+                    self.send_header("X-Error-Code", hub.error_code)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 hub.sent += len(body)
@@ -63,7 +71,7 @@ class Hub:
             def log_message(self, *args: Any) -> None:
                 """Nothing."""
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -107,7 +115,9 @@ def test_a_mirrors_folder(hub: Hub) -> None:
 
 
 def test_a_buckets_folder(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_files, "_storage_session", lambda _: __import__("requests").Session())
+    monkeypatch.setattr(
+        model_files, "_storage_session", lambda *_: __import__("requests").Session()
+    )
     hub.files["/storage/v1/b/models/o/llama%2F8b%2Fconfig.json?alt=media"] = json.dumps(
         CONFIG
     ).encode()
@@ -122,6 +132,74 @@ def test_a_hub_that_refuses(hub: Hub, status: int, said: str) -> None:
     hub.status = status
     with pytest.raises(SourceError, match=said):
         model_files.config(model_files.locate("o/n", token="hf_secret", hub=hub.url))
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_definite_refusal_is_told_from_a_place_that_cannot_be_asked(
+    hub: Hub, status: int
+) -> None:
+    hub.status = status
+    for model in ("o/n", f"{hub.url}/models/ours"):
+        with pytest.raises(model_files.RefusedError, match="llm_model"):
+            model_files.config(model_files.locate(model, hub=hub.url))
+    hub.status = 502
+    with pytest.raises(SourceError) as raised:
+        model_files.config(model_files.locate("o/n", hub=hub.url))
+    assert not isinstance(raised.value, model_files.RefusedError)
+
+
+def test_a_bucket_may_know_the_hosts_account_and_not_this_one(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        model_files, "_storage_session", lambda *_: __import__("requests").Session()
+    )
+    hub.status = 403
+    with pytest.raises(SourceError, match="Storage Object Viewer") as raised:
+        model_files.config(model_files.locate("gs://models/a", storage=hub.url))
+    assert not isinstance(raised.value, model_files.RefusedError)
+
+
+def test_a_repository_without_the_file_may_hold_another_format(hub: Hub) -> None:
+    hub.error_code = "EntryNotFound"
+    with pytest.raises(SourceError, match=r"no config\.json") as raised:
+        model_files.config(model_files.locate("o/n", hub=hub.url))
+    assert not isinstance(raised.value, model_files.RefusedError)
+
+
+@pytest.mark.parametrize("model", ["o/n", "MIRROR/ours"])
+def test_a_token_never_crosses_the_network_in_clear(hub: Hub, model: str) -> None:
+    # Another address of this machine: what is not called loopback may be anywhere.
+    away = hub.url.replace("127.0.0.1", "127.0.0.2")
+    with pytest.raises(model_files.RefusedError, match="not encrypted") as raised:
+        model_files.config(
+            model_files.locate(model.replace("MIRROR", away), token="hf_secret", hub=away)
+        )
+    assert "hf_secret" not in str(raised.value)
+    assert hub.asked == []
+    # Without a token it may be asked.
+    hub.files["/o/n/resolve/main/config.json"] = b"{}"
+    assert model_files.config(model_files.locate("o/n", hub=away)) == {}
+    assert hub.asked == [("/o/n/resolve/main/config.json", None)]
+
+
+def test_another_host_is_not_given_the_token(hub: Hub) -> None:
+    """A hub sends large files to its store by a redirect."""
+    hub.redirect = hub.url.replace("127.0.0.1", "localhost") + "/cdn/config.json"
+    hub.files["/cdn/config.json"] = b"{}"
+    files = model_files.locate("o/n", token="hf_secret", hub=hub.url)
+    assert model_files.config(files) == {}
+    assert hub.asked == [
+        ("/o/n/resolve/main/config.json", "Bearer hf_secret"),
+        ("/cdn/config.json", None),
+    ]
+
+
+def test_credentials_of_google_stay_away_from_a_storage_in_clear() -> None:
+    session = model_files._storage_session("/no/such/key.json", "http://storage.example")
+    assert (
+        type(session) is __import__("requests").Session and "Authorization" not in session.headers
+    )
 
 
 def test_a_hub_that_is_not_there() -> None:
@@ -203,7 +281,7 @@ def test_what_does_not_fit_says_where_it_would(tmp_path: Path) -> None:
     [("bfloat16", 46592), ("float32", 23296)],
 )
 def test_the_cache_on_a_cpu_is_vllms(tmp_path: Path, dtype: str, tokens: int) -> None:
-    found = plan(tmp_path, "smollm2-135m", gpu="cpu",
+    found = plan(tmp_path, "smollm2-135m", gpu="cpu", machine_type="n2-standard-8",
                  vllm_args={"dtype": dtype, "max_model_len": 1024})  # fmt: skip
     assert found["kv_tokens"] == tokens
     assert found["fits"] is True
@@ -220,3 +298,53 @@ def test_the_cache_on_a_cpu_is_vllms(tmp_path: Path, dtype: str, tokens: int) ->
 def test_options_that_mean_nothing(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(plan_report.PlanError, match=said):
         plan(tmp_path, "qwen2.5-0.5b", **changes)
+
+
+@pytest.mark.parametrize(
+    ("machine_type", "changes", "fits", "said"),
+    [
+        ("", {}, None, "the host's memory"),
+        ("n2-standard-8", {}, True, "weights take"),
+        ("c9-nothing-8", {}, None, "the host's memory"),
+        ("n2-standard-16", {}, False, "choose a larger machine type"),
+        ("", {"concurrency": 100_000}, False, "100000 requests of 512 tokens"),
+    ],
+)
+def test_a_cpu_is_judged_by_its_machines_memory(
+    tmp_path: Path, machine_type: str, changes: dict[str, Any], fits: bool | None, said: str
+) -> None:
+    found = plan(
+        tmp_path,
+        "smollm2-135m" if machine_type == "n2-standard-8" else "mixtral-8x7b",
+        gpu="cpu",
+        machine_type=machine_type,
+        vllm_args={"max_model_len": 1024},
+        context=512,
+        **changes,
+    )
+    assert found["fits"] is fits and said in found["reason"]
+    assert plan_report.lines(found)
+
+
+def test_what_is_to_be_downloaded(tmp_path: Path) -> None:
+    """Rounded on the way to the GPU, and as it is on the disk."""
+    given = {"quantization": "fp8_per_tensor", "max_model_len": 8192}
+    found = plan(tmp_path, "llama-3.1-8b", vllm_args=given)
+    assert found["download_bytes"] == pytest.approx(16.06e9, rel=0.01)
+    assert found["weights_bytes"] < 0.6 * found["download_bytes"]
+    index = {"metadata": {"total_size": 16_060_522_496}, "weight_map": {"a": "none.safetensors"}}
+    (tmp_path / model_files.INDEX).write_text(json.dumps(index))
+    assert plan(tmp_path, "llama-3.1-8b")["download_bytes"] == 16_060_522_496
+
+
+def test_a_quantisation_that_an_older_checkpoint_says_in_a_file_of_its_own(tmp_path: Path) -> None:
+    given = {"quantization": "awq", "max_model_len": 8192}
+    assert plan(tmp_path, "llama-3.1-8b", vllm_args=given)["fits"] is False
+    (tmp_path / "quant_config.json").write_text('{"w_bit": 4, "q_group_size": 128}')
+    found = plan(tmp_path, "llama-3.1-8b", vllm_args=given)
+    assert found["fits"] is True and found["quantization"] == "awq"
+    (tmp_path / "quant_config.json").unlink()
+    nvidia = {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "NVFP4"}}
+    (tmp_path / "hf_quant_config.json").write_text(json.dumps(nvidia))
+    found = plan(tmp_path, "llama-3.1-8b", gpu="h100", vllm_args={"max_model_len": 8192})
+    assert found["quantization"] == "nvfp4"

@@ -162,6 +162,48 @@ def test_larger_files_than_the_shape_says_count() -> None:
     assert fewer["weights_bytes"] == plain["weights_bytes"]
 
 
+CHEAP = {
+    "quantization": "fp8_per_tensor",
+    "kv_cache_dtype": "fp8",
+    "gpu_memory_utilization": 0.95,
+    "max_num_batched_tokens": 1024,
+    "max_num_seqs": 128,
+    "max_model_len": 8192,
+}
+
+
+@pytest.mark.parametrize("file_bytes", [None, 29_319_014_400, 30_200_000_000])
+def test_files_in_full_precision_are_rounded_as_they_load(file_bytes: int | None) -> None:
+    """phi-4's files have 29.3 GB, which an L4 never holds: each layer is rounded as it is read."""
+    found = judge("phi-4", "l4", given=CHEAP, file_bytes=file_bytes)
+    assert found["fits"] is True, found["reason"]
+    more = max(1.0, (file_bytes or 0) / 29_319_014_400)
+    assert found["weights_bytes"] == pytest.approx(15.7e9 * more, rel=0.01)
+
+
+def test_files_that_are_quantised_already_are_not_counted_twice() -> None:
+    awq = {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}}
+    plain, sized = (
+        judge("llama-3.1-8b", "l4", changes=awq, file_bytes=size)["weights_bytes"]
+        for size in (None, 5_730_000_000)
+    )
+    assert sized == pytest.approx(plain, rel=0.02)
+
+
+def test_the_fullest_stage_of_a_pipeline_has_a_whole_embedding() -> None:
+    """Llama 3.1 70B: 80 layers over four GPUs, and 2.1 GB of embedding on the first and last."""
+    found = judge(
+        "llama-3.1-70b", "h100", 4, given={"pipeline_parallel_size": 4, "max_model_len": 8192}
+    )
+    embedding = 128256 * 8192 * 2
+    layers = found["weights_bytes"] - 2 * embedding
+    assert found["weights_bytes"] == pytest.approx(141.1e9, rel=0.005)
+    assert found["per_gpu"]["weights_bytes"] == pytest.approx(layers / 4 + embedding, abs=10)
+    # Tied, both ends hold the matrix: two stages take more than half each.
+    tied = judge("llama-3.2-1b", "h100", 2, given={"pipeline_parallel_size": 2})
+    assert tied["per_gpu"]["weights_bytes"] > 0.6 * tied["weights_bytes"]
+
+
 @pytest.mark.parametrize(
     ("gpu", "batched", "sequences"),
     [("h100", 8192, 1024), ("l4", 2048, 256), ("nvidia-a100-80gb", 2048, 256), (None, 2048, 128)],

@@ -51,6 +51,13 @@ def test_memory_that_is_not_the_caches(run: dict[str, Any]) -> None:
     )
 
 
+@pytest.mark.parametrize("run", [run for run in STARTED if "used_when_serving" in run], ids=named)
+def test_memory_used_when_serving(run: dict[str, Any]) -> None:
+    """Of the whole GPU, read after 64 requests."""
+    found = plan(run)["per_gpu"]
+    assert found["used_when_serving_bytes"] == pytest.approx(run["used_when_serving"], rel=0.05)
+
+
 @pytest.mark.parametrize("run", STARTED, ids=named)
 def test_the_engines_tables(run: dict[str, Any]) -> None:
     """vLLM 0.25 does not count them, and its older model runner has none."""

@@ -11,7 +11,11 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.llmops.gce_vllm.plugins.filter.profile_args import profile_args
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import engine_args, profiles
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+    engine_args,
+    engine_checks,
+    profiles,
+)
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.gpu_table import GPUS
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.model_shape import parse
 
@@ -36,7 +40,7 @@ def test_arguments_are_none_that_vllm_refuses_on_that_gpu(name: str, gpu: str) -
     args = profiles.merge(profiles.arguments(TABLE, name, gpu), {})
     shape = parse(CONFIG)
     engine = engine_args.resolve(args, shape, GPUS[gpu])
-    assert engine_args.problems(engine, shape, GPUS[gpu], 1, None) == []
+    assert engine_checks.problems(engine, shape, GPUS[gpu], 1, None) == []
     # fp8 arithmetic came with 8.9; before, Marlin takes weights in fp8 from 8.0, and no KV cache.
     if args.get("kv_cache_dtype") == "fp8":
         assert GPUS[gpu].capability >= 8.9

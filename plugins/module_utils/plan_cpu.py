@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does a model fit in a machine's own memory, where vLLM runs without a GPU. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import engine_args, engine_checks, engine_names, fit, kv_cache, machine_types, memory_plan
+from .gpu_table import GIB
+from .memory_plan import gib
+from .model_shape import Shape
+
+# The server's two processes with their libraries, and the system; a bound, not a measurement.
+_PROCESSES = 4 * GIB
+
+
+def judge(
+    shape: Shape,
+    given: Mapping[str, Any],
+    options: Mapping[str, Any],
+    size: int | None,
+    workload: fit.Workload,
+) -> dict[str, Any]:
+    """One answer, as of `fit.judge`; `fits` is null where the machine's memory is not known.
+
+    Args:
+        options: `cpu_kv_cache_gib`, what VLLM_CPU_KVCACHE_SPACE gives the KV cache; `machine_type`,
+            whose memory it is to fit in; `vllm_version`.
+        size: the checkpoint's tensors in bytes, as they are loaded.
+    """
+    release = str(options.get("vllm_version") or engine_names.NEWEST)
+    engine = engine_args.resolve(given, shape, None)
+    scheme = memory_plan.scheme_of(shape, engine)
+    layout = memory_plan.layout(shape, engine, None)
+    space = engine.kv_cache_bytes or options["cpu_kv_cache_gib"] * GIB
+    wished = engine.max_model_len or shape.max_length
+    length = wished if layout is None else layout.longest(space, wished)
+    room = layout.concurrency(space, max(1, length)) if layout else float(engine.sequences)
+    weights = memory_plan.weight_bytes(shape, engine, scheme, size)
+    takes = weights + space + memory_plan.activation_bytes(shape, engine) + _PROCESSES
+    memory = _memory(str(options.get("machine_type") or ""))
+    said = (
+        f"weights take {gib(weights)}, the KV cache {gib(space)} of the host's memory, "
+        f"which holds requests of up to {length} tokens"
+    )
+    short = engine_checks.problems(engine, shape, None, 1, scheme, release=release)
+    if length < wished and not engine.fit_length:
+        short.append(f"not of {wished}: set max_model_len, or VLLM_CPU_KVCACHE_SPACE")
+    if workload.context and workload.context > length:
+        short.append(f"a context of {workload.context} tokens is longer than that")
+    if workload.concurrency and layout is not None:
+        context = min(workload.context or length, length)
+        most = min(layout.concurrency(space, max(1, context)), engine.sequences)
+        if most < workload.concurrency:
+            short.append(
+                f"{workload.concurrency} requests of {context} tokens at once were asked for, and "
+                f"{int(most)} fit: raise VLLM_CPU_KVCACHE_SPACE, and max_num_seqs with it"
+            )
+    if memory is not None and takes > memory:
+        short.append(
+            f"with the server itself that is {gib(takes)}, and {options['machine_type']} has "
+            f"{gib(memory)}: choose a larger machine type"
+        )
+    unknown = fit.not_known(shape, engine, scheme, release)
+    if scheme is not None:
+        unknown.append(f"how weights in {scheme.name} run on a CPU")
+    if memory is None:
+        unknown.append("the host's memory (a machine type of the table tells it)")
+    return {
+        "gpu": None,
+        "gpus": 0,
+        "tensor_parallel_size": 1,
+        "dtype": engine.dtype,
+        "quantization": scheme.name if scheme else None,
+        "weights_bytes": weights,
+        "kv_bytes_per_token": kv_cache.bytes_per_token(
+            shape, kv_cache.element_bytes(engine.kv_cache_dtype, engine.dtype)
+        ),
+        "kv_tokens": layout.tokens(space, max(1, length)) if layout else 0,
+        "max_model_len": length,
+        "max_concurrency": round(room, 2),
+        "per_gpu": None,
+        "not_counted": unknown,
+        "vllm_args": dict(given)
+        | ({"max_model_len": length} if length < wished and not engine.fit_length else {}),
+        "machine_types": [],
+        **fit.qualified(not short, "; ".join([said, *short]), unknown, engine.may_free),
+    }
+
+
+def _memory(machine_type: str) -> int | None:
+    found = machine_types.shape(machine_type)
+    return int(found[1] * GIB) if found else None
