@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,6 +18,11 @@ from .record import current
 
 #: What anyone may ask. An allow-list, so that a route which a new vLLM adds is closed.
 OPEN = frozenset({("GET", "/health"), ("GET", "/health/live"), ("GET", "/health/ready")})
+#: What a person opens in a browser, which asks for a password and sends that: the key. Nothing
+#: else takes one, or every other site could have the browser spend the key's tokens.
+_BROWSER = ("/docs", "/openapi.json")
+_BROWSER_FILES = "/static/"
+_ASK_A_PERSON = 'Basic realm="the API key is the password", Bearer'
 
 
 class ApiKeyMiddleware:
@@ -34,9 +42,9 @@ class ApiKeyMiddleware:
             await self._refuse(scope, receive, send)
             return
         record = current.get()
-        if record is not None:
-            record.key = key.name
         rates = self.control.rates(key)
+        if record is not None:
+            record.key, record.rates = key.name, rates
         seconds = rates.admit()
         if seconds and scope["type"] == "websocket":
             await WebSocketClose(code=1013, reason="rate limit")(scope, receive, send)
@@ -54,14 +62,15 @@ class ApiKeyMiddleware:
             await self.app(scope, receive, send)
         finally:
             if record is not None:
-                rates.spend(record.tokens_in + record.tokens_out)
+                record.done = True
+                rates.settle(record.reserved, record.tokens_in + record.tokens_out)
 
     @staticmethod
     async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await WebSocketClose(code=1008, reason="API key needed")(scope, receive, send)
             return
-        headers = {"WWW-Authenticate": "Bearer"}
+        headers = {"WWW-Authenticate": _ASK_A_PERSON if _for_browsers(scope) else "Bearer"}
         page = page_for(scope)
         response = (
             # A browser cannot send the key before a page has asked for it.
@@ -89,7 +98,23 @@ class ApiKeyMiddleware:
         if len(values) != 1:  # several are ambiguous: a proxy may have checked another one
             return None
         scheme, _, given = values[0].partition(" ")
+        if scheme.lower() == "basic" and _for_browsers(scope):
+            return self.control.find(_password(given))
         return self.control.find(given.strip()) if scheme.lower() == "bearer" else None
+
+
+def _for_browsers(scope: Scope) -> bool:
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return False
+    return scope["path"] in _BROWSER or scope["path"].startswith(_BROWSER_FILES)
+
+
+def _password(given: str) -> str:
+    try:
+        pair = base64.b64decode(given.strip(), validate=True).decode("utf-8", "surrogateescape")
+    except (binascii.Error, ValueError):
+        return ""
+    return pair.partition(":")[2]
 
 
 def _bounds(key: Key) -> str:

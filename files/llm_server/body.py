@@ -9,11 +9,14 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access import AccessControl
+from .batch import too_many
 from .errors import error_response
 from .record import current
 
 #: So much of a body is logged where that was switched on.
 LOGGED_BYTES = 16_384
+#: All bodies that are being received may take as much memory as so many of the largest.
+BODIES = 32
 
 
 class BodyLimit:
@@ -23,17 +26,42 @@ class BodyLimit:
         self.app = app
         self.control = control
         self.log_content = log_content
+        #: Bytes of all bodies that are being received.
+        self.held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on, or answers 413 or 408."""
+        """Passes the request on, or answers 400, 408, 413 or 429."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limits = self.control.limits
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdecimal() and int(declared) > limits.max_body_bytes:
-            await self._refuse(413, scope, receive, send)
+        try:
+            if declared.isdecimal() and int(declared) > self.control.limits.max_body_bytes:
+                raise self._too_large()
+            body = await self._receive(receive)
+        except _RefusedError as refused:
+            await refused.response(scope, receive, send)
             return
+        if body is None:  # the client has gone
+            return
+        record = current.get()
+        if self.log_content and record is not None:
+            record.content = body[:LOGGED_BYTES].decode("utf-8", "replace")
+        most = self.control.limits.max_sequences
+        batch = too_many(scope["path"], body, most)
+        if batch:
+            field, entries = batch
+            text = (
+                f"{field} has {entries} entries; this server takes {most} at once (prompts times"
+                " n). Send several requests."
+            )
+            await error_response(400, text, param=field)(scope, receive, send)
+            return
+        await self.app(scope, _Replay(body, receive), send)
+
+    async def _receive(self, receive: Receive) -> bytes | None:
+        """The whole body, None where the client leaves before its end."""
+        limits = self.control.limits
         parts: list[bytes] = []
         size, more = 0, True
         try:
@@ -41,32 +69,37 @@ class BodyLimit:
                 while more:
                     message = await receive()
                     if message["type"] != "http.request":
-                        return  # the client has gone
+                        return None
                     parts.append(message.get("body", b""))
-                    size += len(parts[-1])
                     more = message.get("more_body", False)
+                    size += len(parts[-1])
+                    self.held += len(parts[-1])
                     if size > limits.max_body_bytes:
-                        await self._refuse(413, scope, receive, send)
-                        return
+                        raise self._too_large()
+                    if self.held > BODIES * limits.max_body_bytes:
+                        raise _RefusedError(
+                            429,
+                            "Too many large bodies are being sent at once; try again later.",
+                            {"Retry-After": "2"},
+                        )
         except TimeoutError:
-            await self._refuse(408, scope, receive, send)
-            return
-        body = b"".join(parts)
-        record = current.get()
-        if self.log_content and record is not None:
-            record.content = body[:LOGGED_BYTES].decode("utf-8", "replace")
-        await self.app(scope, _Replay(body, receive), send)
+            seconds = f"{limits.max_body_seconds:g} seconds"
+            raise _RefusedError(408, f"The body did not arrive within {seconds}.") from None
+        finally:
+            self.held -= size
+        return b"".join(parts)
 
-    async def _refuse(self, status: int, scope: Scope, receive: Receive, send: Send) -> None:
-        limits = self.control.limits
-        text = (
-            f"The body is larger than the {limits.max_body_bytes} bytes that this server takes."
-            if status == 413
-            else f"The body did not arrive within {limits.max_body_seconds:g} seconds."
-        )
+    def _too_large(self) -> _RefusedError:
+        most = self.control.limits.max_body_bytes
+        text = f"The body is larger than the {most} bytes that this server takes."
+        return _RefusedError(413, text)
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         # The rest of the body is not read: the connection is of no more use.
-        response = error_response(status, text, headers={"Connection": "close"})
-        await response(scope, receive, send)
+        headers = {"Connection": "close"} | (headers or {})
+        self.response = error_response(status, text, headers=headers)
 
 
 class _Replay:

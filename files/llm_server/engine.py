@@ -15,12 +15,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from . import vllm_compat
+from . import vllm_client, vllm_compat
 from .causes import CauseRecorder
 from .errors import ConfigError, LoadError
 from .fork_guard import ForkGuard
 from .head_start import spare_garbage_collection, start_engine
-from .routes import Generated, GenerateRequest, Part, create_router
+from .routes import Generated, GenerateRequest, Part, create_router, without_generate
 from .settings import Settings
 
 logger = logging.getLogger("llm_server.engine")
@@ -37,6 +37,13 @@ class Engine:
     client: Any
     args: Namespace
     app: Any
+    #: What the model can do, in vLLM's words.
+    tasks: tuple[str, ...]
+
+    @property
+    def generates(self) -> bool:
+        """Whether it makes text; a model that makes vectors or scores does not."""
+        return "generate" in self.tasks
 
     @property
     def died(self) -> bool:
@@ -45,9 +52,7 @@ class Engine:
 
     async def shut_down(self) -> None:
         """Ends the engine's processes."""
-        handler = getattr(self.client, "output_handler", None)
-        if handler is not None:  # or it would report the end of the engine as an error
-            handler.cancel()
+        vllm_client.stop_listening(self.client)
         await asyncio.get_running_loop().run_in_executor(None, self.client.shutdown)
 
     async def generate(self, request: GenerateRequest) -> Generated:
@@ -73,9 +78,9 @@ class Engine:
         """
         prompt, prompt_tokens = await self._render(request)
         params = self._params(request, "DELTA")
-        yield Generated([], prompt_tokens, 0)
         tokens = 0
         async with aclosing(self._ask(prompt, params)) as outputs:
+            yield Generated([], prompt_tokens, 0)
             async for output in outputs:
                 tokens += sum(len(o.token_ids) for o in output.outputs)
                 parts = [Part(o.index, o.text, o.finish_reason) for o in output.outputs]
@@ -84,10 +89,16 @@ class Engine:
     def _ask(self, prompt: Any, params: Any) -> Any:
         return self.client.generate(prompt, params, f"generate-{uuid.uuid4().hex}")
 
+    async def encode(self, text: str) -> None:
+        """Has a model that makes no text do what it is for, with the first of its tasks."""
+        task = next(t for t in self.tasks if t in vllm_compat.get("POOLING_TASKS"))
+        prompt = await vllm_client.render(self.client, text)
+        params = vllm_compat.get("PoolingParams")(task=task)
+        async for _ in self.client.encode(prompt, params, f"encode-{uuid.uuid4().hex}"):
+            pass
+
     async def _render(self, request: GenerateRequest) -> tuple[Any, int]:
-        renderer = self.client.renderer
-        parsed = vllm_compat.get("parse_model_prompt")(self.client.model_config, request.prompt)
-        (prompt,) = await renderer.render_cmpl_async([parsed], renderer.default_cmpl_tok_params)
+        prompt = await vllm_client.render(self.client, request.prompt)
         prompt_tokens = len(prompt.get("prompt_token_ids") or ())
         self._check_fits(prompt_tokens, request.max_tokens)
         return prompt, prompt_tokens
@@ -225,8 +236,10 @@ class Loader:
         self._say("building the API")
         tasks = self._on_loop(client.get_supported_tasks())
         app = vllm_compat.get("build_app")(args, tasks, config.model_config)
-        engine = Engine(client, args, app)
-        app.include_router(create_router(self._settings.served_model_name, engine))
+        engine = Engine(client, args, app, tuple(tasks))
+        name = self._settings.served_model_name
+        router = create_router(name, engine) if engine.generates else without_generate(name, tasks)
+        app.include_router(router)
         return engine
 
     def _preload_app(self) -> None:
@@ -240,12 +253,15 @@ class Loader:
 
 
 async def make_first_token(engine: Engine) -> None:
-    """Generates one real token: the proof that the model can answer.
+    """Generates one real token, or one vector: the proof that the model can answer.
 
     Raises:
         LoadError: the engine gave an error instead.
     """
     try:
+        if not engine.generates:
+            await engine.encode("Hello")
+            return
         await engine.generate(
             GenerateRequest(prompt="Hello", max_tokens=1, temperature=0.7, top_p=0.9)
         )

@@ -8,6 +8,9 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+#: What proxies log where the client left first; nobody receives it.
+CLIENT_CLOSED_REQUEST = 499
+
 
 class ConfigError(Exception):
     """The settings cannot be used; `messages` holds one line for each wrong field."""
@@ -21,11 +24,19 @@ class LoadError(Exception):
     """The model could not be loaded; the text is one line that names the cause."""
 
 
+def phrase(status: int) -> str:
+    """What a status is called; also one that no standard names, as some apps answer."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Client Closed Request" if status == CLIENT_CLOSED_REQUEST else "Error"
+
+
 def error_body(
     status: int, message: str, *, param: str | None = None, kind: str | None = None
 ) -> dict[str, dict[str, Any]]:
     """Builds `{"error": {"message", "type", "param", "code"}}`; the edge adds `request_id`."""
-    kind = kind or HTTPStatus(status).phrase
+    kind = kind or phrase(status)
     return {"error": {"message": message, "type": kind, "param": param, "code": status}}
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import os
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .access import AccessControl
 from .auth import ApiKeyMiddleware
@@ -20,10 +20,16 @@ from .state import ServerState
 logger = logging.getLogger("llm_server")
 
 
-def build_front(settings: Settings, state: ServerState, control: AccessControl) -> ASGIApp:
-    """Edge (id, log, errors), keys, body, gate; the model's app is behind the gate."""
-    app: ASGIApp = Gate(state, control)
-    app = BodyLimit(app, control, log_content=settings.log_content)
+def build_front(settings: Settings, state: ServerState, control: AccessControl) -> Edge:
+    """Edge (id, log, errors), keys, gate, body; the model's app comes last."""
+
+    async def model(scope: Scope, receive: Receive, send: Send) -> None:
+        if state.app is None:
+            raise RuntimeError("the gate is open and no model is there")
+        await state.app(scope, receive, send)
+
+    app: ASGIApp = BodyLimit(model, control, log_content=settings.log_content)
+    app = Gate(state, control, app)
     if settings.api_key_required:
         app = ApiKeyMiddleware(app, control)
     return Edge(app, control)

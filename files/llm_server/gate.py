@@ -10,6 +10,7 @@ from starlette.websockets import WebSocketClose
 from .access import AccessControl
 from .errors import error_response
 from .page import page_for
+from .record import current
 from .state import Phase, ServerState
 
 RETRY_AFTER_S = {
@@ -23,11 +24,19 @@ RETRY_AFTER_FULL_S = "2"
 
 
 class Gate:
-    """Answers health itself and forwards everything else while the model can answer."""
+    """Answers health itself and forwards everything else while the model can answer.
 
-    def __init__(self, state: ServerState, control: AccessControl) -> None:
+    It decides before a body is read: who answers health reads none, and a request that was let
+    in is answered also where SIGTERM comes while its body still arrives.
+    """
+
+    def __init__(
+        self, state: ServerState, control: AccessControl, inner: ASGIApp | None = None
+    ) -> None:
+        """`inner` is what a request meets on its way to the model's app, which it finds itself."""
         self.state = state
         self.control = control
+        self.inner = inner
         self._working = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +54,7 @@ class Gate:
                 await HTMLResponse(page.html, headers=page.headers)(scope, receive, send)
                 return
         if state.can_answer and state.app is not None:
-            await self._forward(state.app, scope, receive, send)
+            await self._forward(self.inner or state.app, scope, receive, send)
         elif scope["type"] == "websocket":
             await WebSocketClose(code=1013, reason=str(state.phase))(scope, receive, send)
         else:
@@ -71,6 +80,9 @@ class Gate:
         # Counted here, around everything: what SIGTERM waits for.
         self.state.in_flight += 1
         self._working += works
+        record = current.get()
+        if record is not None:
+            record.inside = True
         try:
             await app(scope, receive, send)
         finally:

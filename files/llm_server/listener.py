@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from .connections import Connections
 from .errors import ConfigError
 
 #: How long answers that are complete get to reach slow clients at the end.
@@ -19,10 +20,13 @@ CLOSE_TIMEOUT_S = 5
 class HttpServer(uvicorn.Server):
     """uvicorn without its own signal handlers: the service decides what a signal means."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, keep_alive: bool = True) -> None:
+        self.connections = Connections()
         super().__init__(
             uvicorn.Config(
                 app,
+                http=self.connections,  # type: ignore[arg-type]  # called like the class it makes
+                headers=[] if keep_alive else [("Connection", "close")],
                 lifespan="off",  # vLLM's app has its own, which begins when it is built
                 log_config=None,
                 access_log=False,

@@ -13,35 +13,30 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
-from . import vllm_compat
-from .record import RequestRecord, current
+from . import vllm_client, vllm_compat
+from .rates import KeyRates
+from .record import Refusal, RequestRecord, current
 
 
 class Progress:
-    """When the engine last gave a token, and whether anybody waits for one."""
+    """When the engine last did something, while anybody waits for it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last = clock()
-        self._running = 0
+        #: Whether the engine owes anybody something.
+        self.waits: Callable[[], bool] = lambda: False
 
     def seen(self) -> None:
-        """The engine gave something."""
+        """The engine did something."""
         self._last = self._clock()
 
-    def begin(self) -> None:
-        """A request was handed to the engine."""
-        if not self._running:  # an engine that was idle owes nothing from before
-            self.seen()
-        self._running += 1
-
-    def end(self) -> None:
-        """A request has left the engine."""
-        self._running -= 1
-
     def stalled(self) -> float:
-        """Seconds that somebody has waited without a token for anyone."""
-        return self._clock() - self._last if self._running else 0.0
+        """Seconds that somebody has waited while the engine did nothing; asked all the time."""
+        if not self.waits():  # an engine that is idle owes nothing from before
+            self.seen()
+            return 0.0
+        return self._clock() - self._last
 
 
 class Meter:
@@ -54,44 +49,31 @@ class Meter:
 
     def attach(self, client: Any) -> None:
         """Wraps the methods of one AsyncLLM."""
-        self._client = client
-        for name in ("generate", "encode"):
+        view = self._view = vllm_client.EngineView(client)
+        for name in vllm_client.METHODS:
             if hasattr(client, name):
-                setattr(client, name, self._watched(getattr(client, name)))
-        processor = client.output_processor
-        inner = processor.process_outputs
+                setattr(client, name, self._watched(name, getattr(client, name)))
+        self._progress.waits = view.waits
+        view.on_step(self._progress.seen)
+        view.on_request(_check, _added)
 
-        def process_outputs(outputs: Any, *args: Any, **kwargs: Any) -> Any:
-            if outputs:
-                self._progress.seen()
-            return inner(outputs, *args, **kwargs)
-
-        processor.process_outputs = process_outputs
-
-    def _watched(self, inner: Callable[..., AsyncIterator[Any]]) -> Callable[..., Any]:
-        async def watched(
-            prompt: Any, params: Any, request_id: str, *args: Any, **kwargs: Any
-        ) -> AsyncIterator[Any]:
+    def _watched(self, name: str, inner: Callable[..., AsyncIterator[Any]]) -> Callable[..., Any]:
+        # No generator: what is refused is refused at once, before an answer has begun.
+        def watched(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
             record = current.get()
-            if record is not None:
-                self._admit(record, request_id, int(getattr(params, "n", 1) or 1))
-            count = _Count(record, params)
-            self._progress.begin()
-            try:
-                async with aclosing(inner(prompt, params, request_id, *args, **kwargs)) as outputs:  # type: ignore[type-var]
-                    async for output in outputs:
-                        count.add(output)
-                        yield output
-            finally:
-                self._progress.end()
-                count.settle()
-                if record is not None:
-                    record.running.pop(request_id, None)
+            if record is None:
+                return inner(*args, **kwargs)
+            prompt, params, request_id = vllm_client.arguments(name, args, kwargs)
+            self._admit(record, prompt, params, request_id)
+            timed = not vllm_client.is_final_only(params)
+            return _counted(record, request_id, inner(*args, **kwargs), timed=timed)
 
         return watched
 
-    def _admit(self, record: RequestRecord, request_id: str, sequences: int) -> None:
+    def _admit(self, record: RequestRecord, prompt: Any, params: Any, request_id: str) -> None:
         record.abort = self._abort
+        _check()
+        sequences = vllm_client.sequences(params)
         most = self._max_sequences()
         wanted = sum(record.running.values()) + sequences
         if wanted > most:
@@ -101,43 +83,70 @@ class Meter:
                 parameter="n",
                 value=sequences,
             )
+        if record.rates is not None and not record.done:
+            self._reserve(record, record.rates, vllm_client.wanted_tokens(prompt, params))
         record.running[request_id] = sequences
 
+    @staticmethod
+    def _reserve(record: RequestRecord, rates: KeyRates, tokens: int) -> None:
+        seconds = rates.reserve(tokens, more=record.reserved > 0)
+        if seconds:
+            record.refusal = Refusal(
+                429,
+                f"The requests of the key {record.key} may use all tokens that it has in a"
+                f" minute (prompts plus max_tokens); try again in {seconds} s.",
+                retry_after=seconds,
+            )
+            _check()
+        record.reserved += tokens
+
     def _abort(self, ids: list[str]) -> None:
-        task = asyncio.ensure_future(self._client.abort(ids))
+        task = asyncio.ensure_future(self._view.abort(ids))
         self._aborts.add(task)
         task.add_done_callback(self._aborts.discard)
 
 
-class _Count:
-    """Tokens of one request in the engine, added to the record of its HTTP request."""
+def _check() -> None:
+    """Keeps from the engine what was ended before it got there, while it was rendered."""
+    record = current.get()
+    if record is not None and record.refusal is not None:
+        raise vllm_compat.get("VLLMValidationError")(record.refusal.message)
 
-    def __init__(self, record: RequestRecord | None, params: Any) -> None:
-        self._record = record
-        kind = getattr(getattr(params, "output_kind", None), "name", "")
-        self._adds_up = kind == "DELTA"
-        self._final = kind == "FINAL_ONLY"
-        self._prompt = 0
-        self._generated: dict[int, int] = {}
 
-    def add(self, output: Any) -> None:
-        """Takes one message of the engine into account."""
-        record = self._record
-        if record is None:
-            return
-        if not self._prompt:
-            self._prompt = len(getattr(output, "prompt_token_ids", None) or ())
-        if record.first_token is None:
-            # Where only the end is sent, vLLM's own clock knows of the first token.
-            known = getattr(getattr(output, "metrics", None), "first_token_latency", 0.0)
-            record.first_token = (known or None) if self._final else record.seconds()
-        parts = getattr(output, "outputs", None)
-        for part in parts if isinstance(parts, list) else ():
-            before = self._generated.get(part.index, 0) if self._adds_up else 0
-            self._generated[part.index] = before + len(part.token_ids)
+def _added(request_id: str, state: Any) -> None:
+    record = current.get()
+    if record is not None:
+        states = record.states.setdefault(request_id, [])
+        if state not in states:
+            states.append(state)
 
-    def settle(self) -> None:
-        """Adds up, also for a request that was cut off."""
-        if self._record is not None:
-            self._record.tokens_in += self._prompt
-            self._record.tokens_out += sum(self._generated.values())
+
+async def _counted(
+    record: RequestRecord, request_id: str, inner: AsyncIterator[Any], *, timed: bool
+) -> AsyncIterator[Any]:
+    try:
+        async with aclosing(inner) as outputs:  # type: ignore[type-var]
+            async for output in outputs:
+                if timed and record.first_token is None:
+                    record.first_token = record.seconds()
+                yield output
+    finally:
+        _settle(record, request_id)
+
+
+def _settle(record: RequestRecord, request_id: str) -> None:
+    """Adds up what a request has used, also one that was cut off."""
+    record.running.pop(request_id, None)
+    states = record.states.pop(request_id, [])
+    if not states:
+        return
+    # Several answers to one prompt have the prompt in common.
+    tokens_in = max(map(vllm_client.prompt_length, states))
+    tokens_out = sum(map(vllm_client.generated, states))
+    record.tokens_in += tokens_in
+    record.tokens_out += tokens_out
+    if record.first_token is None:
+        known = [vllm_client.first_token_seconds(state) for state in states]
+        record.first_token = min((seconds for seconds in known if seconds), default=None)
+    if record.done and record.rates is not None:
+        record.rates.spend(tokens_in + tokens_out)

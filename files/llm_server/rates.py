@@ -42,6 +42,7 @@ class KeyRates:
         self._clock = clock
         self._requests: Bucket | None = None
         self._tokens: Bucket | None = None
+        self._reserved = 0
 
     def bound(self, requests: int | None, tokens: int | None) -> None:
         """Sets the bounds for a minute; a bound that stays keeps what is used up."""
@@ -57,13 +58,36 @@ class KeyRates:
     def admit(self) -> int:
         """Counts one request; returns 0, or the whole seconds to wait where it is one too many.
 
-        Tokens are known only afterwards: a request is let in while any are left.
+        A request is let in while any token is left that nobody has set aside.
         """
-        waits = [bucket.wait(1) for bucket in (self._requests, self._tokens) if bucket is not None]
-        seconds = math.ceil(max(waits, default=0.0))
+        requests = 0.0 if self._requests is None else self._requests.wait(1)
+        seconds = math.ceil(max(requests, self._token_wait()))
         if not seconds and self._requests is not None:
             self._requests.take(1)
         return seconds
+
+    def _token_wait(self) -> float:
+        if self._tokens is None:
+            return 0.0
+        # What is set aside may come back at any time: no longer than a minute for that.
+        return max(self._tokens.wait(1), min(self._tokens.wait(1 + self._reserved), MINUTE_S))
+
+    def reserve(self, tokens: int, *, more: bool = False) -> int:
+        """Sets tokens aside that a request may use; returns 0, or the seconds to wait instead.
+
+        Args:
+            tokens: the prompt's, and as many as the answer may have.
+            more: it belongs to a request that was let in already.
+        """
+        seconds = 0 if more else math.ceil(self._token_wait())
+        if not seconds:
+            self._reserved += tokens
+        return seconds
+
+    def settle(self, reserved: int, tokens: int) -> None:
+        """Counts what a request has used, and gives back what was set aside for it."""
+        self._reserved -= reserved
+        self.spend(tokens)
 
     def spend(self, tokens: int) -> None:
         """Counts the tokens of a request that has ended."""

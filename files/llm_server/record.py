@@ -11,11 +11,30 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from .rates import KeyRates
+
 #: An id that a client may choose: it goes into logs and into the engine.
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 #: Set for the task that serves a request, and so for every task that it starts.
 current: ContextVar[RequestRecord | None] = ContextVar("current", default=None)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why this server ends a request, whatever the app inside would say of it."""
+
+    status: int
+    message: str
+    retry_after: int | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What goes with it."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
+
+TOO_LONG = Refusal(504, "The request took longer than this server allows.")
 
 
 @dataclass
@@ -34,14 +53,25 @@ class RequestRecord:
     content: str | None = None
     #: Its requests in the engine, by their ids there, with how many answers each generates.
     running: dict[str, int] = field(default_factory=dict)
-    expired: bool = False
+    #: What the engine's client keeps of them, by the same ids.
+    states: dict[str, list[Any]] = field(default_factory=dict)
+    #: Whether the model's app has it: what that says of its own failures is not for clients.
+    inside: bool = False
+    #: Whether the client left before the answer was complete.
+    gone: bool = False
+    refusal: Refusal | None = None
+    #: What its key may use in a minute, and how much of that is set aside for it.
+    rates: KeyRates | None = None
+    reserved: int = 0
+    #: Whether its answer has ended; work in the background may go on.
+    done: bool = False
     #: Ends the given requests in the engine.
     abort: Callable[[list[str]], None] = lambda _: None
     began: float = field(default_factory=time.monotonic)
 
-    def expire(self) -> None:
+    def expire(self, refusal: Refusal = TOO_LONG) -> None:
         """Its time is over: the engine works for it no more."""
-        self.expired = True
+        self.refusal = self.refusal or refusal
         if self.running:
             self.abort(list(self.running))
 
@@ -63,7 +93,7 @@ class RequestRecord:
             "time_to_first_token_s": None if first is None else round(first, 4),
             "total_s": round(self.seconds(), 4),
         }
-        if self.expired:
+        if self.refusal is TOO_LONG:
             line["expired"] = True
         if self.content is not None:
             line["content"] = self.content

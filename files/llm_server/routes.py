@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Protocol
@@ -15,11 +15,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from .errors import error_body
+from .errors import CLIENT_CLOSED_REQUEST, error_body, error_response
 
 logger = logging.getLogger("llm_server.routes")
-
-CLIENT_CLOSED_REQUEST = 499
 
 
 class GenerateRequest(BaseModel):
@@ -117,12 +115,7 @@ class TextGenerator(Protocol):
 
 def create_router(model: str, generator: TextGenerator) -> APIRouter:
     """Builds `GET /` and `POST /generate` for one model."""
-    router = APIRouter()
-
-    @router.get("/")
-    async def root() -> Root:
-        """Says what this server is."""
-        return Root(message="vLLM serves this model; see /docs for its API.", model=model)
+    router = _with_root(model)
 
     @router.post(
         "/generate",
@@ -153,6 +146,31 @@ def create_router(model: str, generator: TextGenerator) -> APIRouter:
         if body.n > 1:
             answer["choices"] = [asdict(part) for part in parts]
         return JSONResponse(answer)
+
+    return router
+
+
+def without_generate(model: str, tasks: Iterable[str]) -> APIRouter:
+    """The same for a model that makes no text: `POST /generate` says so."""
+    router = _with_root(model)
+    known = ", ".join(sorted(tasks))
+
+    @router.post("/generate", include_in_schema=False)
+    async def generate() -> Response:
+        return error_response(
+            404, f"The model {model} makes no text; it can {known}. See /docs for its API."
+        )
+
+    return router
+
+
+def _with_root(model: str) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/")
+    async def root() -> Root:
+        """Says what this server is."""
+        return Root(message="vLLM serves this model; see /docs for its API.", model=model)
 
     return router
 

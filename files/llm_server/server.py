@@ -25,6 +25,7 @@ from .front import apply_limits, build_front, reload_access
 from .listener import HttpServer, bind
 from .meter import Meter, Progress
 from .notify import Notifier
+from .record import Refusal
 from .settings import Settings
 from .state import Phase, ServerState
 from .waiting_room import WaitingRoom
@@ -34,6 +35,10 @@ logger = logging.getLogger("llm_server")
 
 #: How often the engine is looked at.
 WATCH_INTERVAL_S = 1.0
+#: What a client is told whose answer has not begun when the time to finish is over.
+CUT_OFF = Refusal(503, "The server stops; send the request again.", retry_after=10)
+#: How long such a request gets to end by itself, once the engine has dropped it.
+CUT_OFF_S = 1.0
 #: How long a dead engine's server still says so on /health before it exits to be restarted.
 UNHEALTHY_GRACE_S = 3.0
 
@@ -52,7 +57,8 @@ class Service:
         self.room = room
         self.state = ServerState(settings.served_model_name)
         self.progress = Progress()
-        self.server = HttpServer(build_front(settings, self.state, control))
+        self.front = build_front(settings, self.state, control)
+        self.server = HttpServer(self.front)
         self._stop = asyncio.Event()
         self._engine: Engine | None = None
         self._exit = EXIT_OK
@@ -99,10 +105,11 @@ class Service:
             engine.app.state.server = self.server  # vLLM's handlers end it when the engine dies
             self._say("generating the first token")
             await make_first_token(engine)
-            self._say("warming up")
-            await warm_up(
-                engine.client, self.settings.warm_up_requests, self.settings.warm_up_timeout
-            )
+            if engine.generates:
+                self._say("warming up")
+                await warm_up(
+                    engine.client, self.settings.warm_up_requests, self.settings.warm_up_timeout
+                )
             # What is here now stays: never again search it for garbage while clients wait.
             gc.collect()
             gc.freeze()
@@ -114,14 +121,15 @@ class Service:
             self._fail(f"The model could not be loaded: {type(error).__name__}: {error}")
             return
         async with engine.app.router.lifespan_context(engine.app):
-            self.state.app = engine.app
-            self.state.engine_died = lambda: engine.died
-            self.state.move(Phase.HEALTHY, "ready")
-            await self.room.close()
             serving = asyncio.create_task(self.server.serve(sockets=[listener]))
             try:
+                # Both accept for a moment and say the same: healthy is told once the room is gone.
                 while not self.server.started and not serving.done():
                     await asyncio.sleep(0.005)
+                await self.room.close()
+                self.state.app = engine.app
+                self.state.engine_died = lambda: engine.died
+                self.state.move(Phase.HEALTHY, "ready")
                 seconds = time.monotonic() - began
                 self.notifier.ready(f"Serving {self.settings.served_model_name}")
                 logger.info("Ready after %.1f s: %s", seconds, self.settings.served_model_name)
@@ -163,10 +171,15 @@ class Service:
         self.notifier.stopping(f"Finishing {self.state.in_flight} requests")
         logger.info("Stopping: %d requests in flight", self.state.in_flight)
         deadline = time.monotonic() + self.settings.shutdown_timeout
-        while self.state.in_flight and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+        await self._until_idle(deadline)
         if self.state.in_flight:
             logger.warning("Stopping: %d requests were cut off", self.state.in_flight)
+            self.front.end_all(CUT_OFF, CUT_OFF_S)
+            await self._until_idle(time.monotonic() + 2 * CUT_OFF_S)
+
+    async def _until_idle(self, deadline: float) -> None:
+        while self.state.in_flight and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
 
     async def _shut_down_engine(self) -> None:
         if self._engine is not None and not self._engine.died:

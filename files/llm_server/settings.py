@@ -30,9 +30,29 @@ OWNED_BY_SERVER = {
     "api_server_count": None,
     "grpc": None,
     "grpc_port": None,
-    "ssl_keyfile": None,
-    "ssl_certfile": None,
-    "ssl_ca_certs": None,
+}
+
+#: vLLM options that would be read and then ignored, with what does their work here.
+NO_EFFECT = {
+    **dict.fromkeys(
+        (
+            "ssl_keyfile",
+            "ssl_certfile",
+            "ssl_ca_certs",
+            "ssl_cert_reqs",
+            "ssl_ciphers",
+            "enable_ssl_refresh",
+        ),
+        "this server speaks plain HTTP; end TLS in a proxy in front of it",
+    ),
+    **dict.fromkeys(
+        ("h11_max_incomplete_event_size", "h11_max_header_count"),
+        "this server bounds the head of a request itself",
+    ),
+    **dict.fromkeys(
+        ("disable_uvicorn_access_log", "disable_access_log_for_endpoints"),
+        "this server writes one line for each request itself and uvicorn writes none",
+    ),
 }
 
 #: Options that older guides name, with what does their work today.
@@ -91,6 +111,8 @@ class Settings(BaseModel):
             key = normalise(name)
             if key in SUCCESSORS:
                 problems.append(f"{name} was removed from vLLM; its successor is {SUCCESSORS[key]}")
+            elif key in NO_EFFECT:
+                problems.append(f"{name} would have no effect: {NO_EFFECT[key]}")
             elif key in OWNED_BY_SERVER:
                 setting = OWNED_BY_SERVER[key]
                 problems.append(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one module that knows where vLLM keeps things; 0.25 and 0.32 differ.
 
+What the engine's client keeps inside is known to `vllm_client`.
+
 Importing this module is cheap; calling its functions imports vLLM, which takes seconds.
 """
 
@@ -44,6 +46,8 @@ _HOMES = {
     "EngineCoreProc": ("vllm.v1.engine.core",),
     "UsageContext": ("vllm.usage.usage_lib",),
     "SamplingParams": ("vllm.sampling_params",),
+    "PoolingParams": ("vllm.pooling_params",),
+    "POOLING_TASKS": ("vllm.tasks",),
     "RequestOutputKind": ("vllm.sampling_params",),
     "VLLMValidationError": ("vllm.exceptions",),
     "ChatParams": ("vllm.renderers",),
@@ -191,6 +195,9 @@ def parse(settings: Settings) -> Namespace:
             words += some
     if problems:
         raise ConfigError(problems)
+    named = {normalise(name) for name in settings.vllm_args}
+    if not named & {"enable_offline_docs", "disable_fastapi_docs"}:
+        words.append("--enable-offline-docs")  # or /docs would load its script from elsewhere
     own: dict[str, ArgValue] = {
         "model": settings.model_path,
         "served_model_name": settings.served_model_name,

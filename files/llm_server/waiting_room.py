@@ -3,8 +3,7 @@
 
 Importing vLLM and building its app hold Python's lock for up to half a second at a time. A load
 balancer that asks for health then would wait. So a process forked before any of that begins
-accepts on the same listening socket until the model can answer; connections that arrive in
-between wait in the socket's queue.
+accepts on the same listening socket until the model's server accepts there too.
 """
 
 from __future__ import annotations
@@ -19,15 +18,17 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-import uvicorn
 from starlette.types import ASGIApp
 
+from .listener import HttpServer
 from .state import ServerState
 
 #: Makes a state, an app in front of it, and what a reload does.
 Build = Callable[[], tuple[ServerState, ASGIApp, Callable[[], None]]]
 #: How long the last answers get when the room is closed.
 CLOSE_S = 1.0
+#: How long a connection gets that was opened just before, to send its request.
+SILENT_S = 0.1
 
 
 class WaitingRoom:
@@ -71,7 +72,7 @@ class WaitingRoom:
         self._tell(reload=True)
 
     async def close(self) -> None:
-        """Ends it; from then on nobody accepts until somebody else begins."""
+        """Ends it; somebody else must accept on the socket already."""
         self._tell(close=True)
         deadline = time.monotonic() + 2 * CLOSE_S
         while not self._gone():
@@ -92,12 +93,6 @@ class WaitingRoom:
             return
         with contextlib.suppress(OSError):  # it has died: loading goes on without it
             os.write(self._pipe, json.dumps(message).encode() + b"\n")
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
 
 
 def _live(
@@ -122,17 +117,8 @@ async def _serve(
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb")
     )
-    server = _Server(
-        uvicorn.Config(
-            app,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            # The next request of the same client shall find the model's server.
-            headers=[("Connection", "close")],
-        )
-    )
+    # The next request of the same client shall find the model's server.
+    server = HttpServer(app, keep_alive=False)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     async for line in reader:
         message = json.loads(line)
@@ -142,9 +128,14 @@ async def _serve(
             reload()
         if "close" in message:
             break
+    # First no more: what is accepted in the moment in which asyncio closes a server, is lost.
+    asyncio.get_running_loop().remove_reader(listener.fileno())
+    await asyncio.sleep(0.02)
     for one in server.servers:
         one.close()
-    deadline = time.monotonic() + CLOSE_S
-    while server.server_state.connections and time.monotonic() < deadline:
+    began = time.monotonic()
+    while server.server_state.connections and time.monotonic() < began + CLOSE_S:
         await asyncio.sleep(0.005)
+        if time.monotonic() > began + SILENT_S:
+            server.connections.drop_silent()
     serving.cancel()

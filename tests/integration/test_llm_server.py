@@ -94,6 +94,7 @@ def server(make: Callable[..., Server]) -> Server:
     new = make(stall_timeout=3)
     new.start()
     new.wait_for("loading")
+    new.idle = socket.create_connection(("127.0.0.1", new.port))  # type: ignore[attr-defined]
     new.early = [  # type: ignore[attr-defined]
         new.open.get("/v1/models"),
         new.open.post("/generate", json={"prompt": "x"}),
@@ -123,6 +124,14 @@ def test_requests_while_the_model_loads(server: Server) -> None:
     assert [r.status_code for r in (models, no_key, docs)] == [401, 401, 401]
     assert early.status_code == 503
     assert int(early.headers["retry-after"]) > 0
+
+
+def test_health_answers_while_the_model_takes_over(server: Server) -> None:
+    around = server.samples[-15:]
+    assert [s.body["status"] for s in around][-2:] == ["loading", "healthy"]
+    assert max(s.took for s in around[-4:]) < 0.8, (
+        "a connection was idle, which held this up by 1 s"
+    )
 
 
 def test_systemd_hears_of_readiness_when_the_model_can_answer(server: Server) -> None:
@@ -257,14 +266,95 @@ def test_official_clients(clients: dict[str, str | None], check: str) -> None:
     assert clients[check] is None, clients[check]
 
 
-def test_a_client_that_leaves_frees_its_slot(server: Server) -> None:
+def raw(server: Server, path: str, body: dict[str, Any], request_id: str) -> bytes:
+    """A request for a socket that does with it what no proper client would."""
+    content = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+        f"Content-Type: application/json\r\nX-Request-Id: {request_id}\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+def until_generated(server: Server, more: int, before: float) -> None:
+    """Waits until the engine has made so many tokens more."""
+    deadline = time.monotonic() + 300
+    while server.metric("vllm:generation_tokens_total") < before + more:
+        assert time.monotonic() < deadline, server.tail()
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("path", ["/generate", "/v1/completions"])
+def test_a_client_that_leaves_frees_its_slot(server: Server, path: str) -> None:
+    server.wait_for("healthy")
     body = {"prompt": "Count: 1, 2, 3,", "max_tokens": 1000, "temperature": 1.5, "top_p": 1}
-    with pytest.raises(httpx.ReadTimeout):
-        server.authorised.post("/generate", json=body, timeout=1)
+    model = {} if path == "/generate" else {"model": MODEL_NAME, "ignore_eos": True}
+    request_id = f"leaves{path.replace('/', '-')}"
+    before = server.metric("vllm:generation_tokens_total")
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(raw(server, path, body | model, request_id))
+        until_generated(server, 3, before)
     deadline = time.monotonic() + 5
     while server.metric("vllm:num_requests_running") and time.monotonic() < deadline:
         time.sleep(0.1)
     assert server.metric("vllm:num_requests_running") == 0
+    (line,) = [r for r in server.requests() if r["request_id"] == request_id]
+    assert line["status"] == 499
+    assert line["tokens_in"] > 1
+    assert line["tokens_out"] >= 3, "what was generated until then is counted"
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_client_that_reads_nothing_is_no_stuck_engine(server: Server) -> None:
+    server.wait_for("healthy")
+    body = {"model": MODEL_NAME, "prompt": "Count", "max_tokens": 900, "ignore_eos": True}
+    before = server.metric("vllm:generation_tokens_total")
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", server.port))
+        more = {"stream": True, "logprobs": 5}
+        client.sendall(raw(server, "/v1/completions", body | more, "reads-nothing"))
+        until_generated(server, 900, before)
+        server.wait_for("healthy")
+        until = time.monotonic() + 6  # twice the stall_timeout
+        while time.monotonic() < until:
+            assert server.open.get("/health").status_code == 200
+            time.sleep(0.2)
+        ended = [line for line in server.requests() if line["request_id"] == "reads-nothing"]
+        assert ended == [], "its answer is not sent yet"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_batch_that_is_far_too_large(server: Server, stream: bool) -> None:
+    batch = {"model": MODEL_NAME, "prompt": ["a"] * 100_000, "stream": stream, "max_tokens": 1}
+    server.wait_for("healthy")
+    answers: list[httpx.Response] = []
+    worker = threading.Thread(
+        target=lambda: answers.append(server.authorised.post("/v1/completions", json=batch))
+    )
+    worker.start()
+    took = []
+    while worker.is_alive():
+        began = time.monotonic()
+        assert server.open.get("/health").status_code == 200
+        took.append(time.monotonic() - began)
+    worker.join()
+    assert answers[0].status_code == 400
+    assert "100000 entries" in answers[0].json()["error"]["message"]
+    assert max(took) < 2
+
+
+def test_docs_for_a_browser(server: Server) -> None:
+    asked = server.open.get("/docs")
+    assert asked.headers["www-authenticate"].startswith("Basic")
+    page = server.open.get("/docs", auth=("anyone", KEY))
+    assert page.status_code == 200
+    assert "/static/swagger-ui-bundle.js" in page.text, "from here, not from elsewhere"
+    for path in ("/static/swagger-ui-bundle.js", "/static/swagger-ui.css", "/openapi.json"):
+        assert server.open.get(path, auth=("anyone", KEY)).status_code == 200
+        assert server.open.get(path).status_code == 401
+    assert server.open.get("/metrics", auth=("anyone", KEY)).status_code == 401
 
 
 def test_generate_streams(server: Server) -> None:
@@ -346,6 +436,12 @@ def test_limits(server: Server) -> None:
         for thread in threads:
             thread.join(60)
         assert sorted(a.status_code for a in answers) == [429, 429, 504, 504]
+        streamed = {"model": MODEL_NAME, "stream": True, "ignore_eos": True}
+        for path, more in (("/generate", {"stream": True}), ("/v1/completions", streamed)):
+            text = server.authorised.post(path, json=long | more).text
+            error = json.loads(text[text.index('{"error"') :].splitlines()[0])["error"]
+            assert (error["code"], "request_id" in error) == (504, True), text[-500:]
+            assert text.endswith("data: [DONE]\n\n")
         assert {a.headers.get("retry-after") for a in answers if a.status_code == 429} == {"2"}
         deadline = time.monotonic() + 10
         while server.metric("vllm:num_requests_running") and time.monotonic() < deadline:
@@ -412,17 +508,71 @@ def test_sigterm_answers_what_runs_and_leaves_nothing(server: Server) -> None:
         target=lambda: answers.append(server.authorised.post("/generate", json=body))
     )
     worker.start()
+    late = json.dumps({"prompt": "Hi", "max_tokens": 2}).encode()
+    slow = socket.create_connection(("127.0.0.1", server.port))
+    slow.sendall(
+        f"POST /generate HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(late)}\r\n\r\n".encode()
+    )
     time.sleep(0.3)
+    sender = threading.Timer(0.5, slow.sendall, [late])  # once the server has begun to stop
+    sender.start()
     server.health()  # takes in what was told so far: the socket's queue holds few messages
     began = time.monotonic()
     assert server.stop() == 0
     worker.join(10)
     assert [a.status_code for a in answers] == [200]
     assert answers[0].json()["text"]
+    assert slow.recv(100).startswith(b"HTTP/1.1 200"), "it was let in before"
+    slow.close()
     assert time.monotonic() - began < 30
     assert all_gone(processes) == []
     assert any("STOPPING=1" in notice for notice in server.notices)
     assert "Traceback" not in server.tail()
+
+
+EMBED = """
+import os, sys
+from openai import OpenAI
+client = OpenAI(base_url=sys.argv[1] + "/v1", api_key=os.environ["API_KEY"])
+found = client.embeddings.create(model=sys.argv[2], input=["Hello", "World"])
+print(len(found.data), len(found.data[0].embedding), found.usage.prompt_tokens)
+"""
+
+
+def test_a_model_that_makes_vectors(make: Callable[..., Server]) -> None:
+    server = make(vllm_args=ARGS | {"runner": "pooling", "convert": "embed"}, shutdown_timeout=1)
+    server.start()
+    server.wait_for("healthy")
+    done = subprocess.run(
+        [server.python, "-c", EMBED, str(server.open.base_url).rstrip("/"), MODEL_NAME],
+        env=os.environ | {"API_KEY": KEY},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + server.tail()
+    vectors, length, tokens = map(int, done.stdout.split())
+    assert (vectors, length) == (2, 576)
+    assert tokens >= 2
+    (line,) = [r for r in server.requests() if r["path"] == "/v1/embeddings"]
+    assert (line["tokens_in"], line["tokens_out"]) == (tokens, 0)
+    text = server.authorised.post("/generate", json={"prompt": "x"})
+    assert (text.status_code, "embed" in text.text) == (404, True)
+    many = {"model": MODEL_NAME, "input": ["a"] * 129}
+    assert server.authorised.post("/v1/embeddings", json=many).status_code == 400
+    # Its body never comes: at the end of the time to stop it is told so.
+    with socket.create_connection(("127.0.0.1", server.port)) as late:
+        late.sendall(
+            f"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+            "Content-Length: 100\r\n\r\n".encode()
+        )
+        time.sleep(0.5)
+        assert server.stop() == 0
+        answer = late.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"The server stops" in answer
 
 
 def test_an_engine_that_dies_is_told_and_ends_the_server(make: Callable[..., Server]) -> None:

@@ -86,6 +86,22 @@ def test_tokens_a_minute_are_charged_afterwards() -> None:
     assert rates.admit() == 0
 
 
+def test_tokens_that_are_set_aside_hold_up_others() -> None:
+    clock = Clock()
+    rates = KeyRates(clock)
+    rates.bound(None, 60)
+    assert rates.reserve(1000) == 0, "the first may ask for any answer"
+    assert rates.reserve(10, more=True) == 0
+    assert rates.admit() == 60, "no longer than a minute: it may come back at any time"
+    assert rates.reserve(10) == 60
+    rates.settle(1010, 20)
+    assert rates.admit() == 0
+    assert rates.reserve(39) == 0
+    assert rates.admit() == 0
+    assert rates.reserve(1) == 0
+    assert rates.admit() == 1
+
+
 def test_rates_outlive_a_reload() -> None:
     key = Key(**GOOD, requests_per_minute=1)
     control = AccessControl(Access(keys=(key,)))

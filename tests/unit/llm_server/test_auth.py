@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import anyio
 import httpx
 import pytest
@@ -127,6 +129,29 @@ def test_right_key(key: str, scheme: str) -> None:
     http = TestClient(guarded(Phase.HEALTHY))
     answer = http.get("/metrics", headers={"Authorization": f"{scheme} {key}"})
     assert (answer.status_code, answer.json()) == (200, "inside")
+
+
+def basic(password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"me:{password}".encode()).decode()}
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+def test_a_browser_sends_the_key_as_a_password(path: str) -> None:
+    http = TestClient(guarded(Phase.HEALTHY))
+    asked = http.get(path)
+    assert asked.status_code == 401
+    assert asked.headers["www-authenticate"].startswith("Basic realm=")
+    assert http.get(path, headers=basic(KEYS[0])).status_code == 200
+    assert http.get(path, headers=basic("x" + KEYS[0])).status_code == 401
+    assert http.get(path, headers={"Authorization": f"Basic {KEYS[0]}"}).status_code == 401
+    assert http.get(path, headers={"Authorization": f"Bearer {KEYS[0]}"}).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/metrics"), ("POST", "/invocations")])
+def test_a_password_opens_nothing_else(method: str, path: str) -> None:
+    http = TestClient(guarded(Phase.HEALTHY))
+    assert http.request(method, path, headers=basic(KEYS[0])).status_code == 401
+    assert http.post("/docs", headers=basic(KEYS[0])).status_code == 401
 
 
 def test_websocket() -> None:

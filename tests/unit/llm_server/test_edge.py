@@ -57,8 +57,13 @@ def http(**limits: float) -> TestClient:
 def test_request_ids(sent: str, kept: bool) -> None:
     answer = http().get("/ok", headers={"X-Request-Id": sent})
     given = answer.headers["x-request-id"]
-    assert answer.json() == given, "the app behind sees the same"
+    seen, _, own = answer.json().rpartition("-")
+    assert seen == given, "the app behind sees the same"
+    assert len(own) == 8, "and what tells it from another request with that id"
     assert (given == sent) is kept
+    again = http().get("/ok", headers={"X-Request-Id": given}).json()
+    assert again.startswith(given)
+    assert again != answer.json(), "so that one is not ended with the other in the engine"
 
 
 @pytest.mark.parametrize(

@@ -4,83 +4,90 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from llm_server import vllm_compat
 from llm_server.meter import Meter, Progress
+from llm_server.rates import KeyRates
 from llm_server.record import RequestRecord, current
 
-
-class Client:
-    """An engine client that gives three messages of two tokens."""
-
-    def __init__(self) -> None:
-        self.output_processor = SimpleNamespace(process_outputs=lambda outputs: outputs)
-        self.aborted: list[str] = []
-        self.closed = False
-
-    async def generate(
-        self, _prompt: Any, _params: Any, _request_id: str
-    ) -> AsyncGenerator[Any, None]:
-        try:
-            for _ in range(3):
-                part = SimpleNamespace(index=0, token_ids=[1, 2])
-                yield SimpleNamespace(prompt_token_ids=[1] * 7, outputs=[part], metrics=None)
-        finally:
-            self.closed = True
-
-    async def abort(self, ids: list[str]) -> None:
-        self.aborted += ids
+from tests.unit.llm_server.fake_engine import Client, params, state
 
 
-def params(kind: str, n: int = 1) -> Any:
-    return SimpleNamespace(n=n, output_kind=SimpleNamespace(name=kind))
-
-
-@pytest.mark.parametrize(("kind", "tokens"), [("DELTA", 6), ("CUMULATIVE", 2)])
-def test_tokens_are_counted(kind: str, tokens: int) -> None:
-    async def play() -> RequestRecord:
-        record = RequestRecord("id", "POST", "/x")
-        current.set(record)
-        client = Client()
-        Meter(Progress(), lambda: 4).attach(client)
-        async for _ in client.generate("p", params(kind), "r"):
-            assert record.running == {"r": 1}
-        assert record.running == {}
-        return record
-
-    record = asyncio.run(play())
-    assert (record.tokens_in, record.tokens_out) == (7, tokens)
-    assert record.first_token is not None
-
-
-def test_what_is_cut_off_is_closed_counted_and_aborted() -> None:
-    async def play() -> tuple[RequestRecord, Client]:
-        record = RequestRecord("id", "POST", "/x")
-        current.set(record)
-        client = Client()
-        Meter(Progress(), lambda: 4).attach(client)
-        running = client.generate("p", params("DELTA"), "r")
-        await anext(running)
-        record.expire()
-        await asyncio.sleep(0)
-        await running.aclose()
-        return record, client
-
-    record, client = asyncio.run(play())
-    assert (client.aborted, client.closed, record.tokens_out) == (["r"], True, 2)
-
-
-def test_too_many_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def no_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vllm_compat, "get", lambda _: lambda text, **_: ValueError(text))
 
+
+def metered(progress: Progress | None = None) -> Client:
+    client = Client()
+    Meter(progress or Progress(), lambda: 4).attach(client)
+    return client
+
+
+def record(rates: KeyRates | None = None) -> RequestRecord:
+    made = RequestRecord("id", "POST", "/x", rates=rates)
+    current.set(made)
+    return made
+
+
+@pytest.mark.parametrize("kind", ["DELTA", "CUMULATIVE", "FINAL_ONLY"])
+def test_tokens_are_counted(kind: str) -> None:
+    async def play() -> RequestRecord:
+        mine = record()
+        client = metered()
+        async for _ in client.generate("p", params(kind), "r"):
+            assert mine.running == {"r": 1}
+        assert mine.running == {}
+        return mine
+
+    mine = asyncio.run(play())
+    assert (mine.tokens_in, mine.tokens_out) == (7, 6)
+    assert mine.first_token is not None
+
+
+def test_arguments_by_name_as_vllm_gives_them() -> None:
+    async def play() -> RequestRecord:
+        mine = record()
+        client = metered()
+        async for _ in client.encode(
+            request_id="r", prompt="p", pooling_params=params("FINAL_ONLY")
+        ):
+            pass
+        async for _ in client.generate(prompt="p", sampling_params=params("DELTA"), request_id="s"):
+            pass
+        return mine
+
+    assert asyncio.run(play()).tokens_in == 14
+
+
+@pytest.mark.parametrize("kind", ["DELTA", "FINAL_ONLY"])
+def test_what_is_cut_off_is_closed_counted_and_aborted(kind: str) -> None:
+    async def play() -> tuple[RequestRecord, Client]:
+        mine = record()
+        client = metered()
+        hold = asyncio.Event()
+        client.pause = hold.wait
+        running = client.generate("p", params(kind), "r")
+        first = asyncio.ensure_future(anext(running))
+        await asyncio.sleep(0.01)
+        mine.expire()
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await running.aclose()
+        return mine, client
+
+    mine, client = asyncio.run(play())
+    assert (client.aborted, client.closed, mine.tokens_in, mine.tokens_out) == (["r"], True, 7, 2)
+
+
+def test_too_many_answers_at_once() -> None:
     async def play() -> None:
-        current.set(RequestRecord("id", "POST", "/x"))
-        client = Client()
-        Meter(Progress(), lambda: 4).attach(client)
+        record()
+        client = metered()
         first = client.generate("p", params("DELTA", 3), "a")
         await anext(first)
         with pytest.raises(ValueError, match=r"5 or more .* gives 4"):
@@ -91,19 +98,132 @@ def test_too_many_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(play())
 
 
+def test_a_batch_is_refused_before_any_answer_begins() -> None:
+    record()
+    client = metered()
+    for number in range(4):
+        client.generate("p", params("DELTA"), f"r{number}")
+    with pytest.raises(ValueError, match="5 or more"):
+        client.generate("p", params("DELTA"), "r4")
+
+
+def test_what_expires_while_it_is_rendered_never_gets_to_the_engine() -> None:
+    async def play() -> Client:
+        mine = record()
+        client = metered()
+        rendered = asyncio.Event()
+        client.render = rendered.wait
+        first = asyncio.ensure_future(anext(client.generate("p", params("DELTA"), "r")))
+        await asyncio.sleep(0.01)
+        mine.expire()
+        rendered.set()
+        with pytest.raises(ValueError, match="longer"):
+            await first
+        with pytest.raises(ValueError, match="longer"):
+            client.generate("p", params("DELTA"), "s")
+        return client
+
+    assert asyncio.run(play()).output_processor.request_states == {}
+
+
+def test_tokens_are_set_aside_and_what_is_not_used_comes_back() -> None:
+    async def play() -> None:
+        rates = KeyRates()
+        rates.bound(None, 100)
+        client = metered()
+        prompt = {"prompt_token_ids": [1] * 10}
+        mine = record(rates)
+        running = client.generate(prompt, params("DELTA", n=2, max_tokens=50), "a")
+        assert mine.reserved == 110
+        client.generate(prompt, params("DELTA", max_tokens=50), "b")
+        assert mine.reserved == 170, "a request that was let in may ask for more"
+        assert 0 < rates.admit() <= 60
+        other = record(rates)
+        with pytest.raises(ValueError, match="try again in"):
+            client.generate(prompt, params("DELTA", max_tokens=50), "c")
+        assert other.refusal is not None
+        assert (other.refusal.status, other.reserved) == (429, 0)
+        current.set(mine)
+        async for _ in running:
+            pass
+        rates.settle(mine.reserved, mine.tokens_in + mine.tokens_out)
+        assert rates.admit() == 0
+
+    asyncio.run(play())
+
+
+def test_work_in_the_background_is_charged_when_it_ends() -> None:
+    async def play() -> int:
+        rates = KeyRates()
+        rates.bound(None, 13)
+        client = metered()
+        mine = record(rates)
+        mine.done = True
+        async for _ in client.generate("p", params("DELTA", max_tokens=50), "a"):
+            pass
+        assert mine.reserved == 0
+        return rates.admit()
+
+    assert asyncio.run(play()) > 0
+
+
 def test_progress() -> None:
     now = [0.0]
     progress = Progress(lambda: now[0])
+    waits = False
+    progress.waits = lambda: waits
     now[0] = 100
     assert progress.stalled() == 0, "nobody waits"
-    progress.begin()
+    waits = True
     now[0] = 130
-    progress.begin()
     assert progress.stalled() == 30
     progress.seen()
     assert progress.stalled() == 0
-    progress.end()
     now[0] = 150
     assert progress.stalled() == 20
-    progress.end()
+    waits = False
     assert progress.stalled() == 0
+
+
+def test_a_client_that_does_not_read_is_no_stuck_engine() -> None:
+    now = [0.0]
+
+    async def play() -> None:
+        progress = Progress(lambda: now[0])
+        record()
+        client = metered(progress)
+        client.pause = asyncio.Event().wait
+        running = client.generate("p", params("DELTA"), "r")
+        await anext(running)
+        progress.stalled()
+        now[0] += 200
+        assert progress.stalled() == 200, "the engine has not finished it"
+        client.output_processor.request_states.clear()
+        assert progress.stalled() == 0, "what is left is for the client to read"
+        await running.aclose()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(("queue", "seconds"), [(None, 0), ([], 200)])
+def test_a_session_that_waits_for_its_client(queue: Any, seconds: int) -> None:
+    now = [0.0]
+    progress = Progress(lambda: now[0])
+    client = metered(progress)
+    session = state("r")
+    session.streaming_input, session.input_chunk_queue = True, queue
+    client.output_processor.request_states["r"] = session
+    now[0] += 200
+    assert progress.stalled() == seconds
+
+
+@pytest.mark.parametrize(("stats", "seconds"), [(None, 200), (0, 200), (1, 0)])
+def test_a_step_at_a_long_prompt_is_progress(stats: int | None, seconds: int) -> None:
+    now = [0.0]
+    progress = Progress(lambda: now[0])
+    client = metered(progress)
+    client.output_processor.request_states["r"] = state("r")
+    now[0] += 200
+    given = None if stats is None else SimpleNamespace(num_running_reqs=stats)
+    client.output_processor.update_scheduler_stats(given)
+    assert progress.stalled() == seconds

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from llm_server.routes import Generated, GenerateRequest, Part, create_router
+from llm_server.routes import Generated, GenerateRequest, Part, create_router, without_generate
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 from starlette.types import Message
@@ -90,6 +90,17 @@ def test_stream(prompt: str) -> None:
         assert "secret" not in answer.text
     else:
         assert (last["finish_reason"], last["usage"]["total_tokens"]) == ("length", 5)
+
+
+def test_a_model_that_makes_no_text_says_so() -> None:
+    app = FastAPI()
+    app.include_router(without_generate("m", ["embed", "classify"]))
+    with TestClient(app) as http:
+        answer = http.post("/generate", json={"prompt": "x"})
+        assert http.get("/").json()["model"] == "m"
+        assert "/generate" not in http.get("/openapi.json").json()["paths"]
+    assert answer.status_code == 404
+    assert "can classify, embed" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("stop", ["\n", ["a", "b"], None])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from llm_server.errors import ConfigError
-from llm_server.settings import load_settings
+from llm_server.settings import NO_EFFECT, load_settings
 
 ROOT = Path(__file__).parents[3]
 KEY = "k" * 32
@@ -73,6 +73,10 @@ def test_defaults_are_safe(tmp_path: Path, good: dict[str, Any]) -> None:
         ({"vllm_args": {"port": 1}}, "port is set by this server; use the setting port"),
         ({"vllm_args": {"api-key": "x"}}, "use the setting access_file"),
         ({"vllm_args": {"headless": True}}, "headless is set by this server and cannot be changed"),
+        *(
+            ({"vllm_args": {name: 1}}, f"{name} would have no effect: this server")
+            for name in NO_EFFECT
+        ),
         ({"vllm_args": ["dtype"]}, "vllm_args: Input should be a valid dictionary"),
     ],
 )

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One answer on its way out: errors get their shape, and what is refused is ended."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import Message, Send
+
+from .errors import error_body
+from .record import Refusal, RequestRecord
+from .shape import STREAM_ERROR, error_of, last_events, stream_error
+
+REQUEST_ID = "x-request-id"
+
+
+class Answer:
+    """Passes an answer on; one that is an error is held back until it is whole, and reshaped."""
+
+    def __init__(self, record: RequestRecord, send: Send) -> None:
+        self.record = record
+        self.passed = self.complete = False
+        self._send = send
+        self._held: Message | None = None
+        self._body = b""
+        self._events = False
+
+    async def send(self, message: Message) -> None:
+        """What the app inside calls."""
+        kind = message["type"]
+        if kind == "http.response.body":
+            await self._part(message)
+        elif kind == "http.response.start":
+            await self._start(message)
+        else:
+            await self._send(message)
+
+    async def _start(self, message: Message) -> None:
+        if self.record.gone:  # nobody to tell, and what failed for that reason is no error
+            self.passed = self.complete = True
+            return
+        if self.record.refusal is not None:
+            await self.refuse(self.record.refusal)
+            return
+        self.record.status = message["status"]
+        headers = MutableHeaders(raw=list(message["headers"]))
+        headers[REQUEST_ID] = self.record.request_id
+        headers["X-Content-Type-Options"] = "nosniff"
+        message["headers"] = headers.raw
+        kind = headers.get("content-type", "")
+        page = kind.startswith("text/html") and not self.record.inside
+        if message["status"] >= 400 and not page:
+            self._held = message
+        else:
+            self._events = kind.startswith("text/event-stream")
+            self.passed = True
+            await self._send(message)
+
+    async def _part(self, message: Message) -> None:
+        if self.complete:  # an answer that came after its time
+            return
+        last = not message.get("more_body", False)
+        if self._held is None:
+            if self._events:
+                if self.record.refusal is not None:
+                    await self.end_stream()
+                    return
+                chunk = message.get("body", b"")
+                if chunk.startswith(STREAM_ERROR):
+                    message["body"] = stream_error(chunk, self.record.request_id)
+            self.complete = last
+            await self._send(message)
+            return
+        self._body += message.get("body", b"")
+        if last:
+            record, status = self.record, self._held["status"]
+            error = error_of(self._body, status, record.request_id, inside=record.inside)
+            await self._finish(status, error, Headers(raw=self._held["headers"]))
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answers with the refusal."""
+        await self.fail(refusal.status, refusal.message, refusal.headers)
+
+    async def fail(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
+        """Answers with an error of this server's own."""
+        self.record.status = status
+        error = error_body(status, message)["error"] | {"request_id": self.record.request_id}
+        await self._finish(status, error, Headers(headers))
+
+    async def end_stream(self) -> None:
+        """Tells a stream that has begun why it ends, and ends it; nothing for other answers."""
+        refusal = self.record.refusal
+        if refusal is None or not self._events or self.complete:
+            return
+        self.complete = True
+        error = error_body(refusal.status, refusal.message)["error"]
+        body = last_events(self.record.path, error | {"request_id": self.record.request_id})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def _finish(self, status: int, error: dict[str, Any], before: Headers) -> None:
+        self.passed = self.complete = True
+        body = json.dumps({"error": error}).encode()
+        headers = MutableHeaders(raw=list(before.raw))
+        headers["content-type"] = "application/json"
+        headers["content-length"] = str(len(body))
+        headers[REQUEST_ID] = self.record.request_id
+        await self._send({"type": "http.response.start", "status": status, "headers": headers.raw})
+        await self._send({"type": "http.response.body", "body": body})

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts any app's errors into the one shape, without what is not for clients."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import Any
+
+from .errors import error_body, phrase
+
+logger = logging.getLogger("llm_server.edge")
+
+#: Absolute paths of this host. Not those of the API, which begin with its version, and not what
+#: follows a host in a URL.
+_PATHS = re.compile(
+    r"(?<![\w:/.<])/(?!v\d+/)(?:[\w.@+~-]+/)+[\w.@+~-]*|(?<![\w:/.<])/[\w@+~-]+\.\w+"
+)
+_TRACEBACK = "Traceback (most recent call last)"
+#: How vLLM, and this server, tell of an error in a stream that has begun.
+STREAM_ERROR = b'data: {"error"'
+#: Streams whose events have names.
+_NAMED_EVENTS = ("/v1/messages", "/v1/responses")
+
+
+def error_of(body: bytes, status: int, request_id: str, *, inside: bool) -> dict[str, Any]:
+    """The error in an answer's body, as `message`, `type`, `param`, `code`, `request_id`.
+
+    Args:
+        body: what the app sent.
+        status: the answer's.
+        request_id: the id that the client knows.
+        inside: whether it is the model's app that sent it, not this server.
+    """
+    try:
+        data = json.loads(body)
+    except ValueError:
+        data = None
+    return _reshape(data, status, request_id, inside=inside)
+
+
+def _reshape(data: Any, status: int, request_id: str, *, inside: bool) -> dict[str, Any]:
+    found = data.get("error", data) if isinstance(data, dict) else {}
+    found = found if isinstance(found, dict) else {"message": found}
+    message = found.get("message") or found.get("detail") or phrase(status)
+    if not isinstance(message, str):
+        message = json.dumps(message)
+    kind = found.get("type")
+    if status == 500 or (inside and status > 500):
+        # Whatever it says is for who runs the server.
+        logger.error("request %s: an app answered %d: %s", request_id, status, message)
+        kind = None
+        message = "The server failed." if status == 500 else f"{phrase(status)}."
+    message = _PATHS.sub("a file", message.split(_TRACEBACK)[0]).strip()
+    error = error_body(status, message, param=found.get("param"), kind=kind)["error"]
+    return error | {"request_id": request_id}
+
+
+def stream_error(chunk: bytes, request_id: str) -> bytes:
+    """A chunk of a stream that begins with `STREAM_ERROR`, its error in the one shape."""
+    line, _, rest = chunk.partition(b"\n")
+    try:
+        data = json.loads(line.removeprefix(b"data: "))
+    except ValueError:
+        return chunk
+    code = data["error"].get("code") if isinstance(data["error"], dict) else None
+    status = code if isinstance(code, int) and 400 <= code <= 599 else 500
+    return _event(_reshape(data, status, request_id, inside=True)) + b"\n" + rest
+
+
+def last_events(path: str, error: dict[str, Any]) -> bytes:
+    """What ends a stream that has begun and cannot go on."""
+    if path in _NAMED_EVENTS:
+        data = json.dumps({"type": "error", "error": error}).encode()
+        return b"event: error\ndata: " + data + b"\n\n"
+    return _event(error) + b"\n\ndata: [DONE]\n\n"
+
+
+def _event(error: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps({"error": error}).encode()

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The inside of vLLM's engine client, as far as this server looks into it.
+
+Beside `vllm_compat` the only module that names what vLLM keeps to itself; 0.25 and 0.32 have
+all of it alike. Nothing here costs anything for a token: what counts them is vLLM's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import vllm_compat
+
+#: The arguments of the client's methods that give text or vectors, by their place.
+METHODS = {
+    "generate": ("prompt", "sampling_params", "request_id"),
+    "encode": ("prompt", "pooling_params", "request_id"),
+}
+
+
+def arguments(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """Prompt, parameters and id of a call, whichever way they were given."""
+    names = METHODS[method]
+    return [args[i] if i < len(args) else kwargs[name] for i, name in enumerate(names)]
+
+
+def wanted_tokens(prompt: Any, params: Any) -> int:
+    """What a request may use at most: its prompt once, and each answer."""
+    ids = prompt.get("prompt_token_ids") if isinstance(prompt, dict) else None
+    return len(ids or ()) + sequences(params) * (getattr(params, "max_tokens", None) or 0)
+
+
+def sequences(params: Any) -> int:
+    """How many answers a request generates."""
+    return int(getattr(params, "n", 1) or 1)
+
+
+def is_final_only(params: Any) -> bool:
+    """Whether the engine's client hears of the end only."""
+    return getattr(getattr(params, "output_kind", None), "name", "") == "FINAL_ONLY"
+
+
+class EngineView:
+    """Watches one AsyncLLM."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._processor = client.output_processor
+
+    def waits(self) -> bool:
+        """Whether the engine owes anybody something.
+
+        A request that was answered in full is not among these, also where its client has not
+        read the answer; neither is a session that waits for its client to go on.
+        """
+        return any(not _is_idle(state) for state in self._processor.request_states.values())
+
+    def on_step(self, seen: Callable[[], None]) -> None:
+        """Has `seen` called for each step that gave tokens, or worked at prompts."""
+        processor = self._processor
+        outputs, stats = processor.process_outputs, processor.update_scheduler_stats
+
+        def process_outputs(given: Any, *args: Any, **kwargs: Any) -> Any:
+            if given:
+                seen()
+            return outputs(given, *args, **kwargs)
+
+        def update_scheduler_stats(given: Any) -> Any:
+            # A step at a long prompt gives nothing else; one that runs nothing is no progress.
+            if given is not None and given.num_running_reqs:
+                seen()
+            return stats(given)
+
+        processor.process_outputs = process_outputs
+        processor.update_scheduler_stats = update_scheduler_stats
+
+    def on_request(self, check: Callable[[], None], added: Callable[[str, Any], None]) -> None:
+        """Has `check` called before a request is handed to the engine, in the task that asks.
+
+        And `added` afterwards, with the id that was asked for and the client's state of it.
+        """
+        processor = self._processor
+        inner = processor.add_request
+
+        def add_request(request: Any, *args: Any, **kwargs: Any) -> Any:
+            check()
+            result = inner(request, *args, **kwargs)
+            state = processor.request_states.get(request.request_id)
+            if state is not None:
+                added(state.external_req_id, state)
+            return result
+
+        processor.add_request = add_request
+
+    async def abort(self, ids: list[str]) -> None:
+        """Ends requests, by the ids that were asked for."""
+        await self._client.abort(ids)
+
+
+def _is_idle(state: Any) -> bool:
+    return getattr(state, "streaming_input", False) and state.input_chunk_queue is None
+
+
+def prompt_length(state: Any) -> int:
+    """Tokens of the prompt."""
+    return int(state.prompt_len)
+
+
+def generated(state: Any) -> int:
+    """Tokens of the answer so far; those of a pooling model are none."""
+    return 0 if state.detokenizer is None else int(state.detokenizer.num_output_tokens())
+
+
+def first_token_seconds(state: Any) -> float | None:
+    """Seconds to the first token by vLLM's own clock; None where it has not come."""
+    return getattr(getattr(state, "stats", None), "first_token_latency", 0.0) or None
+
+
+def stop_listening(client: Any) -> None:
+    """The client no longer waits for its engine, whose end would else be reported as an error."""
+    handler = getattr(client, "output_handler", None)
+    if handler is not None:
+        handler.cancel()
+
+
+async def render(client: Any, text: str) -> Any:
+    """A prompt of text as the engine takes it."""
+    renderer = client.renderer
+    parsed = vllm_compat.get("parse_model_prompt")(client.model_config, text)
+    (prompt,) = await renderer.render_cmpl_async([parsed], renderer.default_cmpl_tok_params)
+    return prompt

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an error of any app becomes before a client sees it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from llm_server.shape import error_of, last_events, stream_error
+
+SHAPE = {"message", "type", "param", "code", "request_id"}
+
+
+def said(message: object, status: int = 400, *, inside: bool = True) -> dict[str, object]:
+    body = json.dumps({"error": {"message": message, "type": "T", "code": 1}}).encode()
+    return error_of(body, status, "id", inside=inside)
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("Loading /var/lib/llm-server/models/x failed", "Loading a file failed"),
+        ("in /usr/lib/python3/vllm/engine.py, line 3", "in a file, line 3"),
+        ("open '/etc/passwd'", "open 'a file'"),
+        ("no /settings.yaml", "no a file"),
+        ("see /v1/models and /health", "see /v1/models and /health"),
+        ("application/json, 1/2/3, and/or", "application/json, 1/2/3, and/or"),
+        ("see https://docs.vllm.ai/en/latest/x.html", "see https://docs.vllm.ai/en/latest/x.html"),
+        ("say </think> or <a/>", "say </think> or <a/>"),
+        ("bad\nTraceback (most recent call last):\n  File x", "bad"),
+    ],
+)
+def test_paths_stay_here(text: str, seen: str) -> None:
+    assert said(text)["message"] == seen
+
+
+@pytest.mark.parametrize(
+    ("status", "seen"),
+    [
+        (500, "The server failed."),
+        (501, "Not Implemented."),
+        (502, "Bad Gateway."),
+        (503, "Service Unavailable."),
+        (599, "Error."),
+    ],
+)
+def test_failures_of_the_app_are_not_told(status: int, seen: str) -> None:
+    error = said("KeyError: secret", status)
+    assert (error["message"], error["code"], set(error)) == (seen, status, SHAPE)
+
+
+def test_what_this_server_says_itself_is_told() -> None:
+    assert said("loading", 503, inside=False)["message"] == "loading"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"detail": [{"msg": "bad"}]}', b"\xff"])
+@pytest.mark.parametrize("status", [400, 499, 422])
+def test_whatever_an_app_answers(body: bytes, status: int) -> None:
+    error = error_of(body, status, "id", inside=True)
+    assert set(error) == SHAPE
+    assert error["message"]
+
+
+def test_errors_in_a_stream() -> None:
+    chunk = b'data: {"error": {"message": "see /etc/x/y", "type": "T", "code": 400}}\n\n'
+    line, rest = stream_error(chunk, "id").split(b"\n", 1)
+    error = json.loads(line.removeprefix(b"data: "))["error"]
+    assert (error["message"], error["code"], error["request_id"]) == ("see a file", 400, "id")
+    assert rest == b"\n"
+    masked = stream_error(b'data: {"error": "secret"}\n\n', "id")
+    assert b"secret" not in masked
+    assert b'"code": 500' in masked
+    assert stream_error(b'data: {"error', "id") == b'data: {"error'
+
+
+def test_the_end_of_a_stream_is_told_as_its_kind_of_stream_does() -> None:
+    assert last_events("/v1/messages", {"code": 504}).startswith(b"event: error\ndata: {")
+    assert last_events("/generate", {"code": 504}).endswith(b"\n\ndata: [DONE]\n\n")
