@@ -299,7 +299,10 @@ def test_a_client_that_leaves_frees_its_slot(server: Server, path: str) -> None:
     while server.metric("vllm:num_requests_running") and time.monotonic() < deadline:
         time.sleep(0.1)
     assert server.metric("vllm:num_requests_running") == 0
-    (line,) = [r for r in server.requests() if r["request_id"] == request_id]
+    while not (lines := [r for r in server.requests() if r["request_id"] == request_id]):
+        assert time.monotonic() < deadline + 5
+        time.sleep(0.1)
+    (line,) = lines
     assert line["status"] == 499
     assert line["tokens_in"] > 1
     assert line["tokens_out"] >= 3, "what was generated until then is counted"
@@ -308,14 +311,15 @@ def test_a_client_that_leaves_frees_its_slot(server: Server, path: str) -> None:
 
 def test_a_client_that_reads_nothing_is_no_stuck_engine(server: Server) -> None:
     server.wait_for("healthy")
-    body = {"model": MODEL_NAME, "prompt": "Count", "max_tokens": 900, "ignore_eos": True}
+    # More than the 2.8 MB that the kernel takes for a client that reads nothing.
+    body = {"model": MODEL_NAME, "prompt": "Count", "max_tokens": 150, "ignore_eos": True, "n": 32}
     before = server.metric("vllm:generation_tokens_total")
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", server.port))
-        more = {"stream": True, "logprobs": 5}
+        more = {"stream": True, "logprobs": 20}
         client.sendall(raw(server, "/v1/completions", body | more, "reads-nothing"))
-        until_generated(server, 900, before)
+        until_generated(server, 32 * 150, before)
         server.wait_for("healthy")
         until = time.monotonic() + 6  # twice the stall_timeout
         while time.monotonic() < until:
