@@ -37,10 +37,10 @@ description:
     instance was made by this module, the image is given by family, and O(report_newer_image) is
     off.
   - In diffs and results, metadata values whose key contains C(secret), C(token), C(passw),
-    C(credential), C(private) or C(key)
-    are hidden (but not those of C(ssh-keys)), and those of more than 100 characters are given by
-      length and digest. Who may read the
-    instance may read its metadata, so put no secrets there.
+    C(credential), C(private) or C(key) are hidden (but not those of C(ssh-keys)), and so are
+    scripts, C(user-data) and the declaration of containers. Those of more than 100 characters are
+    given by length and digest. The log of the machine that the module runs on is told no more. Who
+    may read the instance may read its metadata, so put no secrets there.
   - Check mode finds wrong zones, machine types, accelerators, images and networks as a real run
     does. That quota is exceeded or a zone has no such machine left, only a real run can find out.
   - With O(placements) there is one instance of this name in all of their zones together. It is
@@ -583,12 +583,10 @@ blocked:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.arguments import common_spec, run, shared_spec
-from ..module_utils.diff import is_secret
 from ..module_utils.gce_client import GceClient
 from ..module_utils.instance import STOPPED
+from ..module_utils.instance_module import InstanceModule
 from ..module_utils.instance_options import EXCLUSIVE, SPEC
 from ..module_utils.placed_instance import PlacedInstance
 
@@ -606,15 +604,12 @@ def _at_rest(result: dict[str, Any]) -> bool:
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleModule(
+    module = InstanceModule(
         argument_spec={**common_spec(), **shared_spec(), **SPEC},
         supports_check_mode=True,
         mutually_exclusive=EXCLUSIVE,
         required_one_of=EXCLUSIVE,
     )
-    for key, value in (module.params["metadata"] or {}).items():
-        if is_secret(key) and len(str(value)) > 3:
-            module.no_log_values.add(str(value))
     run(module, core, at_rest=_at_rest)
 
 
