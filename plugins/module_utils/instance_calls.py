@@ -185,7 +185,8 @@ def _merged_body(
     """Method and body that set `wanted` (None: remove) among the keys that are there."""
     if group == "tags":
         tags = resource.get("tags") or {}
-        items = sorted({*(tags.get("items") or []), *wanted})
+        both = {**dict.fromkeys(tags.get("items") or [], True), **wanted}
+        items = sorted(tag for tag, there in both.items() if there)
         return "setTags", {"items": items, "fingerprint": tags.get("fingerprint", "")}
     if group == "labels":
         both = {**(resource.get("labels") or {}), **wanted}

@@ -166,6 +166,15 @@ def wish(params: Mapping[str, Any], project: str) -> dict[str, Any]:
 
 def _marks_wish(params: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {f"tags.{tag}": True for tag in params["tags"] or []}
+    for tag in params["absent_tags"] or []:
+        if f"tags.{tag}" in fields:
+            raise GceError(
+                f"The instance {params['name']} can't be made so: tags and absent_tags both have "
+                f"{tag}.",
+                reason="badCombination",
+                remedy="leave it out of one of the two.",
+            )
+        fields[f"tags.{tag}"] = None
     for group in ("labels", "metadata"):
         for key, value in (params[group] or {}).items():
             fields[f"{group}.{key}"] = None if value is None else _text(value)

@@ -64,6 +64,7 @@ class InstancePlan:
 
     def new(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Every field of a new instance where none was."""
+        wanted = further_disks.without_detached(wanted, wanted)
         return self._complete(self._with_disks_there(wanted))
 
     def anew(self, carried: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,12 +88,14 @@ class InstancePlan:
             stale += [field for field in carried if field.startswith("scheduling.")]
             stale.append("reservation_affinity")
         kept = {field: value for field, value in carried.items() if field not in stale}
-        return self._complete(diff.merged(kept, wanted))
+        both = further_disks.without_detached(diff.merged(kept, wanted), wanted)
+        return self._complete(both)
 
     def moved(self, carried: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
         """As `anew`, of an instance that was elsewhere or is gone already."""
-        there = self._there(wanted)
-        return self.anew({**carried, **there}, _without_origins(wanted, there))
+        there = self._there(further_disks.without_detached(wanted, wanted))
+        carried = {**carried, **there}
+        return self.anew(carried, _following(_without_origins(wanted, there), carried))
 
     def _with_disks_there(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """The wish, with those of its disks that exist already."""
@@ -221,16 +224,8 @@ class InstancePlan:
                 "family was not compared."
             )
             wanted = {field: v for field, v in wanted.items() if field != "boot_disk.image_family"}
-        machine = wanted.get("machine_type", current["machine_type"])
-        if machine_types.bundles_gpus(machine):
-            wanted = {field: value for field, value in wanted.items() if field != "accelerators"}
-        wanted = _without_origins(wanted, current)
-        wanted = self._with_attachments(wanted, current)
-        wanted = _with_termination(wanted, current)
-        if wanted.get("accelerators"):
-            # With GPUs there is no live migration, whether or not the caller thought of that.
-            wanted = {"scheduling.on_host_maintenance": "TERMINATE", **wanted}
-        return fields_of.keep_other_keys(wanted, current)
+        wanted = self._with_attachments(_without_origins(wanted, current), current)
+        return _following(wanted, current)
 
     def _with_attachments(
         self, wanted: dict[str, Any], current: Mapping[str, Any]
@@ -241,7 +236,7 @@ class InstancePlan:
             for field, value in {**current, **wanted}.items()
             if field.startswith("disks.")
             and not current.get(f"disks.{field.split('.')[1]}.attached")
-            and f"disks.{field.split('.')[1]}.attached" in wanted
+            and wanted.get(f"disks.{field.split('.')[1]}.attached")
         }
         if not coming:
             return wanted
@@ -256,6 +251,18 @@ class InstancePlan:
             },
             **wanted,
         }
+
+
+def _following(wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """The wish with what follows from it for an instance as `current`, there or to be made anew."""
+    machine = wanted.get("machine_type", current["machine_type"])
+    if machine_types.bundles_gpus(machine):
+        wanted = {field: value for field, value in wanted.items() if field != "accelerators"}
+    wanted = _with_termination(wanted, current)
+    if wanted.get("accelerators"):
+        # With GPUs there is no live migration, whether or not the caller thought of that.
+        wanted = {"scheduling.on_host_maintenance": "TERMINATE", **wanted}
+    return fields_of.keep_other_keys(wanted, current)
 
 
 def _without_origins(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
