@@ -209,9 +209,14 @@ def keep_other_keys(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> di
     wished, there = wanted.get(field), current.get(field)
     if not wished or not there:
         return dict(wanted)
-    lines = str(there).splitlines()
-    lines += [line for line in str(wished).splitlines() if line not in lines]
-    return {**wanted, field: "\n".join(lines)}
+    return {**wanted, field: with_lines(str(there), str(wished))}
+
+
+def with_lines(there: str, more: str) -> str:
+    """The lines that are there, and after them those of `more` that are not."""
+    lines = there.splitlines()
+    lines += [line for line in more.splitlines() if line not in lines]
+    return "\n".join(lines)
 
 
 def _external_wish(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_calls
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator
@@ -302,6 +303,29 @@ def test_what_others_set_survives(cloud: m.Cloud, name: str) -> None:
     after = stored(cloud, name)
     assert after["labels"]["cost-center"] == "42"
     assert sorted(after["tags"]["items"]) == ["llm-server", "more", "theirs"]
+
+
+@pytest.mark.parametrize("there", [None, "first:key-1"])
+def test_ssh_key_that_is_added_meanwhile_survives(
+    cloud: m.Cloud, name: str, monkeypatch: pytest.MonkeyPatch, there: str | None
+) -> None:
+    cloud.ok("gce_instance", **m.machine(name, metadata={"ssh-keys": there}))
+    call, theirs = instance_calls.InstanceCalls.call, iter(["theirs:key-2"])
+
+    def behind_another(self: Any, verb: str, body: Any = None, **query: Any) -> None:
+        if verb == "setMetadata" and (line := next(theirs, None)):
+            now = self.fetch()["metadata"]
+            lines = "\n".join(filter(None, [there, line]))
+            items = [one for one in now["items"] if one["key"] != "ssh-keys"]
+            items.append({"key": "ssh-keys", "value": lines})
+            call(self, verb, {"items": items, "fingerprint": now["fingerprint"]})
+        call(self, verb, body, **query)
+
+    monkeypatch.setattr(instance_calls.InstanceCalls, "call", behind_another)
+    cloud.ok("gce_instance", **m.machine(name, metadata={"ssh-keys": "ours:key-3"}))
+    items = {one["key"]: one["value"] for one in stored(cloud, name)["metadata"]["items"]}
+    lines = [*([there] if there else []), "theirs:key-2", "ours:key-3"]
+    assert items["ssh-keys"].splitlines() == lines
 
 
 def test_instance_that_others_made_is_adopted(cloud: m.Cloud, name: str) -> None:
