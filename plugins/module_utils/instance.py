@@ -61,7 +61,7 @@ class Instance:
         if resource is None:
             return self.make(self.planned(params))
         try:
-            return self._converge(resource, self.plan.wish(params), params, "RUNNING")
+            return self._converge(resource, self.plan.wish(params, resource), params, "RUNNING")
         except GceError as error:
             # A deletion that was under way has ended: now there is none, and one is wished.
             if error.reason == "vanished" and resource.get("status") in GOING:
@@ -72,7 +72,7 @@ class Instance:
         """Have it stopped, with the named fields as wished; never makes one in order to stop it."""
         if resource is None:
             return self._result(None, [], {"before": {}, "after": {}})
-        return self._converge(resource, self.plan.wish(params), params, "TERMINATED")
+        return self._converge(resource, self.plan.wish(params, resource), params, "TERMINATED")
 
     def left(self) -> dict[str, Any] | None:
         """All fields of the instance that an earlier run deleted in order to make it anew, and then

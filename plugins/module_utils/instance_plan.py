@@ -40,12 +40,21 @@ class InstancePlan:
         self.zone, self.where = reader.calls.zone, reader.calls.where
         self.warnings: list[str] = []
 
-    def wish(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Flat fields that the options name, an address by name resolved to its IP."""
+    def wish(
+        self, params: Mapping[str, Any], resource: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Flat fields that the options name, an address by name resolved to its IP.
+
+        Args:
+            resource: the instance as it is, whose record may tell that IP.
+        """
         wanted = fields_of.wish(params, self.client.project)
         instance_checks.refuse_bad(self.name, wanted)
         if wanted.get("address") and not addresses.is_ip(wanted["address"]):
-            wanted["address"] = self.reserved(wanted["address"])
+            name, ip = wanted["address"], fields_of.addresses(resource)["external"]
+            known = image_pin.recorded_address(resource, name, ip)
+            wanted["address"] = ip if known else self.reserved(name)
+            wanted |= image_pin.address_record(name, wanted["address"])
         return wanted
 
     def reserved(self, wanted: str) -> str:
@@ -208,6 +217,8 @@ class InstancePlan:
             project, name = family.split("/", 1)
             image = images.from_family(self.client, project, name)
             final["boot_disk.image"] = f"{project}/{image['name']}"
+        if not final.get("address"):
+            final.pop(f"metadata.{image_pin.ADDRESS}", None)  # of the one that it had
         final.update(image_pin.records(image, project))
         final.pop(f"metadata.{image_pin.DISK}", None)  # of the disk that was
         final.update(image_pin.disk_record(self.name, final.get("boot_disk.type")))
@@ -224,6 +235,9 @@ class InstancePlan:
                 "family was not compared."
             )
             wanted = {field: v for field, v in wanted.items() if field != "boot_disk.image_family"}
+        if wanted.get("address") == current.get("address"):
+            # One that was attached otherwise needs no record to be right.
+            wanted = {k: v for k, v in wanted.items() if k != f"metadata.{image_pin.ADDRESS}"}
         wanted = self._with_attachments(_without_origins(wanted, current), current)
         return _following(wanted, current)
 

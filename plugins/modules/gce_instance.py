@@ -33,9 +33,10 @@ description:
     for the disk that is attached, doesn't read the disk.
   - A run that has nothing to change reads the instance, asks for the newest image (see
     O(report_newer_image)), and reads the disks where the instance doesn't tell what is asked. That
-    is three requests at most, and one more where O(address) is given by name; it is one where the
-    instance was made by this module, the image is given by family, and O(report_newer_image) is
-    off.
+    is three requests at most, and one more where O(address) is given by a name that another gave
+    the instance; it is one where the instance was made by this module, the image is given by
+    family, and O(report_newer_image) is off. What was attached by name is recorded in
+    C(gce-vllm-address).
   - In diffs and results, metadata values whose key contains C(secret), C(token), C(passw),
     C(credential), C(private) or C(key) are hidden (but not those of C(ssh-keys)), and so are
     scripts, C(user-data) and the declaration of containers. Those of more than 100 characters are

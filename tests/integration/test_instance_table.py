@@ -136,6 +136,7 @@ def simple(base: str, name: str, how: str, overlay: Options) -> Row:
 NO_SPEED = {"provisioned_iops": None, "provisioned_throughput": None}
 ATTACHED = {f"disks.more.{o}": "live" for o in ("attached", "size_gb", "type", "device_name",
                                                  "mode", "auto_delete")}  # fmt: skip
+ADDRESS_RECORD = "metadata.gce-vllm-address"
 MODEL, LIMIT, ACTION, HOST, RESTART = (
     f"scheduling.{name}"
     for name in (
@@ -192,7 +193,11 @@ TABLE = [
     ]),
     simple("full", "subnetwork", "recreate", {"subnetwork": "second"}),
     simple("plain", "external_ip", "live", {"external_ip": False}),
-    simple("full", "address", "live", {"address": "second"}),
+    # With the record by which the next run knows the address that it has.
+    Row("full", "address", [
+        ({"address": "second"}, {"address": "live", ADDRESS_RECORD: "live"}),
+        (BACK, {"address": "live", ADDRESS_RECORD: "live"}),
+    ]),
     Row("full", "tags.*", [
         ({"tags": ["llm-server", "http"]}, {"tags.http": "live"}),
         (BACK, {}),
@@ -406,8 +411,15 @@ def test_transitions_of_one_that_is_to_be_stopped(site: Site, change: Row, was: 
 
 
 def test_run_without_a_change_is_cheap(site: Site) -> None:
-    """With every option set; the address by its IP, which costs no question of its own."""
+    """With every option set; the address by its name and by its IP."""
     result = site.watched(mutates=False, **BASES["full"])
+    assert len(site.sent) <= 3, site.sent
     ip = result["addresses"]["external"]
     site.watched(mutates=False, **{**BASES["full"], "address": ip})
     assert len(site.sent) <= 3, site.sent
+
+
+def test_address_of_another_name_is_asked_for(site: Site) -> None:
+    """What was recorded counts for the name and the IP that it was recorded with only."""
+    failed = site.watched(mutates=False, **{**BASES["full"], "address": "nowhere"})
+    assert failed["reason"] == "addressNotFound"

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_calls
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_calls, operations
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator
@@ -265,6 +265,30 @@ def test_stopped_instance_changes_without_permission_to_stop(cloud: m.Cloud, nam
     there = transition(cloud, **m.machine(name, machine_type="g2-standard-4"))
     assert hows(there) == {"machine_type": "stop", "status": "live"}
     assert there["instance"]["status"] == "RUNNING"
+
+
+def test_suspended_one_is_resumed(cloud: m.Cloud, name: str) -> None:
+    plain = m.machine(name, machine_type="n1-standard-4")
+    cloud.ok("gce_instance", **plain)
+    with cloud.api() as api:
+        path = f"{api.root}/zones/{m.ZONE}/instances/{name}"
+        operations.finish(api, api.post(f"{path}/suspend", "suspend"), "suspend")
+    assert stored(cloud, name)["status"] == "SUSPENDED"
+    # At rest it is, be it asleep.
+    assert cloud.ok("gce_instance", **plain, state="stopped")["changed"] is False
+    resumed = transition(cloud, **plain)
+    assert resumed["changes"] == [
+        {"field": "status", "from": "SUSPENDED", "to": "RUNNING", "how": "live"}
+    ]
+
+
+def test_flex_start_is_reported_as_such(cloud: m.Cloud, name: str) -> None:
+    flex = {"provisioning_model": "FLEX_START", "max_run_duration": 7200}
+    cloud.ok("gce_instance", **m.machine(name, scheduling=flex))
+    found = cloud.ok("gce_status_info", zone=m.ZONE, name=name, price_source="table")
+    assert found["report"]["provisioning_model"] == "FLEX_START"
+    assert "Flex-start is priced as on demand, which is the most that it costs" in found["lines"]
+    assert found["report"]["cost"]["hourly"] > 0.8, "as on demand"
 
 
 def test_stopping_none_makes_none(cloud: m.Cloud, name: str) -> None:
