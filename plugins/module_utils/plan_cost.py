@@ -70,7 +70,7 @@ def lines(parts: list[Json], total: Json, about: Mapping[str, str]) -> list[str]
 
 
 def _cell(price: Mapping[str, Any] | None, unit: str, digits: int) -> str:
-    return _said(price and price[unit], digits)
+    return _said(price[unit] if price else None, digits)
 
 
 def _said(amount: float | None, digits: int) -> str:

@@ -33,6 +33,8 @@ class DeadlineRetry(Retry):
     def __init__(self, *args: Any, deadline: float = float("inf"), **rest: Any) -> None:
         super().__init__(*args, **rest)
         self.deadline = deadline
+        # Asked for twice, to see whether it is still to be and to make it: by chance, but the same.
+        self._chance = random.random()  # noqa: S311 - jitter, not a secret
 
     def new(self, **changes: Any) -> DeadlineRetry:
         """Copy, as urllib3 does after each attempt; the deadline goes along."""
@@ -44,7 +46,7 @@ class DeadlineRetry(Retry):
         if failures == 0:
             return 0.0
         ceiling = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures - 1, 16))
-        return float(ceiling / 2 + random.uniform(0, ceiling / 2))  # noqa: S311 - jitter, not a secret
+        return float(ceiling / 2 * (1 + self._chance))
 
     def get_retry_after(self, response: Any) -> float | None:
         """Seconds that the server asks for, never beyond the deadline."""
