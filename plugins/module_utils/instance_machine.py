@@ -39,20 +39,14 @@ class MachineChange:
         nothing.
         """
         before, self.before = self.before, None
-        resource = self.calls.fetch() if before is not None else None
-        if before is None or resource is None:
+        if before is None:
             return ""
-        now = self.reader.view(resource, {"machine_type"})
-        fields = [field for field in {**before, **now} if _of_machine(field)]
-        if machine_types.bundles_gpus(before["machine_type"]):
-            fields.remove("accelerators")  # they come back with it
-        found = [
-            Change(field, now.get(field), before.get(field), "stop")
-            for field in sorted(fields)
-            if now.get(field) != before.get(field)
-        ]
         machine = f"its former machine ({before['machine_type']})"
         try:
+            resource = self.calls.fetch()
+            if resource is None:
+                return ""
+            found = self._changed_since(before, resource)
             self.calls.apply(found, resource, before)
             self.calls.call("start")
             wait_until(
@@ -70,6 +64,20 @@ class MachineChange:
         if not found:
             return " The instance, stopped for this change, was started again."
         return f" The instance, stopped for this change, has {machine} again and was started."
+
+    def _changed_since(
+        self, before: Mapping[str, Any], resource: Mapping[str, Any]
+    ) -> list[Change]:
+        """Changes that lead back."""
+        now = self.reader.view(resource, {"machine_type"})
+        fields = [field for field in {**before, **now} if _of_machine(field)]
+        if machine_types.bundles_gpus(before["machine_type"]):
+            fields.remove("accelerators")  # they come back with it
+        return [
+            Change(field, now.get(field), before.get(field), "stop")
+            for field in sorted(fields)
+            if now.get(field) != before.get(field)
+        ]
 
 
 def _of_machine(field: str) -> bool:
