@@ -109,6 +109,13 @@ FULL = {
 FAULTS: dict[str, list[Json]] = {"move": [FULL]}
 
 
+def without_ips(text: str, addresses: list[Json]) -> str:
+    """Which address it is matters, not which IP a project got for it."""
+    for one in addresses:
+        text = text.replace(one["address"], f"IP of {one['name']}")
+    return text
+
+
 @dataclass
 class Place:
     """One emulator, and modules that run against a new project in it."""
@@ -174,7 +181,10 @@ class Place:
                     "machine": one["machineType"].rsplit("/", 1)[1],
                     "labels": one.get("labels"),
                     "tags": one["tags"].get("items"),
-                    "metadata": sorted((i["key"], i["value"]) for i in one["metadata"]["items"]),
+                    "metadata": sorted(
+                        (item["key"], without_ips(item["value"], found["addresses"]))
+                        for item in one["metadata"]["items"]
+                    ),
                     **{part: one.get(part) for part in UNCHANGED},
                     "follows": [
                         policy.rsplit("/", 1)[1] for policy in one.get("resourcePolicies", [])
