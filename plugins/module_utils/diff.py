@@ -20,7 +20,7 @@ LONGEST_SHOWN = 100
 # cloud-init and the environment of containers hold secrets without saying so.
 _SECRET = re.compile(
     r"secret|token|passw|credential|private|(?<!ssh-)(?<!ssh)key"
-    r"|script|user-data|kube-env|container-declaration",
+    r"|(?:^|[-_])script|user-data|kube-env|container-declaration",
     re.IGNORECASE,
 )
 

@@ -97,6 +97,10 @@ def test_changes_lead_from_state_to_wish_and_no_further(seed: int) -> None:
         ("enable-guest-attributes", False),
         ("gce-vllm-image-family", False),
         ("startup-script", True),
+        ("windows-startup-script-ps1", True),
+        ("user-data", True),
+        ("description", False),
+        ("subscription", False),
     ],
 )
 def test_which_metadata_is_secret(key: str, secret: bool) -> None:
