@@ -122,10 +122,12 @@ class Quotas:
             held["CPUS_ALL_REGIONS"] = machine.cpus if machine.cpu_quota else 0
             return held
         limits = self.limits(project, region_of(zone))
-        spot = instance.get("scheduling", {}).get("preemptible", False)
+        scheduling = instance.get("scheduling", {})
+        spot = scheduling.get("preemptible", False)
+        spot = spot or scheduling.get("provisioningModel") == "FLEX_START"
 
         def metric(name: str) -> str:
-            # Spot falls back to the standard quota where there is no preemptible one.
+            # Spot and Flex-start fall back to the standard quota where there is no preemptible one.
             twin = f"PREEMPTIBLE_{name}"
             return twin if spot and limits.get(twin, 0) > 0 else name
 

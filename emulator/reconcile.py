@@ -46,8 +46,8 @@ def _instance(world: World, ref: Ref, instance: Json, being_deleted: bool) -> No
 
 def _settle(world: World, ref: Ref, status: str, being_deleted: bool) -> None:
     key = key_of(ref)
-    if status == "STOPPING":
-        halt(world, ref)
+    if status in {"STOPPING", "SUSPENDING"}:
+        halt(world, ref, "TERMINATED" if status == "STOPPING" else "SUSPENDED")
     elif status in {"PROVISIONING", "STAGING"}:
         machines_sync.create(world, key)
     elif status == "RUNNING":
@@ -66,6 +66,8 @@ def _outcome(world: World, ref: Ref, operation: Json) -> ApiError | None:
     wanted = {
         "insert": instance is not None and instance["status"] == "RUNNING",
         "start": instance is not None and instance["status"] == "RUNNING",
+        "resume": instance is not None and instance["status"] == "RUNNING",
+        "suspend": instance is not None and instance["status"] == "SUSPENDED",
         "stop": instance is not None and instance["status"] == "TERMINATED",
         "delete": instance is None,
     }

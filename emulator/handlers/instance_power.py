@@ -6,7 +6,7 @@ from __future__ import annotations
 from emulator import machines_sync
 from emulator.backend import MachineError
 from emulator.call import Call, handles
-from emulator.errors import ApiError, Json, not_ready
+from emulator.errors import ApiError, Json, invalid, not_ready
 from emulator.handlers.addresses import mark_users
 from emulator.handlers.instance_insert import capacity_failure
 from emulator.operations import now
@@ -26,11 +26,18 @@ def _instance(call: Call) -> tuple[Ref, Json]:
 def start(call: Call) -> Json:
     """Boots a stopped instance; a running one stays as it is."""
     ref, instance = _instance(call)
-    world = call.world
     if instance["status"] in _CHANGING:
         raise not_ready(ref.path)
     if instance["status"] == "RUNNING":
         return call.begin("start", ref, instance, lambda: None)
+    if instance["status"] == "SUSPENDED":
+        raise invalid("instance", ref.name, "It is suspended: resume it.")
+    return _boot(call, ref, instance, "start")
+
+
+def _boot(call: Call, ref: Ref, instance: Json, kind: str) -> Json:
+    """Begins the operation that boots a machine which is down, where there is room for it."""
+    world, before = call.world, instance["status"]
     failure = capacity_failure(world, ref, instance)
     if failure is None:
         machines_sync.set_status(world, key_of(ref), "PROVISIONING")
@@ -41,10 +48,31 @@ def start(call: Call) -> Json:
         try:
             machines_sync.start(world, key_of(ref))
         except MachineError as error:
-            machines_sync.set_status(world, key_of(ref), "TERMINATED", str(error))
+            machines_sync.set_status(world, key_of(ref), before, str(error))
             raise
 
-    return call.begin("start", ref, instance, work)
+    return call.begin(kind, ref, instance, work)
+
+
+@handles("instances.suspend")
+def suspend(call: Call) -> Json:
+    """Halts a running instance. Unlike Google's, its memory is not kept: it boots anew."""
+    ref, instance = _instance(call)
+    if instance["status"] != "RUNNING":
+        raise not_ready(ref.path)
+    if instance.get("guestAccelerators"):
+        raise invalid("instance", ref.name, "Instances with GPUs can't be suspended.")
+    machines_sync.set_status(call.world, key_of(ref), "SUSPENDING")
+    return call.begin("suspend", ref, instance, lambda: halt(call.world, ref, "SUSPENDED"))
+
+
+@handles("instances.resume")
+def resume(call: Call) -> Json:
+    """Boots a suspended instance."""
+    ref, instance = _instance(call)
+    if instance["status"] != "SUSPENDED":
+        raise not_ready(ref.path)
+    return _boot(call, ref, instance, "resume")
 
 
 @handles("instances.stop")
@@ -59,8 +87,8 @@ def stop(call: Call) -> Json:
     return call.begin("stop", ref, instance, lambda: halt(call.world, ref))
 
 
-def halt(world: World, ref: Ref) -> None:
-    """Stops an instance's machine and writes TERMINATED; where that fails, what it then is."""
+def halt(world: World, ref: Ref, status: str = "TERMINATED") -> None:
+    """Stops an instance's machine and writes its status; where that fails, what it then is."""
     key = key_of(ref)
     with world.machine(key):
         try:
@@ -69,12 +97,14 @@ def halt(world: World, ref: Ref) -> None:
             if world.backend.running(key):
                 machines_sync.set_status(world, key, "RUNNING", str(error))
                 raise
-        mark_terminated(world, ref)
+        mark_terminated(world, ref, status=status)
     world.sync_firewalls(ref.project)
 
 
-def mark_terminated(world: World, ref: Ref, message: str | None = None) -> None:
-    """Writes TERMINATED and gives ephemeral addresses back."""
+def mark_terminated(
+    world: World, ref: Ref, message: str | None = None, status: str = "TERMINATED"
+) -> None:
+    """Writes that it is down and gives ephemeral addresses back."""
     with world.store.transaction():
         instance = world.store.get(ref)
         if instance is None:
@@ -84,7 +114,8 @@ def mark_terminated(world: World, ref: Ref, message: str | None = None) -> None:
             for access in interface.get("accessConfigs", []):
                 if access.get("natIP") not in kept:
                     access.pop("natIP", None)
-        instance |= {"status": "TERMINATED", "lastStopTimestamp": now()}
+        stamp = "lastSuspendedTimestamp" if status == "SUSPENDED" else "lastStopTimestamp"
+        instance |= {"status": status, stamp: now()}
         if message:
             instance["statusMessage"] = message
         world.store.put(ref, instance)

@@ -68,7 +68,14 @@ class BillingClient(GceClient):
         return problem
 
 
-def prices(settings: Settings, wish: str, endpoint: str | None, folder: str) -> tuple[Any, str]:
+def prices(
+    settings: Settings,
+    wish: str,
+    endpoint: str | None,
+    folder: str,
+    *,
+    beside: GceClient | None = None,
+) -> tuple[Any, str]:
     """The source of prices (`costs.Prices`), and why it is not the catalog where it was to be.
 
     Args:
@@ -76,6 +83,7 @@ def prices(settings: Settings, wish: str, endpoint: str | None, folder: str) -> 
         wish: `catalog`, `table`, or `auto` for the catalog where it can be read.
         endpoint: address of the Cloud Billing API, where it is not to be derived.
         folder: where the catalog is kept.
+        beside: client of Compute Engine in the same run, where there is one.
 
     Raises:
         GceError: the catalog is demanded, and can't be read.
@@ -95,7 +103,7 @@ def prices(settings: Settings, wish: str, endpoint: str | None, folder: str) -> 
         settings, endpoint=where, timeout=limit, project=settings.project.strip() or "-"
     )
     try:
-        client = BillingClient(asking)
+        client = BillingClient(asking, beside)
         with client:
             rates = client.rates()
     except GceError as error:

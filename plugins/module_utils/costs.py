@@ -19,6 +19,8 @@ TITLES: dict[Model, str] = {
     "commit_3y": "3 years",
 }
 CURRENCY = "USD"
+FLEX_START = "FLEX_START"
+FLEX_NOTE = "Flex-start is priced as on demand, which is the most that it costs"
 Hourly = Mapping[Model, float | None]
 
 

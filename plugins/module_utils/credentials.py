@@ -56,12 +56,12 @@ def authorized_session(login: Login, deadline: float) -> Any:
             reason="missingLibrary",
             remedy=f"install it: {sys.executable} -m pip install google-auth requests.",
         ) from None
-    for_tokens = _patient(Session(), deadline)
+    for_tokens = patient(Session(), deadline)
     credentials = _credentials(login)
     if login.endpoint and not is_googles(login.endpoint):
         _ask_nobody_else(credentials)
     session = AuthorizedSession(credentials, auth_request=Request(for_tokens))
-    return _patient(session, deadline)
+    return patient(session, deadline)
 
 
 def _ask_nobody_else(credentials: Any) -> None:
@@ -77,14 +77,19 @@ def _ask_nobody_else(credentials: Any) -> None:
         each = getattr(each, "_source_credentials", None)
 
 
-def _patient(session: Any, deadline: float) -> Any:
+def patient(session: Any, deadline: float, address: str = "") -> Any:
+    """The session, with failed requests repeated until a deadline.
+
+    Args:
+        address: start of the addresses that this is for; '' for all.
+    """
     from requests.adapters import HTTPAdapter  # noqa: PLC0415
 
     from .transport import retry_policy  # noqa: PLC0415
 
     adapter = HTTPAdapter(max_retries=retry_policy(deadline))
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
+    for start in [address] if address else ["https://", "http://"]:
+        session.mount(start, adapter)
     return session
 
 

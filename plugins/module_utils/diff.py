@@ -16,8 +16,13 @@ from typing import Any, Literal
 How = Literal["live", "stop", "recreate", "create", "delete"]
 Flat = Mapping[str, Any]
 LONGEST_SHOWN = 100
-# ssh-keys and its kin are public keys, yet long: they are shortened, not hidden.
-_SECRET = re.compile(r"secret|token|passw|credential|private|(?<!ssh-)(?<!ssh)key", re.IGNORECASE)
+# ssh-keys and its kin are public keys, yet long: they are shortened, not hidden. Scripts, data for
+# cloud-init and the environment of containers hold secrets without saying so.
+_SECRET = re.compile(
+    r"secret|token|passw|credential|private|(?<!ssh-)(?<!ssh)key"
+    r"|(?:^|[-_])script|user-data|kube-env|container-declaration",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,14 @@ class DiskCalls:
         Args:
             changed: fields that differ.
             after: all flat fields as they should be in the end; a disk that was there before has
-                its `source`.
+                its `source`, one that is to be detached has none at all.
         """
         after = further_disks.with_creation_defaults(after)
+        staying = further_disks.names(after)
         for name in further_disks.names(changed):
+            if name not in staying:
+                self.call("detachDisk", None, deviceName=self._device_before(name))
+                continue
             start = f"disks.{name}"
             options = set(under(dict.fromkeys(changed), start))
             source = after.get(f"{start}.source")

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import convert, diff
-from .errors import GceError
+from .errors import ApiError, GceError, OperationError
 from .gce_client import GceClient
 from .operations import finish, remove
 from .ranges import found_range, normal_range, opens_world
 
+_ALREADY_THERE = frozenset({"alreadyExists", "RESOURCE_ALREADY_EXISTS"})
 FIXED = frozenset({"network", "direction", "action"})
 PATCH_NAMES = {
     "description": "description",
@@ -215,7 +216,21 @@ class Firewall:
             self._delete()
         what = f"create the firewall rule {self.name} in project {project}"
         content = {"name": self.name, **body(after, project)}
-        finish(self.client, self.client.post(self.collection, what, content), what)
+        try:
+            finish(self.client, self.client.post(self.collection, what, content), what)
+        except (ApiError, OperationError) as error:
+            if resource is not None or error.reason not in _ALREADY_THERE:
+                raise
+            self._after_another(after, error)
+
+    def _after_another(self, after: dict[str, Any], error: GceError) -> None:
+        """Another run made it since it was looked for: change what differs in that one."""
+        there = self._fetch()
+        if there is None:
+            raise error
+        found = diff.changes(view(there, self.client.project), after, how)
+        if found:
+            self._apply(there, found, after)
 
     def _delete(self) -> None:
         what = f"delete the firewall rule {self.name} in project {self.client.project}"

@@ -41,6 +41,9 @@ def wish(entries: Any, project: str) -> dict[str, Any]:
                 reason="badDisks",
                 remedy="remove or rename one of them.",
             )
+        if entry.get("state") == "detached":
+            fields[f"{start}.attached"] = None  # nothing else is wished of it
+            continue
         fields[f"{start}.attached"] = True
         for option in OPTIONS:
             value = entry.get(option)
@@ -55,6 +58,16 @@ def names(fields: Iterable[str]) -> list[str]:
     """Names of the disks that flat fields speak of, in order."""
     found = (field.split(".")[1] for field in fields if field.startswith("disks."))
     return sorted(set(found))
+
+
+def without_detached(fields: Flat, wanted: Flat) -> dict[str, Any]:
+    """Fields without those of disks that the wish has detached."""
+    gone = {name for name in names(wanted) if wanted.get(f"disks.{name}.attached", True) is None}
+    return {
+        field: value
+        for field, value in fields.items()
+        if not (field.startswith("disks.") and field.split(".")[1] in gone)
+    }
 
 
 def attached(resource: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import convert, no_answer
-from .credentials import Login, authorized_session
+from .credentials import Login, authorized_session, patient
 from .errors import ApiError, GceError
 from .remedies import remedy_for
 from .shared_reads import SharedReads, whole_list
@@ -37,6 +37,9 @@ class Settings:
 class GceClient:
     """Paths are relative to the endpoint: `projects/P/zones/Z/instances/I`.
 
+    Args:
+        beside: client of another API in the same run, whose session and so whose token it uses.
+
     Attributes:
         own_endpoint: Google's own address of the API.
         endpoint_option: how a person sets another.
@@ -48,7 +51,7 @@ class GceClient:
     endpoint_option = "endpoint, or GCE_VLLM_ENDPOINT"
     api = "compute.googleapis.com"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, beside: GceClient | None = None) -> None:
         if not settings.project.strip():
             raise GceError(
                 "The project id is empty.",
@@ -69,6 +72,7 @@ class GceClient:
         self.requests_sent = 0
         self.shared: SharedReads | None = None
         self._session: Any = None
+        self._beside = beside
 
     @property
     def root(self) -> str:
@@ -80,7 +84,7 @@ class GceClient:
 
     def __exit__(self, *_error: object) -> None:
         """Close the connections."""
-        if self._session is not None:
+        if self._session is not None and self._beside is None:
             self._session.close()
 
     def seconds_left(self) -> float:
@@ -173,6 +177,8 @@ class GceClient:
         from .transport import Patience, cut_short  # noqa: PLC0415
 
         session, patience = self._connected(), Patience(self.deadline)
+        # What is no JSON is mostly a proxy's page, which stays.
+        for_pages = Patience(self.deadline, tries=12)
         while True:
             self.requests_sent += 1
             try:
@@ -200,7 +206,7 @@ class GceClient:
                 content = _json(answer)
                 if content is not None:
                     return content
-                if patience.pause():
+                if for_pages.pause():
                     continue
                 raise no_answer.unreadable(self, what, answer)
             problem = self._error(answer, what)
@@ -215,6 +221,8 @@ class GceClient:
         return min(CONNECT_TIMEOUT_S, left), min(silence, left)
 
     def _connected(self) -> Any:
+        if self._session is None and self._beside is not None:
+            self._session = patient(self._beside._connected(), self.deadline, self.endpoint)
         if self._session is None:
             login = Login(
                 self.settings.service_account_file,

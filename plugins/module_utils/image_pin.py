@@ -18,6 +18,9 @@ IMAGE_ID = "gce-vllm-image-id"
 RECORDS = (FAMILY, IMAGE, IMAGE_ID)
 # `NAME:TYPE` of the boot disk, so that a run that finds the wished type need not read the disk.
 DISK = "gce-vllm-boot-disk"
+# `NAME:IP` of the reserved address that it was given by name, so that a run that finds that IP need
+# not look the name up: an address can't be released, or be another, as long as it is in use.
+ADDRESS = "gce-vllm-address"
 _FIELDS = "items(id,name,family,creationTimestamp,deprecated),nextPageToken"
 
 Json = dict[str, Any]
@@ -48,6 +51,17 @@ def recorded_type(metadata: Mapping[str, Any], source: str) -> str:
     """
     name, _, kind = str(metadata.get(DISK, "")).partition(":")
     return kind if name and name == convert.short(source) else ""
+
+
+def address_record(name: str, ip: str) -> dict[str, str]:
+    """Metadata field of an address that was asked for by name."""
+    return {f"metadata.{ADDRESS}": f"{name}:{ip}"}
+
+
+def recorded_address(resource: Mapping[str, Any] | None, name: str, ip: str | None) -> bool:
+    """Whether an instance, whose external address is `ip`, has got that as the address `name`."""
+    items = ((resource or {}).get("metadata") or {}).get("items")
+    return bool(ip) and convert.items_to_dict(items).get(ADDRESS) == f"{name}:{ip}"
 
 
 def family_and_newest(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from . import addresses, convert, diff, further_disks, image_pin, instance_body, instance_checks
@@ -13,11 +13,14 @@ from .diff import Change
 from .errors import ApiError, GceError
 from .gce_client import GceClient
 from .instance_calls import InstanceCalls
+from .instance_machine import MachineChange
 from .instance_plan import InstancePlan
 from .instance_reader import OF_BOOT_DISK, InstanceReader
+from .instance_removal import InstanceRemoval, removed
 from .instance_table import how
 from .lookups import machine_with, zone_known
 from .operations import wait_until
+from .recreate_notes import Note, RecreateNotes
 from .redact import without_secrets
 
 STOPPED = frozenset({"TERMINATED", "STOPPED"})
@@ -26,17 +29,27 @@ GOING = frozenset({"STOPPING", "PENDING_STOP", "SUSPENDING", "DEPROVISIONING"})
 
 
 class Instance:
-    """An instance by zone and name; `check` only plans."""
+    """An instance by zone and name; `check` only plans.
 
-    def __init__(self, client: GceClient, zone: str, name: str, check: bool = False) -> None:
+    Args:
+        state_dir: folder for what outlives the run; '' for a reader that changes nothing.
+    """
+
+    def __init__(
+        self, client: GceClient, zone: str, name: str, check: bool = False, state_dir: str = ""
+    ) -> None:
         self.client, self.zone, self.name, self.check = client, zone, name, check
         self.calls = InstanceCalls(client, zone, name)
         self.reader = InstanceReader(client, self.calls)
         self.plan = InstancePlan(client, self.reader, name, check)
+        self.notes = RecreateNotes(state_dir, client, zone, name)
+        self.removal = InstanceRemoval(client, self.reader, self.notes, check)
+        self.machine = MachineChange(client, self.calls, self.reader)
         self.warnings = self.plan.warnings
         # Set where a machine was asked for last, so that a stock-out or quota error is about that.
         self.asked_for_machine = False
-        # Fields of the instance that a recreation deletes, for whoever makes it elsewhere.
+        # Fields of the instance that a recreation deleted, as long as there is no new one, for
+        # whoever makes it elsewhere.
         self.carried: dict[str, Any] | None = None
 
     def fetch(self) -> dict[str, Any] | None:
@@ -48,74 +61,60 @@ class Instance:
         if resource is None:
             return self.make(self.planned(params))
         try:
-            return self._converge(resource, self.plan.wish(params), params, "RUNNING")
+            return self._converge(resource, self.plan.wish(params, resource), params, "RUNNING")
         except GceError as error:
             # A deletion that was under way has ended: now there is none, and one is wished.
             if error.reason == "vanished" and resource.get("status") in GOING:
-                return self.make(self.planned(params))
+                return self.make(self.planned(params, self.left()))
             raise
 
     def stopped(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
         """Have it stopped, with the named fields as wished; never makes one in order to stop it."""
         if resource is None:
             return self._result(None, [], {"before": {}, "after": {}})
-        return self._converge(resource, self.plan.wish(params), params, "TERMINATED")
+        return self._converge(resource, self.plan.wish(params, resource), params, "TERMINATED")
+
+    def left(self) -> dict[str, Any] | None:
+        """All fields of the instance that an earlier run deleted in order to make it anew, and then
+        didn't; None where none did. Disks that it can't have any more are left out.
+        """
+        note = self.notes.read()
+        if note is None:
+            return None
+        names = further_disks.names(note.fields)
+        there = self.reader.unattached(names) if names else {}
+        lost = [name for name in names if name not in there or there[name].get("users")]
+        without = f", without its disks {', '.join(lost)}, which are gone or in use" if lost else ""
+        self.warnings.append(
+            f"An earlier run deleted the {self.calls.where} to make it anew and did not come to "
+            f"that. What it had and the task doesn't name is taken from {self.notes.path}{without}."
+        )
+        self.carried = {
+            field: value
+            for field, value in note.fields.items()
+            if not (field.startswith("disks.") and field.split(".")[1] in lost)
+        }
+        return self.carried
+
+    @property
+    def lost(self) -> str:
+        """What is to be said of an instance that was deleted for a new one that is not there."""
+        if self.carried is None:
+            return ""
+        return (
+            f"The old {self.calls.where} was deleted for the new one, with its boot disk. "
+            f"What else it had is kept in {self.notes.path}, "
+            "and the next run makes it anew with that."
+        )
 
     def absent(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
         """Have none; deletion protection is lifted only where the caller names it as off.
 
-        Further disks go where they are set to go with the instance, or where the caller names them
-        and asks for that (`delete_disks`); the result's `kept_disks` names those that stay.
+        The result's `kept_disks` names the instance's disks that stay.
         """
-        named = further_disks.names(fields_of.wish(params, self.client.project))
-        going = self.reader.unattached(named) if params["delete_disks"] and named else {}
-        refuse.taken_disks(self.calls.where, self.name, {}, going)
-        if resource is None:
-            gone = [Change(f"disks.{disk}", disk, None, "delete") for disk in sorted(going)]
-            before = {change.field: change.before for change in gone}
-            if not self.check:
-                self._delete_disks(going)
-            result = self._result(None, gone, diff.before_after(before, {}, before))
-            return {**result, "kept_disks": []}
-        refuse.protected(self.calls.where, resource, params, "deleted")
-        staying = self._staying(resource, params)
-        attached = further_disks.attached(resource)
-        lost = sorted({*(disk for disk in attached if disk not in staying), *going})
-        before = {"instance": self.name, "status": resource.get("status")}
-        before |= {f"disks.{disk}": disk for disk in lost}
-        if not self.check:
-            self._keep(resource, staying)
-            self.delete(resource)
-            self._delete_disks(going)
-        gone = [Change("instance", self.name, None, "delete")]
-        gone += [Change(f"disks.{disk}", disk, None, "delete") for disk in lost]
-        result = self._result(None, gone, diff.before_after(before, {}, before))
-        return {**result, "kept_disks": sorted(set(staying) - set(going))}
-
-    def _staying(self, resource: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
-        """Names of the disks that outlive the instance: as they are set, or as the task says."""
-        asked = {one["name"]: one["auto_delete"] for one in params["disks"] or []}
-        asked[""] = (params["boot_disk"] or {}).get("auto_delete")
-        staying = []
-        for disk in resource.get("disks") or []:
-            name = convert.short(str(disk.get("source") or disk.get("deviceName")))
-            wished = asked.get("" if disk.get("boot") else name)
-            if disk.get("type") != "SCRATCH" and (not disk.get("autoDelete") or wished is False):
-                staying.append(name)
-        return staying
-
-    def _keep(self, resource: Mapping[str, Any], staying: Iterable[str]) -> None:
-        """See to it that disks outlive the instance."""
-        for disk in resource.get("disks") or []:
-            name = convert.short(str(disk.get("source") or ""))
-            if name in set(staying) and disk.get("autoDelete"):
-                self.calls.disks.auto_delete(str(disk["deviceName"]), False)
-
-    def _delete_disks(self, names: Iterable[str]) -> None:
-        for disk in sorted(names):
-            # Set to go with the instance, it is gone already.
-            if self.reader.unattached([disk]):
-                self.calls.disks.delete(disk)
+        gone, before, staying = self.removal.absent(resource, params)
+        result = self._result(None, gone, removed(before))
+        return {**result, "kept_disks": staying}
 
     def planned(
         self, params: Mapping[str, Any], carried: Mapping[str, Any] | None = None
@@ -128,21 +127,29 @@ class Instance:
         wanted = self.plan.wish(params)
         return self.plan.moved(carried, wanted) if carried else self.plan.new(wanted)
 
-    def make(self, final: dict[str, Any]) -> dict[str, Any]:
-        """Make an instance of planned fields."""
+    def make(self, final: dict[str, Any], status: str = "RUNNING") -> dict[str, Any]:
+        """Make an instance of planned fields; it boots, also where it is to be stopped then."""
         resource = None
-        after: Mapping[str, Any] = {**final, "status": "RUNNING"}
+        after: Mapping[str, Any] = {**final, "status": status}
         if not self.check:
-            self._insert(final)
-            resource = self._caught_up(final)
+            resource = self._made(final, status)
             after = self.reader.view(resource, {*final, *OF_BOOT_DISK})
         made = [Change("instance", None, self.name, "create")]
         managed = [field for field in [*final, "status"] if not field.endswith(".source")]
         return self._result(resource, made, diff.before_after({}, after, managed))
 
+    def _made(self, final: Mapping[str, Any], status: str) -> dict[str, Any]:
+        self._insert(final)
+        resource = self._caught_up(final)
+        if status == "TERMINATED":
+            self.calls.call("stop")
+            resource = self._settled(status)
+        return resource
+
     def _caught_up(self, final: Mapping[str, Any]) -> dict[str, Any]:
         """Wait for a new instance; disks that were there before it may have to grow or be tuned."""
         resource = self._settled("RUNNING")
+        self.notes.forget()
         wanted = {
             field: value
             for field, value in final.items()
@@ -163,21 +170,7 @@ class Instance:
                 raise
         # There it is: what is refused from now on is no lack of a machine.
         self.asked_for_machine = False
-
-    def delete(self, resource: Mapping[str, Any]) -> None:
-        """Delete it, also where it is protected; whether that may be was asked before."""
-        if resource.get("deletionProtection"):
-            self.calls.protect(False)
-        self.calls.delete()
-
-    def delete_to_remake(self, resource: Mapping[str, Any]) -> None:
-        """Delete it with its boot disk, but none of its further disks."""
-        boot = fields_of.boot_disk(resource)
-        self._keep(resource, further_disks.attached(resource))
-        if boot and not boot.get("autoDelete"):
-            # `refuse.recreation` let this pass: the caller says that it may go.
-            self.calls.disks.auto_delete(str(boot["deviceName"]), True)
-        self.delete(resource)
+        self.carried = None
 
     def _converge(
         self,
@@ -188,7 +181,11 @@ class Instance:
     ) -> dict[str, Any]:
         family = wanted.get("boot_disk.image_family", "")
         boot_type = wanted.get("boot_disk.type", "")
-        current = self.reader.view(resource, wanted, family, boot_type)
+        asked = further_disks.without_detached(wanted, wanted)
+        current = self.reader.view(resource, asked, family, boot_type)
+        note = self.notes.read()
+        if note and note.is_of(resource):
+            wanted = _as_noted(note, current) | wanted
         wanted = self.plan.comparable(wanted, current)
         self._refuse_taken(wanted, current)
         found = diff.changes(current, wanted, how)
@@ -202,14 +199,16 @@ class Instance:
         after = diff.merged(
             current, {**wanted, "status": status if found or settling else current["status"]}
         )
+        after = further_disks.without_detached(after, wanted)
         managed = [*wanted, "status"]
-        replacement = None
+        replacement, carried = None, {}
         if found and status == "RUNNING" and "recreate" not in kinds:
             instance_checks.refuse_bad(self.name, _checkable(after, wanted))
         if "recreate" in kinds:
             refuse.recreation(self.calls.where, resource, params)
-            self.carried = self.carried_fields(resource, current)
-            replacement = self.plan.anew(self.carried, wanted)
+            carried = self.carried_fields(resource, current)
+            carried |= _as_noted(note, current) if note and note.is_of(resource) else {}
+            replacement = self.plan.anew(carried, wanted)
         elif {"machine_type", "accelerators"} & {change.field for change in found}:
             # Before anything is stopped for a machine that there is not.
             machine_with(
@@ -219,13 +218,16 @@ class Instance:
             self.plan.reserved(after["address"])
         if not self.check and (found or settling):
             if replacement:
-                self.delete_to_remake(resource)
-                self._insert(replacement)
-                self._caught_up(replacement)
+                self.removal.to_remake(resource, carried)
+                self.carried = carried
+                resource = self._made(replacement, status)
             else:
-                self._carry_out(resource, found, after, is_up)
-            resource = self._settled(status)
-            after = self.reader.view(resource, wanted, family, boot_type)
+                self._carry_out(resource, found, current, after, is_up)
+                resource = self._settled(status)
+            asked = further_disks.without_detached(wanted, wanted)
+            after = self.reader.view(resource, asked, family, boot_type)
+        if not self.check and note and resource.get("status") not in COMING:
+            self.notes.forget()
         result = self._result(resource, found, diff.before_after(current, after, managed))
         if status == "RUNNING" and not replacement and params["report_newer_image"]:
             result["newer_image"] = self._newer_image(current, wanted)
@@ -260,24 +262,29 @@ class Instance:
         return image_pin.newer(family, image, known, newest) if newest else None
 
     def _carry_out(
-        self, resource: dict[str, Any], found: list[Change], after: Mapping[str, Any], is_up: bool
+        self,
+        resource: dict[str, Any],
+        found: list[Change],
+        current: Mapping[str, Any],
+        after: Mapping[str, Any],
+        is_up: bool,
     ) -> None:
         fields = [change for change in found if change.field != "status"]
         goes_down = any(
             change.field == "status" and change.after == "TERMINATED" for change in found
         )
         down_for_change = not goes_down and is_up and any(one.how == "stop" for one in fields)
-        if goes_down or down_for_change:
-            self._settled("RUNNING")
+        down = goes_down or down_for_change
+        if down and self._settled("RUNNING", STOPPED)["status"] == "RUNNING":
             self.calls.call("stop")
         if goes_down or down_for_change or resource.get("status") in GOING:
             resource = self._settled("TERMINATED")
+        if down_for_change:
+            self.machine.stopped_for(current)
         try:
             self.calls.apply(fields, resource, after)
         except GceError as error:
-            if down_for_change:
-                self.calls.call("start")
-                error.message += " The instance, stopped for this change, was started again."
+            error.message += self.machine.put_back()
             raise
         if after["status"] != "RUNNING":
             return
@@ -286,6 +293,7 @@ class Instance:
             self.calls.call("start")
         elif resource.get("status") == "SUSPENDED":
             self.calls.call("resume")
+        self.machine.accepted()
 
     def carried_fields(
         self, resource: Mapping[str, Any], known: Mapping[str, Any] | None = None
@@ -298,9 +306,13 @@ class Instance:
             del fields["address"]  # not reserved: it goes with the instance
         return fields
 
-    def _settled(self, status: str) -> dict[str, Any]:
-        """Wait until it is in the status (RUNNING or TERMINATED), and return its resource."""
-        goal = STOPPED if status == "TERMINATED" else {status}
+    def _settled(self, status: str, also: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """Wait until it is in the status (RUNNING or TERMINATED), and return its resource.
+
+        Args:
+            also: statuses that end the wait too.
+        """
+        goal = (STOPPED | {"SUSPENDED"} if status == "TERMINATED" else {status}) | also
 
         def poll() -> dict[str, Any]:
             found = self.calls.fetch()
@@ -310,15 +322,14 @@ class Instance:
                     reason="vanished",
                     remedy="someone or something else deleted it; run again to have it made anew.",
                 )
+            now = found.get("status")
+            if status == "RUNNING" and now not in goal and now in GOING | STOPPED | {"SUSPENDED"}:
+                raise refuse.down_again(self.calls.where, found)
             return found
-
-        def done(resource: dict[str, Any]) -> bool:
-            now = resource.get("status")
-            return now in goal or (status == "TERMINATED" and now == "SUSPENDED")
 
         return wait_until(
             poll,
-            done,
+            lambda resource: resource.get("status") in goal,
             seconds=self.client.seconds_left(),
             what=f"the {self.calls.where} to be {status}",
             describe=lambda resource: str(resource.get("status")),
@@ -336,6 +347,15 @@ class Instance:
             "newer_image": None,
             "warnings": self.warnings,
         }
+
+
+def _as_noted(note: Note, current: Mapping[str, Any]) -> dict[str, Any]:
+    """What an earlier run changed on the instance in order to make it anew, and is to be undone."""
+    return {
+        f"disks.{disk}.auto_delete": True
+        for disk in note.going_disks()
+        if current.get(f"disks.{disk}.attached")
+    }
 
 
 def _checkable(after: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:

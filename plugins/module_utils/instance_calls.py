@@ -12,11 +12,12 @@ from .diff import Change, under
 from .disk_calls import DiskCalls, changed_fields
 from .errors import ApiError
 from .gce_client import GceClient
-from .instance_fields import boot_disk
+from .instance_fields import boot_disk, with_lines
 from .operations import finish, remove
 
 # Others may change labels, metadata and tags too: read and try again so often.
 FINGERPRINT_TRIES = 4
+SSH_KEYS = "ssh-keys"
 
 
 class InstanceCalls:
@@ -149,8 +150,10 @@ class InstanceCalls:
 
     def _merge(self, group: str, wanted: Mapping[str, Any], resource: Mapping[str, Any]) -> None:
         """Set some keys, keeping those of others; anew where someone was faster."""
+        before = resource
         for attempt in range(1, FINGERPRINT_TRIES + 1):
-            verb, body = _merged_body(group, wanted, resource)
+            wished = _with_later_keys(wanted, before, resource) if group == "metadata" else wanted
+            verb, body = _merged_body(group, wished, resource)
             try:
                 self.call(verb, body)
                 return
@@ -179,13 +182,34 @@ class InstanceCalls:
         finish(self.client, send(what), what)
 
 
+def _with_later_keys(
+    wanted: Mapping[str, Any], before: Mapping[str, Any], now: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The wish with lines of ssh-keys that others added since it was made out, and without those
+    that they took away.
+
+    Args:
+        before: the instance that the wish was made out for.
+    """
+    if not wanted.get(SSH_KEYS) or now is before:
+        return wanted
+    old, new = (
+        str(convert.items_to_dict((one.get("metadata") or {}).get("items")).get(SSH_KEYS) or "")
+        for one in (before, now)
+    )
+    kept = old.splitlines()
+    added = [line for line in str(wanted[SSH_KEYS]).splitlines() if line not in kept]
+    return {**wanted, SSH_KEYS: with_lines(new, "\n".join(added))}
+
+
 def _merged_body(
     group: str, wanted: Mapping[str, Any], resource: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any]]:
     """Method and body that set `wanted` (None: remove) among the keys that are there."""
     if group == "tags":
         tags = resource.get("tags") or {}
-        items = sorted({*(tags.get("items") or []), *wanted})
+        both = {**dict.fromkeys(tags.get("items") or [], True), **wanted}
+        items = sorted(tag for tag, there in both.items() if there)
         return "setTags", {"items": items, "fingerprint": tags.get("fingerprint", "")}
     if group == "labels":
         both = {**(resource.get("labels") or {}), **wanted}

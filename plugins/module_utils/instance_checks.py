@@ -156,6 +156,8 @@ def _disks(name: str, fields: Flat) -> Problem:
                 f"the disk {disk} in disks has the name of the boot disk",
                 "give it another name; what concerns the boot disk goes into boot_disk.",
             )
+        if fields.get(f"disks.{disk}.attached", True) is None:
+            continue
         device = str(fields.get(f"disks.{disk}.device_name") or disk)
         if device in devices:
             return (

@@ -166,6 +166,15 @@ def wish(params: Mapping[str, Any], project: str) -> dict[str, Any]:
 
 def _marks_wish(params: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {f"tags.{tag}": True for tag in params["tags"] or []}
+    for tag in params["absent_tags"] or []:
+        if f"tags.{tag}" in fields:
+            raise GceError(
+                f"The instance {params['name']} can't be made so: tags and absent_tags both have "
+                f"{tag}.",
+                reason="badCombination",
+                remedy="leave it out of one of the two.",
+            )
+        fields[f"tags.{tag}"] = None
     for group in ("labels", "metadata"):
         for key, value in (params[group] or {}).items():
             fields[f"{group}.{key}"] = None if value is None else _text(value)
@@ -200,9 +209,14 @@ def keep_other_keys(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> di
     wished, there = wanted.get(field), current.get(field)
     if not wished or not there:
         return dict(wanted)
-    lines = str(there).splitlines()
-    lines += [line for line in str(wished).splitlines() if line not in lines]
-    return {**wanted, field: "\n".join(lines)}
+    return {**wanted, field: with_lines(str(there), str(wished))}
+
+
+def with_lines(there: str, more: str) -> str:
+    """The lines that are there, and after them those of `more` that are not."""
+    lines = there.splitlines()
+    lines += [line for line in more.splitlines() if line not in lines]
+    return "\n".join(lines)
 
 
 def _external_wish(params: Mapping[str, Any]) -> dict[str, Any]:

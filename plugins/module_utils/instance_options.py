@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.module_utils.basic import env_fallback
+
 _BOOL = {"type": "bool"}
 _TEXT = {"type": "str"}
 _TEXTS = {"type": "list", "elements": "str"}
@@ -24,6 +26,7 @@ _PERFORMANCE: dict[str, Any] = {
 }
 _DISK: dict[str, Any] = {
     "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["attached", "detached"], "default": "attached"},
     "size_gb": {"type": "int"},
     "type": _TEXT,
     "image": _TEXT,
@@ -70,6 +73,7 @@ SPEC: dict[str, Any] = {
     "external_ip": _BOOL,
     "address": _TEXT,
     "tags": _TEXTS,
+    "absent_tags": _TEXTS,
     "labels": {"type": "dict"},
     "metadata": {"type": "dict"},
     "service_account": {
@@ -102,4 +106,9 @@ SPEC: dict[str, Any] = {
     "report_newer_image": {"type": "bool", "default": True},
     "allow_stop": {"type": "bool", "default": False},
     "allow_recreate": {"type": "bool", "default": False},
+    "state_dir": {
+        "type": "path",
+        "default": "~/.local/state/gce-vllm",
+        "fallback": (env_fallback, ["GCE_VLLM_STATE_DIR"]),
+    },
 }

@@ -40,12 +40,21 @@ class InstancePlan:
         self.zone, self.where = reader.calls.zone, reader.calls.where
         self.warnings: list[str] = []
 
-    def wish(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Flat fields that the options name, an address by name resolved to its IP."""
+    def wish(
+        self, params: Mapping[str, Any], resource: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Flat fields that the options name, an address by name resolved to its IP.
+
+        Args:
+            resource: the instance as it is, whose record may tell that IP.
+        """
         wanted = fields_of.wish(params, self.client.project)
         instance_checks.refuse_bad(self.name, wanted)
         if wanted.get("address") and not addresses.is_ip(wanted["address"]):
-            wanted["address"] = self.reserved(wanted["address"])
+            name, ip = wanted["address"], fields_of.addresses(resource)["external"]
+            known = image_pin.recorded_address(resource, name, ip)
+            wanted["address"] = ip if known else self.reserved(name)
+            wanted |= image_pin.address_record(name, wanted["address"])
         return wanted
 
     def reserved(self, wanted: str) -> str:
@@ -64,6 +73,7 @@ class InstancePlan:
 
     def new(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Every field of a new instance where none was."""
+        wanted = further_disks.without_detached(wanted, wanted)
         return self._complete(self._with_disks_there(wanted))
 
     def anew(self, carried: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,12 +97,14 @@ class InstancePlan:
             stale += [field for field in carried if field.startswith("scheduling.")]
             stale.append("reservation_affinity")
         kept = {field: value for field, value in carried.items() if field not in stale}
-        return self._complete(diff.merged(kept, wanted))
+        both = further_disks.without_detached(diff.merged(kept, wanted), wanted)
+        return self._complete(both)
 
     def moved(self, carried: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
         """As `anew`, of an instance that was elsewhere or is gone already."""
-        there = self._there(wanted)
-        return self.anew({**carried, **there}, _without_origins(wanted, there))
+        there = self._there(further_disks.without_detached(wanted, wanted))
+        carried = {**carried, **there}
+        return self.anew(carried, _following(_without_origins(wanted, there), carried))
 
     def _with_disks_there(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """The wish, with those of its disks that exist already."""
@@ -205,6 +217,8 @@ class InstancePlan:
             project, name = family.split("/", 1)
             image = images.from_family(self.client, project, name)
             final["boot_disk.image"] = f"{project}/{image['name']}"
+        if not final.get("address"):
+            final.pop(f"metadata.{image_pin.ADDRESS}", None)  # of the one that it had
         final.update(image_pin.records(image, project))
         final.pop(f"metadata.{image_pin.DISK}", None)  # of the disk that was
         final.update(image_pin.disk_record(self.name, final.get("boot_disk.type")))
@@ -221,16 +235,11 @@ class InstancePlan:
                 "family was not compared."
             )
             wanted = {field: v for field, v in wanted.items() if field != "boot_disk.image_family"}
-        machine = wanted.get("machine_type", current["machine_type"])
-        if machine_types.bundles_gpus(machine):
-            wanted = {field: value for field, value in wanted.items() if field != "accelerators"}
-        wanted = _without_origins(wanted, current)
-        wanted = self._with_attachments(wanted, current)
-        wanted = _with_termination(wanted, current)
-        if wanted.get("accelerators"):
-            # With GPUs there is no live migration, whether or not the caller thought of that.
-            wanted = {"scheduling.on_host_maintenance": "TERMINATE", **wanted}
-        return fields_of.keep_other_keys(wanted, current)
+        if wanted.get("address") == current.get("address"):
+            # One that was attached otherwise needs no record to be right.
+            wanted = {k: v for k, v in wanted.items() if k != f"metadata.{image_pin.ADDRESS}"}
+        wanted = self._with_attachments(_without_origins(wanted, current), current)
+        return _following(wanted, current)
 
     def _with_attachments(
         self, wanted: dict[str, Any], current: Mapping[str, Any]
@@ -241,7 +250,7 @@ class InstancePlan:
             for field, value in {**current, **wanted}.items()
             if field.startswith("disks.")
             and not current.get(f"disks.{field.split('.')[1]}.attached")
-            and f"disks.{field.split('.')[1]}.attached" in wanted
+            and wanted.get(f"disks.{field.split('.')[1]}.attached")
         }
         if not coming:
             return wanted
@@ -256,6 +265,18 @@ class InstancePlan:
             },
             **wanted,
         }
+
+
+def _following(wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """The wish with what follows from it for an instance as `current`, there or to be made anew."""
+    machine = wanted.get("machine_type", current["machine_type"])
+    if machine_types.bundles_gpus(machine):
+        wanted = {field: value for field, value in wanted.items() if field != "accelerators"}
+    wanted = _with_termination(wanted, current)
+    if wanted.get("accelerators"):
+        # With GPUs there is no live migration, whether or not the caller thought of that.
+        wanted = {"scheduling.on_host_maintenance": "TERMINATE", **wanted}
+    return fields_of.keep_other_keys(wanted, current)
 
 
 def _without_origins(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:

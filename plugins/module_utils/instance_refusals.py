@@ -101,6 +101,20 @@ def moving_disks(where: str, resource: Mapping[str, Any]) -> None:
         )
 
 
+def down_again(where: str, resource: Mapping[str, Any]) -> GceError:
+    """The error for an instance that ran and went down by itself while it was waited for."""
+    said = str(resource.get("statusMessage") or "").rstrip(".")
+    model = (resource.get("scheduling") or {}).get("provisioningModel") or "STANDARD"
+    return GceError(
+        f"The {where} was to run, and is {resource.get('status')} again"
+        f"{f': {said}' if said else ''}.",
+        reason="downAgain",
+        remedy=f"it is {model}: Google takes Spot instances back (gce_preemption_info tells), "
+        "max_run_duration may be over, or a script on it shuts it down. Run again to start it.",
+        details={"instance_status": resource.get("status")},
+    )
+
+
 def taken_disks(
     where: str, name: str, wanted: Mapping[str, Any], disks: Mapping[str, Mapping[str, Any]]
 ) -> None:

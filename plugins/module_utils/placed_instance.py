@@ -10,9 +10,9 @@ from . import convert, further_disks, instance_checks, kept_disks, placements
 from . import instance_fields as fields_of
 from . import instance_refusals as refuse
 from .diff import Change
-from .errors import GceError, OperationError
+from .errors import GceError, OperationError, WaitTimeoutError
 from .gce_client import GceClient
-from .instance import STOPPED, Instance
+from .instance import COMING, STOPPED, Instance
 from .operations import finish
 from .placements import Placement
 from .suggest import listed
@@ -34,6 +34,9 @@ class PlacedInstance:
         self.instances: dict[Placement, Instance] = {}
         self.attempts: list[Json] = []
         self.left_behind: dict[Placement, str] = {}
+        self.state_dir = str(params["state_dir"])
+        self.status = "TERMINATED" if params["state"] == "stopped" else "RUNNING"
+        self.warnings: list[str] = []
         # Why some of the places are none for it, in words.
         self.held = ""
 
@@ -48,18 +51,17 @@ class PlacedInstance:
         except GceError as error:
             if self.attempts:
                 error.details.setdefault("attempts", self.attempts)
+            for lost in filter(None, (one.lost for one in self.instances.values())):
+                error.message += f" {lost}"
             raise
 
     def _reach(self) -> Json:
         resource = self._locate()
         state = self.params["state"]
         if resource is None:
-            if state == "present":
-                return self._first_of(self._plans(self._by_its_disks(self.places)))
-            if state == "stopped":
-                return self._with_place(self._at(self.places[0]).stopped(None, {}), None)
-            return self._all_absent()
+            return self._where_none_is()
         place = self._place_of(resource)
+        self._forget_elsewhere(resource)
         instance, options = self._at(place), place.options(self.params)
         if state == "stopped":
             return self._with_place(instance.stopped(resource, options), place)
@@ -68,20 +70,53 @@ class PlacedInstance:
         try:
             return self._reached(instance.present(resource, options), place)
         except GceError as error:
-            if not (placements.refusal(error) and instance.asked_for_machine):
-                raise
-            self._note(place, error)
-            if self.params["placements"] is None:
-                raise
-            return self._go_on(instance, place, error)
+            refused = placements.refusal(error) and instance.asked_for_machine
+            if refused:
+                self._note(place, error)
+            if refused and self.params["placements"] is not None:
+                return self._go_on(instance, place, error)
+            if not isinstance(error, WaitTimeoutError):
+                error.message += instance.machine.put_back()
+            raise
+
+    def _where_none_is(self) -> Json:
+        left, zone = self._left()
+        if left is not None:
+            # An earlier run deleted it in order to make it anew; this one goes on from there.
+            kept = further_disks.names(left)
+            places = self._by_its_disks(self.places)
+            places = self._held_in([zone], places, kept) if kept else places
+            return self._first_of(self._plans(places, {**left, "zone": zone}))
+        if self.params["state"] == "present":
+            return self._first_of(self._plans(self._by_its_disks(self.places)))
+        if self.params["state"] == "stopped":
+            return self._with_place(self._at(self.places[0]).stopped(None, {}), None)
+        return self._all_absent()
+
+    def _left(self) -> tuple[Json | None, str]:
+        """Fields of the instance that an earlier run deleted to make it anew, and its zone."""
+        if self.params["state"] != "absent":
+            for place in self.places:
+                fields = self._at(place).left()
+                if fields is not None:
+                    self.warnings += self._at(place).warnings
+                    return fields, place.zone
+        return None, ""
+
+    def _forget_elsewhere(self, resource: Mapping[str, Any]) -> None:
+        """It is there: what was kept of one in another zone is of no use any more."""
+        if self.check or resource.get("status") in COMING:
+            return
+        here = convert.short(str(resource.get("zone")))
+        for place in self.places:
+            if place.zone != here:
+                self._at(place).notes.forget()
 
     def _all_absent(self) -> Json:
         """There is none; disks that are to go may be left of it in any of the zones."""
-        zones = placements.zones(self.places)
-        first, *rest = [
-            Instance(self.client, zone, self.name, self.check).absent(None, self.params)
-            for zone in zones[: None if self.params["delete_disks"] else 1]
-        ]
+        each = {place.zone: self._at(place) for place in self.places}.values()
+        noted = [one for one in each if self.params["delete_disks"] or one.notes.read()]
+        first, *rest = [one.absent(None, self.params) for one in noted or list(each)[:1]]
         for other in rest:
             first["changed"] = first["changed"] or other["changed"]
             first["changes"] += other["changes"]
@@ -163,10 +198,11 @@ class PlacedInstance:
 
     def _by_its_disks(self, places: list[Placement]) -> list[Placement]:
         """Those of the places that have its disks, where there are some of an earlier instance."""
-        if self.params["placements"] is None or not self.params["disks"]:
+        disks = [one for one in self.params["disks"] or [] if one["state"] == "attached"]
+        if self.params["placements"] is None or not disks:
             return places
         near, names = kept_disks.zones_for(
-            self.client, self.name, placements.zones(self.places), self.params["disks"]
+            self.client, self.name, placements.zones(self.places), disks
         )
         return self._held_in(near, places, names)
 
@@ -205,7 +241,9 @@ class PlacedInstance:
         while True:
             (place, final), rest = plans[0], plans[1:]
             try:
-                return self._reached(self._at(place).make(final), place, moved_from)
+                made = self._at(place).make(final, self.status)
+                self._all_is_there()
+                return self._reached(made, place, moved_from)
             except GceError as error:
                 if not (placements.refusal(error) and self._at(place).asked_for_machine):
                     raise
@@ -216,6 +254,13 @@ class PlacedInstance:
                     raise self._exhausted("", error) from None
                 order = placements.reordered([one for one, _ in rest], error)
                 plans = sorted(rest, key=lambda plan: order.index(plan[0]))
+
+    def _all_is_there(self) -> None:
+        """What was kept of an old instance has gone into the new one."""
+        for one in self.instances.values():
+            one.carried = None
+            if not self.check:
+                one.notes.forget()
 
     def _go_on(self, instance: Instance, place: Placement, error: GceError) -> Json:
         """Where its own place has no room: stopped it stays, or it is made anew in another."""
@@ -251,22 +296,25 @@ class PlacedInstance:
                 else:
                     raise
             now = instance.calls.fetch() or now
-        raise self._exhausted(instance.zone, error) from None
+        raise self._exhausted(instance.zone, error, instance.machine.put_back()) from None
 
     def _still_asks(self, place: Placement, instance: Instance) -> bool:
         """Whether what was refused is the machine, and the stopped instance is there as before."""
         return place.zone == instance.zone and self._at(place).asked_for_machine
 
-    def _exhausted(self, there: str, last: GceError) -> GceError:
-        return placements.exhausted(self.name, self.attempts, there, last, self.held)
+    def _exhausted(self, there: str, last: GceError, put_back: str = "") -> GceError:
+        return placements.exhausted(
+            self.name, self.attempts, there, last, held=self.held, put_back=put_back
+        )
 
     def _moved(self, instance: Instance, now: Json, places: list[Placement], origin: str) -> Json:
         """Delete the stopped instance, and only then make the new one: never are there two."""
         refuse.recreation(instance.calls.where, now, self.params)
         refuse.moving_disks(instance.calls.where, now)
-        carried = {**instance.carried_fields(now), "zone": instance.zone}
-        plans = self._plans(places, carried)
-        instance.delete_to_remake(now)
+        carried = instance.carried_fields(now)
+        plans = self._plans(places, {**carried, "zone": instance.zone})
+        instance.removal.to_remake(now, carried)
+        instance.carried = carried
         return self._first_of(plans, origin)
 
     # What is told of it
@@ -274,7 +322,9 @@ class PlacedInstance:
     def _at(self, place: Placement) -> Instance:
         # One for each: what it has to warn of while it plans is told with its result.
         if place not in self.instances:
-            self.instances[place] = Instance(self.client, place.zone, self.name, self.check)
+            self.instances[place] = Instance(
+                self.client, place.zone, self.name, self.check, self.state_dir
+            )
         return self.instances[place]
 
     def _note(self, place: Placement, error: GceError) -> None:
@@ -303,4 +353,5 @@ class PlacedInstance:
             result["diff"]["after"]["zone"] = place.zone
         if place in self.left_behind:
             result["warnings"].append(self.left_behind[place])
+        result["warnings"] += [text for text in self.warnings if text not in result["warnings"]]
         return {**result, "zone": place.zone if place else None, "attempts": self.attempts}

@@ -181,16 +181,25 @@ def said(attempt: Mapping[str, Any]) -> str:
 
 
 def exhausted(
-    name: str, attempts: Sequence[Mapping[str, Any]], there: str, last: GceError, held: str = ""
+    name: str,
+    attempts: Sequence[Mapping[str, Any]],
+    there: str,
+    last: GceError,
+    *,
+    held: str = "",
+    put_back: str = "",
 ) -> GceError:
     """The error where no placement is left.
 
     Args:
         there: zone of the stopped instance that is still there; '' where there is none.
         held: its disks and their zones, where that kept placements from being tried.
+        put_back: what became of an instance that ran before, where it was stopped to be changed.
     """
     tried = "; ".join(map(said, attempts))
-    state = f" It is still there, stopped, in {there}." if there else " None was made."
+    state = put_back or (
+        f" It is still there, stopped, in {there}." if there else " None was made."
+    )
     remedy = "wait and run again, add placements, or ask for more quota where that was the reason."
     if any(one["outcome"] == "not_allowed" for one in attempts):
         remedy += (

@@ -16,7 +16,8 @@ def price(plan: Mapping[str, Any], region: str, source: costs.Prices) -> Json:
 
     Args:
         plan: `machine_type`, `accelerators`, `boot_disk_size_gb`, `boot_disk_type`, `more_disks`,
-            `external_ip`, `static_address`.
+            `external_ip`, `static_address`, and where a note on that is wanted
+            `provisioning_model`.
     """
     name = plan["machine_type"]
     gpus = machine_types.bundled(name) or plan["accelerators"]
@@ -32,23 +33,24 @@ def price(plan: Mapping[str, Any], region: str, source: costs.Prices) -> Json:
     total: Json = {model: costs.total(parts, model) for model in costs.MODELS}
     total["stopped"] = costs.total(kept, "on_demand")
     about = source.about()
+    notes = [costs.FLEX_NOTE] if plan.get("provisioning_model") == costs.FLEX_START else []
     return {
         "parts": parts,
         "total": total,
         "prices": about,
-        "lines": lines(parts, total, about),
+        "lines": [*lines(parts, total, about), *notes],
     }
 
 
 def lines(parts: list[Json], total: Json, about: Mapping[str, str]) -> list[str]:
-    """A table of prices an hour, the sums, and where the prices are from."""
-    rows = [["USD an hour", *(costs.TITLES[model] for model in costs.MODELS)]]
-    for one in parts:
-        rows.append([one["what"], *(_cell(one[model]) for model in costs.MODELS)])
-    for unit, digits in (("hourly", 4), ("monthly", 2)):
+    """Tables of prices an hour and a month, the sums, and where the prices are from."""
+    rows = []
+    for unit, word, digits in (("hourly", "an hour", 4), ("monthly", "a month", 2)):
+        rows.append([f"USD {word}", *(costs.TITLES[model] for model in costs.MODELS)])
+        for one in parts:
+            rows.append([one["what"], *(_cell(one[model], unit, digits) for model in costs.MODELS)])
         title = "an hour in all" if unit == "hourly" else "a month (730 hours)"
-        sums = [total[model][unit] for model in costs.MODELS]
-        rows.append([title, *("unknown" if s is None else f"{s:.{digits}f}" for s in sums)])
+        rows.append([title, *(_said(total[model][unit], digits) for model in costs.MODELS)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     text = [
         "  ".join(
@@ -67,5 +69,9 @@ def lines(parts: list[Json], total: Json, about: Mapping[str, str]) -> list[str]
     return [*text, f"while stopped: {costs.said(total['stopped'])}", about["text"], *sources]
 
 
-def _cell(price: Mapping[str, Any] | None) -> str:
-    return f"{price['hourly']:.4f}" if price else "unknown"
+def _cell(price: Mapping[str, Any] | None, unit: str, digits: int) -> str:
+    return _said(price[unit] if price else None, digits)
+
+
+def _said(amount: float | None, digits: int) -> str:
+    return "unknown" if amount is None else f"{amount:.{digits}f}"

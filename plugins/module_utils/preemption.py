@@ -14,6 +14,12 @@ _OTHERS = frozenset({"insert", "start", "stop", "delete", "suspend", "resume"})
 DOWN = frozenset({"STOPPING", "TERMINATED", "STOPPED"})
 
 
+def own_operations(name: str) -> str:
+    """Filter for the operations on an instance that `last_preemption` looks at."""
+    kinds = "|".join([PREEMPTED.replace(".", "[.]"), *sorted(_OTHERS)])
+    return f'(targetLink eq ".*/instances/{name}") (operationType eq "{kinds}")'
+
+
 def last_preemption(operations: Iterable[Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:
     """The operation that took the instance away; None where something else came after it.
 

@@ -47,7 +47,7 @@ def read(
     )
     found: dict[str, Json] = {}
     by_id: dict[str, Json | None] = {}
-    quotas = QuotasClient(settings)
+    quotas = QuotasClient(settings, beside=client)
     with quotas:
         root = f"{quotas.root}/locations/global/services/{COMPUTE}/quotaInfos"
         for metric in metrics:
@@ -83,8 +83,8 @@ def ineligible(info: Mapping[str, Any]) -> str:
 def in_use(client: GceClient, region: str, metrics: Iterable[str]) -> dict[str, int]:
     """What the project's running instances draw on metrics that no list has the usage of.
 
-    Cloud Quotas tells limits alone. A Spot GPU counts for the preemptible metric and for its
-    family, since which of them it drew on is not told.
+    Cloud Quotas tells limits alone. A GPU on Spot or Flex-start counts for the preemptible
+    metric and for its family, since which of them it drew on is not told.
     """
     wanted = set(metrics)
     used = dict.fromkeys(wanted, 0)
@@ -96,7 +96,7 @@ def in_use(client: GceClient, region: str, metrics: Iterable[str]) -> dict[str, 
         zone = convert.short(str(instance.get("zone", "")))
         if convert.region_of(zone) != region or instance.get("status") in _GONE:
             continue
-        spot = (instance.get("scheduling") or {}).get("provisioningModel") == "SPOT"
+        model = str((instance.get("scheduling") or {}).get("provisioningModel"))
         name = convert.short(str(instance.get("machineType", "")))
         machine = {"name": name, "guestCpus": _cpus_in(name)}
         gpus = [
@@ -107,7 +107,7 @@ def in_use(client: GceClient, region: str, metrics: Iterable[str]) -> dict[str, 
             for one in instance.get("guestAccelerators") or []
         ] or machine_types.bundled(name)
         drawn = quota_needs.quota_needs(machine, gpus)
-        if spot:
+        if quota_needs.draws_preemptible(model):
             drawn |= quota_needs.quota_needs(machine, gpus, spot=True)
         for metric in wanted & drawn.keys():
             used[metric] += drawn[metric]

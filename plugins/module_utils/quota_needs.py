@@ -58,7 +58,17 @@ _DISK_METRICS = {
     "pd-ssd": "SSD_TOTAL_GB",
     "pd-extreme": "SSD_TOTAL_GB",
     "hyperdisk-balanced": "HDB_TOTAL_GB",
+    # Named by the pattern of that one and of HDML_TOTAL_THROUGHPUT; the API's description of the
+    # legacy metrics lacks them. Where no list has one, its limit is unknown, which stops nothing.
+    "hyperdisk-extreme": "HDX_TOTAL_GB",
+    "hyperdisk-ml": "HDML_TOTAL_GB",
+    "hyperdisk-throughput": "HDT_TOTAL_GB",
 }
+
+
+def draws_preemptible(model: str) -> bool:
+    """Whether a provisioning model draws on the preemptible quota."""
+    return model in ("SPOT", "FLEX_START")
 
 
 def quota_needs(

@@ -61,7 +61,10 @@ def report(
         instance.get("guestAccelerators")
     )
     status = str(instance.get("status"))
-    spot = (instance.get("scheduling") or {}).get("provisioningModel") == "SPOT"
+    scheduling = instance.get("scheduling") or {}
+    model = scheduling.get("provisioningModel")
+    model = model or ("SPOT" if scheduling.get("preemptible") else "STANDARD")
+    spot = model == "SPOT"
     addresses = fields_of.addresses(instance)
     shown_disks = [_disk(disk, instance) for disk in disks]
     kept = [source.disk_part(one["size_gb"], one["type"], region) for one in shown_disks]
@@ -80,7 +83,7 @@ def report(
         "exists": True,
         "status": status,
         "machine_type": machine,
-        "provisioning_model": "SPOT" if spot else "STANDARD",
+        "provisioning_model": model,
         "since": since or instance.get("creationTimestamp"),
         "created": instance.get("creationTimestamp"),
         "gpus": gpus,
@@ -126,6 +129,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         *rules,
         f"costs now: {costs.said(found['cost'])}",
     ]
+    if found["provisioning_model"] == costs.FLEX_START:
+        text.append(costs.FLEX_NOTE)
     if found["status"] not in GONE:
         text.append(f"would cost while stopped: {costs.said(found['cost_while_stopped'])}")
     return [*text, found["prices"]["text"]]

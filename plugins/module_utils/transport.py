@@ -7,12 +7,20 @@ import random
 import time
 from typing import Any
 
-from urllib3.exceptions import MaxRetryError, ReadTimeoutError
+from urllib3.exceptions import (
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+)
 from urllib3.util.retry import Retry
 
 RETRY_STATUSES = frozenset({429, 500, 502, 503, 504})
 FIRST_PAUSE_S = 0.4
 LONGEST_PAUSE_S = 20.0
+# Retries of a connection that nobody takes: more patience would only delay the message.
+UNTAKEN = 3
 
 
 class DeadlineRetry(Retry):
@@ -25,6 +33,8 @@ class DeadlineRetry(Retry):
     def __init__(self, *args: Any, deadline: float = float("inf"), **rest: Any) -> None:
         super().__init__(*args, **rest)
         self.deadline = deadline
+        # Asked for twice, to see whether it is still to be and to make it: by chance, but the same.
+        self._chance = random.random()  # noqa: S311 - jitter, not a secret
 
     def new(self, **changes: Any) -> DeadlineRetry:
         """Copy, as urllib3 does after each attempt; the deadline goes along."""
@@ -35,8 +45,8 @@ class DeadlineRetry(Retry):
         failures = sum(1 for past in self.history if past.redirect_location is None)
         if failures == 0:
             return 0.0
-        ceiling = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (failures - 1))
-        return float(ceiling / 2 + random.uniform(0, ceiling / 2))  # noqa: S311 - jitter, not a secret
+        ceiling = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures - 1, 16))
+        return float(ceiling / 2 * (1 + self._chance))
 
     def get_retry_after(self, response: Any) -> float | None:
         """Seconds that the server asks for, never beyond the deadline."""
@@ -44,6 +54,14 @@ class DeadlineRetry(Retry):
         if asked is None:
             return None
         return max(0.0, min(float(asked), self.deadline - time.monotonic()))
+
+    def _is_connection_error(self, err: Exception) -> bool:
+        """Only what `connect` counts: a connection that timed out may be taken later."""
+        if isinstance(err, ProxyError):
+            err = err.original_error
+        if isinstance(err, NameResolutionError):
+            return True
+        return isinstance(err, NewConnectionError) and "refused" in str(err).lower()
 
     def increment(self, *args: Any, **rest: Any) -> DeadlineRetry:
         """Count one failure; give up where the deadline has passed."""
@@ -57,10 +75,15 @@ class DeadlineRetry(Retry):
 
 
 class Patience:
-    """Pauses between attempts that urllib3 can't repeat itself, up to the same deadline."""
+    """Pauses between attempts that urllib3 can't repeat itself, up to the same deadline.
 
-    def __init__(self, deadline: float, tries: int = 12) -> None:
-        self.deadline, self.tries = deadline, tries
+    Args:
+        tries: attempts in all, for what time is not likely to mend; None for no such limit.
+    """
+
+    def __init__(self, deadline: float, tries: int | None = None) -> None:
+        self.deadline = deadline
+        self.tries = float("inf") if tries is None else tries
         self._ceiling = 2 * FIRST_PAUSE_S
 
     def pause(self) -> bool:
@@ -91,14 +114,14 @@ def cut_short(error: BaseException) -> bool:
 
 
 def retry_policy(deadline: float) -> DeadlineRetry:
-    """The policy for one run.
+    """The policy for one run: until the deadline.
 
-    A refused connection is tried three times only (under two seconds): nothing listens there, and
-    more patience would only delay the message.
+    Only a connection that is refused, or whose name is not known, is given up after under two
+    seconds: nothing listens there.
     """
     return DeadlineRetry(
-        total=12,
-        connect=3,
+        total=None,
+        connect=UNTAKEN,
         redirect=3,
         status_forcelist=RETRY_STATUSES,
         allowed_methods=None,

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
+
+from .quiet_module import AddressModule
 
 INDEX_ARGUMENTS: dict[str, dict[str, Any]] = {
     "uv": {"type": "path", "required": True},
@@ -15,6 +16,12 @@ INDEX_ARGUMENTS: dict[str, dict[str, Any]] = {
     "extra_index_urls": {"type": "list", "elements": "str", "default": []},
     "find_links": {"type": "list", "elements": "str", "default": []},
 }
+
+
+class UvModule(AddressModule):
+    """A module with these options."""
+
+    address_options = ("index_url", "extra_index_urls", "find_links")
 
 
 class Uv:
@@ -40,7 +47,6 @@ class Uv:
             "UV_INDEX_STRATEGY": "unsafe-best-match",
             **_addresses(module.params),
         }
-        module.no_log_values |= _passwords(module.params)
 
     def run(self, purpose: str, *args: str) -> str:
         """Run uv; fails the module with what was tried and what uv said."""
@@ -67,8 +73,3 @@ def _addresses(params: dict[str, Any]) -> dict[str, str]:
         "UV_FIND_LINKS": ",".join(params["find_links"]),
     }
     return {key: value for key, value in settings.items() if value}
-
-
-def _passwords(params: dict[str, Any]) -> set[str]:
-    places = [params["index_url"] or "", *params["extra_index_urls"], *params["find_links"]]
-    return {parts.password for parts in map(urlsplit, places) if parts.password}

@@ -33,14 +33,15 @@ description:
     for the disk that is attached, doesn't read the disk.
   - A run that has nothing to change reads the instance, asks for the newest image (see
     O(report_newer_image)), and reads the disks where the instance doesn't tell what is asked. That
-    is three requests at most, and one more where O(address) is given by name; it is one where the
-    instance was made by this module, the image is given by family, and O(report_newer_image) is
-    off.
+    is three requests at most, and one more where O(address) is given by a name that another gave
+    the instance; it is one where the instance was made by this module, the image is given by
+    family, and O(report_newer_image) is off. What was attached by name is recorded in
+    C(gce-vllm-address).
   - In diffs and results, metadata values whose key contains C(secret), C(token), C(passw),
-    C(credential), C(private) or C(key)
-    are hidden (but not those of C(ssh-keys)), and those of more than 100 characters are given by
-      length and digest. Who may read the
-    instance may read its metadata, so put no secrets there.
+    C(credential), C(private) or C(key) are hidden (but not those of C(ssh-keys)), and so are
+    scripts, C(user-data) and the declaration of containers. Those of more than 100 characters are
+    given by length and digest. The log of the machine that the module runs on is told no more. Who
+    may read the instance may read its metadata, so put no secrets there.
   - Check mode finds wrong zones, machine types, accelerators, images and networks as a real run
     does. That quota is exceeded or a zone has no such machine left, only a real run can find out.
   - With O(placements) there is one instance of this name in all of their zones together. It is
@@ -113,7 +114,8 @@ options:
   state:
     description:
       - V(present) means running. An instance that is stopped or suspended is started.
-      - V(stopped) never makes an instance; where there is none, nothing is done.
+      - V(stopped) never makes an instance; where there is none, nothing is done, unless an earlier
+        run deleted it to make it anew and was cut off.
       - V(absent) deletes the instance and those of its disks that are set to go with it, as its
         boot disk is. RV(kept_disks) names the others.
     type: str
@@ -175,7 +177,7 @@ options:
     description:
       - Further disks that it has to have. One that doesn't exist is made, with a new instance or
         while it runs; one that exists in the zone is attached. Disks that are not named here are
-        left alone, and none is ever detached for good.
+        left alone; see O(disks[].state) for one that is to go.
       - A recreate keeps all further disks and attaches them again. It is refused where there are
         local SSDs, and where it would lead into another zone, where disks can't follow.
       - What is on a new disk is for the machine to format and mount; it is found there as
@@ -188,6 +190,12 @@ options:
         description: Name of the disk, unique in the project and zone.
         type: str
         required: true
+      state:
+        description: V(detached) takes the disk from the instance, live, and leaves it in the zone
+          with what is on it; unmount it before. Nothing else is then looked at.
+        type: str
+        choices: [attached, detached]
+        default: attached
       size_gb:
         description: Size. Required where the disk has to be made, unless O(disks[].image) is given.
           It grows while the instance runs; the file system on it, the machine has to grow.
@@ -254,6 +262,11 @@ options:
     description: Network tags it has to have, beside those that others gave it.
     type: list
     elements: str
+  absent_tags:
+    description: Network tags it must not have. Firewall rules for them then no longer count for it.
+    type: list
+    elements: str
+    version_added: 0.1.0
   labels:
     description: Labels it has to have. A label of V(null) is removed.
     type: dict
@@ -356,7 +369,10 @@ options:
     default: true
     version_added: 0.1.0
   allow_stop:
-    description: Stop and start a running instance where a difference needs it.
+    description:
+      - Stop and start a running instance where a difference needs it.
+      - Where Google has no room for the machine that it was to become, it gets its old one back and
+        is started again, and the run fails.
     type: bool
     default: false
   allow_recreate:
@@ -365,8 +381,22 @@ options:
         is lost.
       - Options that the task doesn't name are carried over. Further disks are kept and attached
         again, see O(disks).
+      - What the old one had is kept in O(state_dir) until the new one runs. A run that is cut off
+        in between, or that gets no machine, leaves it to the next, which goes on from there.
+      - With O(state=stopped) the new one boots once and is then stopped.
     type: bool
     default: false
+  state_dir:
+    description:
+      - Folder on the machine that the module runs on. While an instance is made anew, or moved to
+        another of O(placements), a file in it holds all that the old one had, secret metadata too;
+        only the user who runs this can read it. Afterwards it is deleted.
+      - A next run from another machine does not know of it, and makes the instance from its options
+        alone.
+      - The environment variable E(GCE_VLLM_STATE_DIR) is used if this is not given.
+    type: path
+    default: ~/.local/state/gce-vllm
+    version_added: 0.1.0
 """
 
 EXAMPLES = r"""
@@ -452,6 +482,16 @@ EXAMPLES = r"""
       provisioning_model: FLEX_START
       max_run_duration: 172800
       instance_termination_action: STOP
+
+- name: The disk is given back, and a tag with the rules that went by it
+  llmops.gce_vllm.gce_instance:
+    project: my-project-123456
+    zone: us-central1-a
+    name: llm-server
+    disks:
+      - name: weights
+        state: detached
+    absent_tags: [old-rules]
 
 - name: Nothing is left of it, nor of its disk
   llmops.gce_vllm.gce_instance:
@@ -583,12 +623,10 @@ blocked:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.arguments import common_spec, run, shared_spec
-from ..module_utils.diff import is_secret
 from ..module_utils.gce_client import GceClient
 from ..module_utils.instance import STOPPED
+from ..module_utils.instance_module import InstanceModule
 from ..module_utils.instance_options import EXCLUSIVE, SPEC
 from ..module_utils.placed_instance import PlacedInstance
 
@@ -606,15 +644,12 @@ def _at_rest(result: dict[str, Any]) -> bool:
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleModule(
+    module = InstanceModule(
         argument_spec={**common_spec(), **shared_spec(), **SPEC},
         supports_check_mode=True,
         mutually_exclusive=EXCLUSIVE,
         required_one_of=EXCLUSIVE,
     )
-    for key, value in (module.params["metadata"] or {}).items():
-        if is_secret(key) and len(str(value)) > 3:
-            module.no_log_values.add(str(value))
     run(module, core, at_rest=_at_rest)
 
 

@@ -38,7 +38,7 @@ options:
     type: int
     default: 1
   provisioning_model:
-    description: V(SPOT) and V(FLEX_START) draw on the preemptible GPU quota. V(SPOT) has prices of
+    description: V(SPOT) and V(FLEX_START) draw on the preemptible quota. V(SPOT) has prices of
       its own; V(FLEX_START) is priced as V(STANDARD), which is the most that it costs.
     type: str
     choices: [STANDARD, SPOT, FLEX_START]
@@ -66,6 +66,15 @@ options:
     type: list
     elements: dict
     default: []
+  instance:
+    description: Name of the instance that is planned, where there may be one already, for
+      RV(quota_to_add).
+    type: str
+    version_added: 0.1.0
+  instance_zone:
+    description: Zone where it is. O(zone) where not given.
+    type: str
+    version_added: 0.1.0
   count:
     description: How many such instances are planned; multiplies RV(quota_needs), not RV(price).
     type: int
@@ -114,6 +123,16 @@ quota_needs:
   type: dict
   sample: {"NVIDIA_L4_GPUS": 1, "GPUS_ALL_REGIONS": 1, "SSD_TOTAL_GB": 100, "IN_USE_ADDRESSES": 1,
     "INSTANCES": 1}
+quota_to_add:
+  description:
+    - What of RV(quota_needs) is needed beside what O(instance) has taken already, each metric at
+      least 0, as C(needs) of M(llmops.gce_vllm.gce_quota_info).
+    - A running instance holds its machine, a stopped one only its disks and a reserved address.
+      Those of O(more_disks) that exist by C(name) in O(zone) count as held too.
+    - The same as RV(quota_needs) without O(instance).
+  returned: success
+  type: dict
+  sample: {"NVIDIA_L4_GPUS": 3, "GPUS_ALL_REGIONS": 3, "SSD_TOTAL_GB": 0, "INSTANCES": 0}
 price:
   description: List price of one such instance; null where the table does not know the machine, the
     region or the model.
@@ -160,7 +179,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import convert, lookups, prices, quota_needs
+from ..module_utils import convert, lookups, prices, quota_held, quota_needs
 from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.gce_client import GceClient
 
@@ -178,19 +197,32 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         "disk_type": params["boot_disk_type"],
         "external_ip": params["external_ip"],
     }
+    needs = quota_needs.quota_needs(
+        machine,
+        gpus,
+        count=params["count"],
+        static_address=params["static_address"],
+        more_disks=params["more_disks"],
+        spot=quota_needs.draws_preemptible(model),
+        **plan,
+    )
+    taken: dict[str, int] = {}
+    if params["instance"]:
+        there = params["instance_zone"] or zone
+        taken = quota_held.held(
+            client,
+            params["instance"],
+            there,
+            zone,
+            more_disks=params["more_disks"],
+            static=params["static_address"],
+        )
     return {
         "changed": False,
         "machine_type": machine,
         "gpus": gpus,
-        "quota_needs": quota_needs.quota_needs(
-            machine,
-            gpus,
-            count=params["count"],
-            static_address=params["static_address"],
-            more_disks=params["more_disks"],
-            spot=model in ("SPOT", "FLEX_START"),
-            **plan,
-        ),
+        "quota_needs": needs,
+        "quota_to_add": quota_held.beside(needs, taken),
         "price": prices.price(
             machine["name"], gpus, convert.region_of(zone), spot=model == "SPOT", **plan
         ),
@@ -214,6 +246,8 @@ def main() -> None:
         "external_ip": {"type": "bool", "default": False},
         "static_address": {"type": "bool", "default": False},
         "more_disks": {"type": "list", "elements": "dict", "default": []},
+        "instance": {"type": "str"},
+        "instance_zone": {"type": "str"},
         "count": {"type": "int", "default": 1},
     }
     run(

@@ -74,7 +74,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.arguments import common_spec, run
 from ..module_utils.gce_client import GceClient
 from ..module_utils.instance import Instance
-from ..module_utils.preemption import DOWN, last_preemption, told
+from ..module_utils.preemption import DOWN, last_preemption, own_operations, told
 
 
 def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
@@ -82,7 +82,9 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
     name, found = params["name"], []
     for zone in params["zones"]:
         found += client.list(
-            f"{client.root}/zones/{zone}/operations", f"list the operations of zone {zone}"
+            f"{client.root}/zones/{zone}/operations",
+            f"list the operations on the instance {name} in zone {zone}",
+            filter=own_operations(name),
         )
     operation = last_preemption(found, name)
     if operation is None:

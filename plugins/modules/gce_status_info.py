@@ -101,7 +101,11 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
     )
     reserved = addresses.everywhere(client, f"{name}-ip")
     prices, instead = billing.prices(
-        settings_of(params), params["price_source"], params["billing_endpoint"], params["cache_dir"]
+        settings_of(params),
+        params["price_source"],
+        params["billing_endpoint"],
+        params["cache_dir"],
+        beside=client,
     )
     found = status_report.report(
         instance,

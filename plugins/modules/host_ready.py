@@ -136,6 +136,7 @@ from urllib.parse import urlsplit
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import host_state, kernel_gpu
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.quiet_module import AddressModule
 
 # struct flock of 64-bit Linux: type, whence, start, length, process.
 FLOCK = "hhqqi4x"
@@ -268,10 +269,16 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
     return {**facts, "waited": waited, "problems": host_state.problems(seen, params["timeout"])}
 
 
+class HostModule(AddressModule):
+    """Package indexes among the addresses may need a password."""
+
+    address_options = ("reach",)
+
+
 def main() -> None:
     """Entry point of the module."""
     unless = {"unless": {"type": "path"}}
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "timeout": {"type": "int", "default": 600},
             "machines": {"type": "list", "elements": "str", "default": []},
@@ -294,8 +301,6 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    for one in module.params["reach"]:
-        module.no_log_values |= {urlsplit(one["url"]).password} - {None}
     facts = collect(module)
     if facts["cloud_init"].startswith(("error", "degraded")):
         module.warn(

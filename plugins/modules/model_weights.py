@@ -164,7 +164,10 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
     weights_manifest,
     weights_place,
 )
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.uv_tool import INDEX_ARGUMENTS
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.uv_tool import (
+    INDEX_ARGUMENTS,
+    UvModule,
+)
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_fetcher import (
     Fetcher,
     describe_source,
@@ -211,7 +214,7 @@ def difference(dest: Path, source: dict[str, Any], full: bool) -> dict[str, str]
 
 def main() -> None:
     """Entry point of the module."""
-    module = AnsibleModule(
+    module = UvModule(
         argument_spec=arguments(),
         required_if=[
             ("source", "hub", ["repository"]),

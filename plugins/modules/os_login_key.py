@@ -132,7 +132,7 @@ def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, An
             remedy="give seconds from 1 up, or 0 for a key that never expires.",
         )
     endpoint = endpoints.sibling(DEFAULT_ENDPOINT, client.endpoint, params["os_login_endpoint"])
-    with OsLoginClient(replace(client.settings, endpoint=endpoint)) as api:
+    with OsLoginClient(replace(client.settings, endpoint=endpoint), beside=client) as api:
         user = (params["user"] or "").strip() or api.account()
         if "@" not in user or "/" in user:
             raise GceError(

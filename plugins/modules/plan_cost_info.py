@@ -68,6 +68,12 @@ options:
     description: Whether the instance has an external address.
     type: bool
     default: true
+  provisioning_model:
+    description: Of the plan. With V(FLEX_START), RV(lines) say how it is priced.
+    type: str
+    choices: [STANDARD, SPOT, FLEX_START]
+    default: STANDARD
+    version_added: 0.1.0
   title:
     description: A line to head RV(lines) with, where several plans are priced.
     type: str
@@ -172,6 +178,11 @@ def main() -> None:
         "more_disks": {"type": "list", "elements": "dict", "default": []},
         "external_ip": {"type": "bool", "default": True},
         "static_address": {"type": "bool", "default": False},
+        "provisioning_model": {
+            "type": "str",
+            "choices": ["STANDARD", "SPOT", "FLEX_START"],
+            "default": "STANDARD",
+        },
         "title": {"type": "str", "default": ""},
     }
     module = AnsibleModule(

@@ -115,7 +115,11 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import
     make_plan,
     parse_lock,
 )
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.uv_tool import INDEX_ARGUMENTS, Uv
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.uv_tool import (
+    INDEX_ARGUMENTS,
+    Uv,
+    UvModule,
+)
 
 VERSION_PROGRAM = "import sys; print('%d.%d' % sys.version_info[:2])"
 
@@ -248,7 +252,7 @@ def _reason_to_create(module: AnsibleModule, env: Environment) -> str:
 
 def main() -> None:
     """Entry point of the module."""
-    module = AnsibleModule(
+    module = UvModule(
         argument_spec={
             "venv": {"type": "path", "required": True},
             "lock": {"type": "path", "required": True},

@@ -20,8 +20,9 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Prices of the emulated catalog stay out of the user's cache."""
+    """Prices of the emulated catalog stay out of the user's cache, and state out of theirs."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GCE_VLLM_STATE_DIR", str(tmp_path_factory.mktemp("state")))
         patch.setenv("GCE_VLLM_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield
 

@@ -26,7 +26,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 MODULES = "ansible_collections.llmops.gce_vllm.plugins.modules"
-SERVED = ("gce_instance", "gce_address", "gce_firewall")
+SERVED = ("gce_instance", "gce_address", "gce_firewall", "gce_instance_schedule")
 PRELOADED = (
     "ansible.module_utils.testing",
     "ansible.module_utils._internal._json._profiles._module_legacy_c2m",

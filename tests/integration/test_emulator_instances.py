@@ -239,6 +239,25 @@ def test_stockout_at_insert_and_start(emulator: Emulator, api: Api) -> None:
     api.must("POST", f"{VMS}/vm/start")
 
 
+def test_suspend_and_resume(emulator: Emulator, api: Api) -> None:
+    api.must("POST", VMS, instance_body("gpu"))
+    assert "GPUs" in api.error("POST", f"{VMS}/gpu/suspend")["message"]
+    api.must("POST", VMS, instance_body("vm", "n1-standard-4"))
+    resumed = api.error("POST", f"{VMS}/vm/resume")
+    assert resumed["errors"][0]["reason"] == "resourceNotReady"
+    api.must("POST", f"{VMS}/vm/suspend")
+    down = api.get(f"{VMS}/vm")
+    assert down["status"] == "SUSPENDED" and down["lastSuspendedTimestamp"]
+    assert "resume it" in api.error("POST", f"{VMS}/vm/start")["message"]
+    emulator.admin("PUT", "stockouts", {"zone": ZONE})
+    failed = api.run("POST", f"{VMS}/vm/resume")
+    assert failed["error"]["errors"][0]["code"] == "ZONE_RESOURCE_POOL_EXHAUSTED"
+    assert api.get(f"{VMS}/vm")["status"] == "SUSPENDED"
+    emulator.admin("DELETE", "stockouts")
+    api.must("POST", f"{VMS}/vm/resume")
+    assert api.get(f"{VMS}/vm")["status"] == "RUNNING"
+
+
 def test_delete(api: Api) -> None:
     keep = instance_body("vm", deletionProtection=True)
     keep["disks"].append({"initializeParams": {"diskSizeGb": "20", "diskType": "pd-ssd"}})

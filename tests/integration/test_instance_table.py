@@ -27,13 +27,17 @@ T4 = [{"type": "nvidia-tesla-t4", "count": 1}]
 Options = dict[str, Any]
 
 
+GONE = object()  # null, as a person writes it for a label that should go
+
+
 def with_parts(base: Options, overlay: Options) -> Options:
     """Options over others: dictionaries part by part, all else whole; None leaves one out."""
     merged = dict(base)
     for name, value in overlay.items():
         both = isinstance(value, dict) and isinstance(merged.get(name), dict)
         merged[name] = with_parts(merged[name], value) if both else value
-    return {name: value for name, value in merged.items() if value is not None}
+    given = {name: value for name, value in merged.items() if value is not None}
+    return {name: None if value is GONE else value for name, value in given.items()}
 
 
 DATA: Options = {
@@ -132,6 +136,7 @@ def simple(base: str, name: str, how: str, overlay: Options) -> Row:
 NO_SPEED = {"provisioned_iops": None, "provisioned_throughput": None}
 ATTACHED = {f"disks.more.{o}": "live" for o in ("attached", "size_gb", "type", "device_name",
                                                  "mode", "auto_delete")}  # fmt: skip
+ADDRESS_RECORD = "metadata.gce-vllm-address"
 MODEL, LIMIT, ACTION, HOST, RESTART = (
     f"scheduling.{name}"
     for name in (
@@ -165,11 +170,13 @@ TABLE = [
         (disk("more", size_gb=20), ATTACHED),
         # What is not named is left alone.
         (BACK, {}),
+        (disk("more", state="detached"), {"disks.more.attached": "live"}),
     ]),
     Row("full", "disks.*.size_gb", [
+        (disk("more", size_gb=20), ATTACHED),
         (disk("more", size_gb=30), {"disks.more.size_gb": "live"}),
         (disk("more", size_gb=20), "fixed"),
-        (BACK, {}),
+        (disk("more", state="detached"), {"disks.more.attached": "live"}),
     ]),
     Row("full", "disks.*.type", [(data_disk(type="pd-ssd", **NO_SPEED), "fixed")]),
     Row("full", "disks.*.image", [(data_disk(image=f"{m.IMAGES}/{OLDER}"), {})]),
@@ -186,12 +193,20 @@ TABLE = [
     ]),
     simple("full", "subnetwork", "recreate", {"subnetwork": "second"}),
     simple("plain", "external_ip", "live", {"external_ip": False}),
-    simple("full", "address", "live", {"address": "second"}),
-    Row("full", "tags.*", [({"tags": ["llm-server", "http"]}, {"tags.http": "live"}), (BACK, {})]),
+    # With the record by which the next run knows the address that it has.
+    Row("full", "address", [
+        ({"address": "second"}, {"address": "live", ADDRESS_RECORD: "live"}),
+        (BACK, {"address": "live", ADDRESS_RECORD: "live"}),
+    ]),
+    Row("full", "tags.*", [
+        ({"tags": ["llm-server", "http"]}, {"tags.http": "live"}),
+        (BACK, {}),
+        ({"absent_tags": ["http"]}, {"tags.http": "live"}),
+    ]),
     Row("full", "labels.*", [
         ({"labels": {"owner": "others", "team": "search"}},
          {"labels.owner": "live", "labels.team": "live"}),
-        (BACK, {"labels.owner": "live"}),
+        ({"labels": {"team": GONE}}, {"labels.owner": "live", "labels.team": "live"}),
     ]),
     simple("full", "metadata.enable-guest-attributes", "live",
            {"metadata": {"enable-guest-attributes": "FALSE"}}),
@@ -265,8 +280,12 @@ class Site(m.Cloud):
         assert bool(changing) == mutates, (changing, result)
         return result
 
-    def step(self, options: Options, expected: dict[str, str] | str) -> m.Json:
-        """Refused without permission, predicted, made, and then nothing left to do."""
+    def step(self, options: Options, expected: dict[str, str] | str, rests: bool = False) -> m.Json:
+        """Refused without permission, predicted, made, and then nothing left to do.
+
+        Args:
+            rests: whether it is to be stopped in the end.
+        """
         permit = {"allow_stop": True, "allow_recreate": True}
         if expected == "fixed":
             for check in (True, False):
@@ -274,7 +293,7 @@ class Site(m.Cloud):
                 assert failed["reason"] == "fixedDisk", failed
             return failed
         assert isinstance(expected, dict)
-        if set(expected.values()) & {"stop", "recreate"}:
+        if set(expected.values()) & ({"recreate"} if rests else {"stop", "recreate"}):
             self._refused(options, expected)
         predicted = self.watched(mutates=False, check=True, **options, **permit)
         assert not predicted.get("failed"), predicted["msg"]
@@ -286,8 +305,25 @@ class Site(m.Cloud):
         again = self.watched(mutates=False, **options)
         assert again["changed"] is False, again
         assert again["instance"] == made["instance"]
-        assert again["instance"]["status"] == "RUNNING"
+        assert again["instance"]["status"] == ("TERMINATED" if rests else "RUNNING")
         return made
+
+    def drop_loose_disks(self) -> None:
+        """So that a disk of the name is a new one again."""
+        with self.api() as api:
+            for one in self.stored("disks"):
+                if not one.get("users"):
+                    api.delete(f"{api.root}/zones/{m.ZONE}/disks/{one['name']}", "delete a disk")
+
+    def stored(self, collection: str) -> list[m.Json]:
+        found: list[m.Json] = self.admin("GET", "state")["projects"][PROJECT][collection]
+        return found
+
+    def power(self, base: str, state: str) -> None:
+        """Switch it, and no other field."""
+        options = {name: BASES[base][name] for name in ("zone", "name")}
+        result = self.run("gce_instance", **options, state=state)
+        assert not result.get("failed"), result["msg"]
 
     def _refused(self, options: Options, expected: dict[str, str]) -> None:
         for check in (True, False):
@@ -354,11 +390,36 @@ def test_transitions(site: Site, change: Row) -> None:
     base = BASES[change.base]
     for overlay, expected in change.steps:
         site.step(with_parts(base, overlay), expected)
+    # All rows lead back.
+    site.step(base, {})
+    site.drop_loose_disks()
+
+
+@pytest.mark.parametrize("was", ["running", "stopped"])
+@pytest.mark.parametrize("change", TABLE, ids=lambda one: f"{one.field}-{one.base}")
+def test_transitions_of_one_that_is_to_be_stopped(site: Site, change: Row, was: str) -> None:
+    base = BASES[change.base]
+    for overlay, expected in change.steps:
+        site.power(change.base, "present" if was == "running" else "stopped")
+        goes_down = isinstance(expected, dict) and was == "running"
+        found = {**expected, "status": "live"} if goes_down else expected
+        site.step({**with_parts(base, overlay), "state": "stopped"}, found, rests=True)
+    site.power(change.base, "present")
+    # Nothing but the switch differs from the base.
+    site.step(base, {})
+    site.drop_loose_disks()
 
 
 def test_run_without_a_change_is_cheap(site: Site) -> None:
-    """With every option set; the address by its IP, which costs no question of its own."""
+    """With every option set; the address by its name and by its IP."""
     result = site.watched(mutates=False, **BASES["full"])
+    assert len(site.sent) <= 3, site.sent
     ip = result["addresses"]["external"]
     site.watched(mutates=False, **{**BASES["full"], "address": ip})
     assert len(site.sent) <= 3, site.sent
+
+
+def test_address_of_another_name_is_asked_for(site: Site) -> None:
+    """What was recorded counts for the name and the IP that it was recorded with only."""
+    failed = site.watched(mutates=False, **{**BASES["full"], "address": "nowhere"})
+    assert failed["reason"] == "addressNotFound"

@@ -21,6 +21,7 @@ Step = tuple[str, Json]
 Lane = tuple[str, int]  # before or after a request is carried out; the first that is meant
 LANES: list[Lane] = [("before", 0), ("before", 1), ("after", 0), ("after", 1)]
 NAME, ADDRESS, RULE = "llm", "llm-ip", "llm-api"
+UNCHANGED = ("scheduling", "serviceAccounts", "shieldedInstanceConfig", "reservationAffinity")
 _numbers = itertools.count(1)
 
 
@@ -47,12 +48,49 @@ def other(**changes: Any) -> list[Step]:
 
 
 SSD = {**m.machine(NAME)["boot_disk"], "type": "pd-ssd"}
+# What the later runs don't name.
+OF_OTHERS: Json = {
+    "labels": {"owner": "tests", "team": "search"},
+    "metadata": {
+        "enable-guest-attributes": "TRUE",
+        "hf-token": "of-others",
+        "ssh-keys": "a:b\nc:d",
+    },
+    "tags": ["llm-server", "theirs"],
+    "service_account": {
+        "email": "llm@other-project.iam.gserviceaccount.com",
+        "scopes": ["storage"],
+    },
+    "shielded": {"vtpm": False},
+    "scheduling": {"max_run_duration": 86400, "automatic_restart": False},
+}
+SCHEDULED: Step = (
+    "gce_instance_schedule",
+    {
+        **{"name": "nights", "region": m.REGION, "stop": "0 20 * * *", "time_zone": "UTC"},
+        **{"zone": m.ZONE, "instance": NAME},
+    },
+)
+# One goes with the instance, one doesn't.
+DISKS = [{"name": "scratch", "size_gb": 20, "auto_delete": True}, {"name": "data", "size_gb": 10}]
+RICH = [RESERVED, instance(**OF_OTHERS, disks=DISKS), SCHEDULED]
+STOPPED: Step = ("gce_instance", {"name": NAME, "zone": m.ZONE, "state": "stopped"})
+HERE, NEAR = {"zone": m.ZONE}, {"zone": "us-central1-b"}
+MOVE: Step = (
+    "gce_instance",
+    m.machine(NAME, zone=None, placements=[HERE, NEAR], allow_recreate=True),
+)
 # What is there before, what is asked for.
 SCENARIOS: dict[str, tuple[list[Step], list[Step]]] = {
     "create": ([], MADE),
     "stop": ([ALONE], [("gce_instance", {"name": NAME, "zone": m.ZONE, "state": "stopped"})]),
     "change": ([ALONE], other(machine_type="g2-standard-12", allow_stop=True)),
-    "recreate": ([ALONE], other(boot_disk=SSD, allow_recreate=True)),
+    "recreate": (RICH, other(boot_disk=SSD, allow_recreate=True)),
+    "recreate at rest": (
+        [*RICH, STOPPED],
+        other(boot_disk=SSD, allow_recreate=True, state="stopped"),
+    ),
+    "move": ([RESERVED, instance(**OF_OTHERS), SCHEDULED, STOPPED], [MOVE]),
     "destroy": (
         MADE,
         [
@@ -62,6 +100,20 @@ SCENARIOS: dict[str, tuple[list[Step], list[Step]]] = {
         ],
     ),
 }
+# In the first of two places there is no room any more.
+FULL = {
+    "zone": m.ZONE,
+    "operation": ["start", "insert"],
+    "operation_error": {"code": "ZONE_RESOURCE_POOL_EXHAUSTED", "message": "none left"},
+}
+FAULTS: dict[str, list[Json]] = {"move": [FULL]}
+
+
+def without_ips(text: str, addresses: list[Json]) -> str:
+    """Which address it is matters, not which IP a project got for it."""
+    for one in addresses:
+        text = text.replace(one["address"], f"IP of {one['name']}")
+    return text
 
 
 @dataclass
@@ -77,6 +129,9 @@ class Place:
         self.emulator.admin("DELETE", "faults")
         self.emulator.admin("PUT", f"projects/{project}")
         return project
+
+    def fail(self, *rules: Json) -> None:
+        self.emulator.admin("PUT", "faults", {"rules": list(rules)})
 
     def options(self, project: str, step: Step) -> Json:
         return {
@@ -121,11 +176,23 @@ class Place:
             "instances": [
                 {
                     "name": one["name"],
+                    "zone": one["zone"].rsplit("/", 1)[1],
                     "status": one["status"],
                     "machine": one["machineType"].rsplit("/", 1)[1],
                     "labels": one.get("labels"),
                     "tags": one["tags"].get("items"),
-                    "metadata": sorted(i["key"] for i in one["metadata"]["items"]),
+                    "metadata": sorted(
+                        (item["key"], without_ips(item["value"], found["addresses"]))
+                        for item in one["metadata"]["items"]
+                    ),
+                    **{part: one.get(part) for part in UNCHANGED},
+                    "follows": [
+                        policy.rsplit("/", 1)[1] for policy in one.get("resourcePolicies", [])
+                    ],
+                    "disks": [
+                        (disk["source"].rsplit("/", 1)[1], disk["deviceName"], disk["autoDelete"])
+                        for disk in one["disks"]
+                    ],
                     "reserved": [
                         address["name"]
                         for address in found["addresses"]
@@ -169,6 +236,7 @@ def test_the_next_run_ends_the_same(places: dict[Lane, Place], scenario: str) ->
     reference = places[LANES[0]]
     project = reference.new_project()
     reference.reach(project, before)
+    reference.fail(*FAULTS.get(scenario, []))
     reference.emulator.admin("DELETE", "requests")
     assert any(reference.reach(project, steps))
     whole = reference.emulator.admin("GET", f"requests?project={project}")["count"]
@@ -183,7 +251,7 @@ def test_the_next_run_ends_the_same(places: dict[Lane, Place], scenario: str) ->
             place.reach(project, before)
             rule = {"project": project, "hold": moment, "skip": number, "count": 1}
             place.emulator.admin("DELETE", "requests")
-            place.emulator.admin("PUT", "faults", {"rules": [rule]})
+            place.fail(rule, *FAULTS.get(scenario, []))
             if not place.reach_until_held(project, steps):
                 return set(range(first, number, 2))
             place.reach(project, steps)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from typing import Any
 
 import pytest
@@ -154,3 +156,30 @@ def test_wrong_input_says_what_would_be_right(
     failed = cloud.fails("gce_firewall", name=rule, **{**BASE, **wrong})
     for word in words:
         assert word in failed["msg"]
+
+
+@pytest.mark.parametrize("other", [{}, {"priority": 900}], ids=["the same", "another"])
+def test_two_at_once_make_one_rule(cloud: m.Cloud, rule: str, other: dict[str, Any]) -> None:
+    """Both have looked before either has made it."""
+    slow = {"method": "POST", "path": "*/firewalls", "latency": 2}
+    cloud.admin("PUT", "faults", {"rules": [slow]})
+    runs = [
+        subprocess.Popen(
+            cloud.command("gce_firewall", **{"name": rule, **BASE, **more}),
+            env=m.module_environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for more in ({}, other)
+    ]
+    results = [json.loads(run.communicate(timeout=60)[0]) for run in runs]
+    assert [one.get("msg") for one in results] == [None, None]
+    assert [one["changed"] for one in results] == [True, True]
+    [made] = [one for one in cloud.stored("firewalls") if one["name"] == rule]
+    assert made["priority"] in (1000, other.get("priority", 1000))
+    posts = [
+        one
+        for one in cloud.stored("operations")
+        if one["operationType"] == "insert" and one["targetLink"].endswith(rule)
+    ]
+    assert len(posts) == 1

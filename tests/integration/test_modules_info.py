@@ -36,6 +36,61 @@ def test_bundled_gpus_quota_and_price(cloud: m.Cloud) -> None:
     assert found["changed"] is False
 
 
+def test_quota_beside_what_the_instance_has_taken(cloud: m.Cloud) -> None:
+    name, more = m.new_name("llm"), {"name": m.new_name("data"), "size_gb": 20}
+    cloud.ok("gce_instance", **m.machine(name, disks=[more]))
+    resized = {
+        "machine_type": "g2-standard-48",
+        "boot_disk_size_gb": 150,
+        "more_disks": [more, {"name": "new", "size_gb": 10}],
+        "external_ip": True,
+    }
+    added = {"SSD_TOTAL_GB": 60, "INSTANCES": 0}
+    found = plan(cloud, **resized)
+    assert found["quota_to_add"] == found["quota_needs"]
+    found = plan(cloud, instance=name, **resized)
+    gpus = {"NVIDIA_L4_GPUS": 3, "GPUS_ALL_REGIONS": 3}
+    assert found["quota_to_add"] == {**gpus, "IN_USE_ADDRESSES": 0, **added}
+    # A smaller one needs nothing more, and what it would give back is not counted.
+    smaller = {**resized, "machine_type": "g2-standard-4", "boot_disk_size_gb": 50}
+    found = plan(cloud, instance=name, **smaller)
+    assert set(found["quota_to_add"].values()) == {0}
+    elsewhere = {"zone": "us-east1-c", "instance": name, "instance_zone": m.ZONE}
+    found = plan(cloud, **{**resized, **elsewhere})
+    assert found["quota_to_add"] == found["quota_needs"] | {"GPUS_ALL_REGIONS": 3}
+    cloud.ok("gce_instance", zone=m.ZONE, name=name, state="stopped")
+    found = plan(cloud, instance=name, **resized)
+    gpus = {"NVIDIA_L4_GPUS": 4, "GPUS_ALL_REGIONS": 4}
+    assert found["quota_to_add"] == {**gpus, "IN_USE_ADDRESSES": 1, **added}
+    # A disk that is there already is not counted again, with or without an instance.
+    cloud.ok("gce_instance", zone=m.ZONE, name=name, state="absent")
+    found = plan(cloud, instance=name, **resized)
+    assert found["quota_to_add"]["SSD_TOTAL_GB"] == found["quota_needs"]["SSD_TOTAL_GB"] - 20
+
+
+@pytest.mark.parametrize("model", ["SPOT", "FLEX_START"])
+def test_what_is_not_standard_draws_on_the_preemptible_quota(cloud: m.Cloud, model: str) -> None:
+    name = m.new_name("llm")
+    needs = plan(cloud, machine_type="g2-standard-8", provisioning_model=model)["quota_needs"]
+    assert needs["PREEMPTIBLE_NVIDIA_L4_GPUS"] == 1 and "NVIDIA_L4_GPUS" not in needs
+    seconds = {"max_run_duration": 7200} if model == "FLEX_START" else {}
+    cloud.ok("gce_instance", **m.machine(name, scheduling={"provisioning_model": model, **seconds}))
+    rows = cloud.ok("gce_quota_info", region=m.REGION)["quotas"]
+    used = {row["metric"]: row["usage"] for row in rows}
+    assert (used["PREEMPTIBLE_NVIDIA_L4_GPUS"], used["NVIDIA_L4_GPUS"]) == (1, 0)
+    found = plan(cloud, machine_type="g2-standard-8", provisioning_model=model, instance=name)
+    assert found["quota_to_add"]["PREEMPTIBLE_NVIDIA_L4_GPUS"] == 0
+
+
+def test_disks_have_a_metric_of_their_type(cloud: m.Cloud) -> None:
+    types = {"balanced": "HDB", "extreme": "HDX", "ml": "HDML", "throughput": "HDT"}
+    disks = [{"size_gb": 10, "type": f"hyperdisk-{one}"} for one in types]
+    needs = plan(cloud, machine_type="g2-standard-8", more_disks=disks)["quota_needs"]
+    assert {one: n for one, n in needs.items() if one.endswith("_TOTAL_GB")} == {
+        f"{one}_TOTAL_GB": 10 for one in types.values()
+    }
+
+
 def test_attached_gpus_on_spot_draw_on_the_preemptible_quota(cloud: m.Cloud) -> None:
     found = plan(
         cloud,

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_calls, operations
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator
@@ -266,6 +267,30 @@ def test_stopped_instance_changes_without_permission_to_stop(cloud: m.Cloud, nam
     assert there["instance"]["status"] == "RUNNING"
 
 
+def test_suspended_one_is_resumed(cloud: m.Cloud, name: str) -> None:
+    plain = m.machine(name, machine_type="n1-standard-4")
+    cloud.ok("gce_instance", **plain)
+    with cloud.api() as api:
+        path = f"{api.root}/zones/{m.ZONE}/instances/{name}"
+        operations.finish(api, api.post(f"{path}/suspend", "suspend"), "suspend")
+    assert stored(cloud, name)["status"] == "SUSPENDED"
+    # At rest it is, be it asleep.
+    assert cloud.ok("gce_instance", **plain, state="stopped")["changed"] is False
+    resumed = transition(cloud, **plain)
+    assert resumed["changes"] == [
+        {"field": "status", "from": "SUSPENDED", "to": "RUNNING", "how": "live"}
+    ]
+
+
+def test_flex_start_is_reported_as_such(cloud: m.Cloud, name: str) -> None:
+    flex = {"provisioning_model": "FLEX_START", "max_run_duration": 7200}
+    cloud.ok("gce_instance", **m.machine(name, scheduling=flex))
+    found = cloud.ok("gce_status_info", zone=m.ZONE, name=name, price_source="table")
+    assert found["report"]["provisioning_model"] == "FLEX_START"
+    assert "Flex-start is priced as on demand, which is the most that it costs" in found["lines"]
+    assert found["report"]["cost"]["hourly"] > 0.8, "as on demand"
+
+
 def test_stopping_none_makes_none(cloud: m.Cloud, name: str) -> None:
     found = transition(cloud, **m.machine(name, state="stopped"))
     assert found["changed"] is False
@@ -302,6 +327,29 @@ def test_what_others_set_survives(cloud: m.Cloud, name: str) -> None:
     after = stored(cloud, name)
     assert after["labels"]["cost-center"] == "42"
     assert sorted(after["tags"]["items"]) == ["llm-server", "more", "theirs"]
+
+
+@pytest.mark.parametrize("there", [None, "first:key-1"])
+def test_ssh_key_that_is_added_meanwhile_survives(
+    cloud: m.Cloud, name: str, monkeypatch: pytest.MonkeyPatch, there: str | None
+) -> None:
+    cloud.ok("gce_instance", **m.machine(name, metadata={"ssh-keys": there}))
+    call, theirs = instance_calls.InstanceCalls.call, iter(["theirs:key-2"])
+
+    def behind_another(self: Any, verb: str, body: Any = None, **query: Any) -> None:
+        if verb == "setMetadata" and (line := next(theirs, None)):
+            now = self.fetch()["metadata"]
+            lines = "\n".join(filter(None, [there, line]))
+            items = [one for one in now["items"] if one["key"] != "ssh-keys"]
+            items.append({"key": "ssh-keys", "value": lines})
+            call(self, verb, {"items": items, "fingerprint": now["fingerprint"]})
+        call(self, verb, body, **query)
+
+    monkeypatch.setattr(instance_calls.InstanceCalls, "call", behind_another)
+    cloud.ok("gce_instance", **m.machine(name, metadata={"ssh-keys": "ours:key-3"}))
+    items = {one["key"]: one["value"] for one in stored(cloud, name)["metadata"]["items"]}
+    lines = [*([there] if there else []), "theirs:key-2", "ours:key-3"]
+    assert items["ssh-keys"].splitlines() == lines
 
 
 def test_instance_that_others_made_is_adopted(cloud: m.Cloud, name: str) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import quota_infos
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator, access_token
@@ -62,6 +64,43 @@ def test_patience_ends_at_the_timeout_with_googles_word(cloud: m.Cloud) -> None:
     assert took < 6
     assert failed["http_status"] == 503
     assert "status.cloud.google.com" in failed["msg"]
+
+
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        ("gce_quota_info", {"region": m.REGION, "needs": {"GPUS_PER_GPU_FAMILY/NVIDIA_H100": 1}}),
+        ("gce_status_info", {"zone": m.ZONE, "name": "x", "price_source": "catalog"}),
+    ],
+)
+def test_one_token_for_all_apis_that_a_run_asks(
+    cloud: m.Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module: str, options: m.Json
+) -> None:
+    monkeypatch.setenv("GCE_VLLM_CACHE_DIR", str(tmp_path))
+    asked: list[str] = []
+    send = requests.Session.send
+
+    def noted(session: Any, request: Any, **rest: Any) -> Any:
+        asked.append(request.path_url.split("?")[0])
+        return send(session, request, **rest)
+
+    monkeypatch.setattr(requests.Session, "send", noted)
+    cloud.ok(module, **options)
+    assert len({path.split("/projects/")[0].split("/services/")[0] for path in asked}) == 3, asked
+    assert len([path for path in asked if path.endswith("/token")]) == 1
+
+
+def test_another_api_gives_up_at_its_own_deadline(
+    cloud: m.Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quota_infos, "LONGEST_S", 2.0)
+    down = {"path": "*/quotaInfos/*", "status": 503}
+    cloud.admin("PUT", "faults", {"rules": [down]})
+    begin = time.monotonic()
+    needs = {"GPUS_PER_GPU_FAMILY/NVIDIA_H100": 1}
+    found = cloud.ok("gce_quota_info", region=m.REGION, needs=needs)
+    assert time.monotonic() - begin < 20
+    assert "Cloud Quotas could not be read" in str(found["warnings"])
 
 
 def test_no_change_asks_twice_and_changes_nothing(cloud: m.Cloud) -> None:

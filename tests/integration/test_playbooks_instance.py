@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tests.integration.modules_fixtures import ZONE
 from tests.integration.site_fixture import NAME, Site
 
 SITE = ("site", "--tags", "preflight,provision")
@@ -41,3 +42,24 @@ def test_settings_reach_the_instance_and_destroy_keeps_its_data(site: Site) -> N
     cloud = site.state()[0]
     assert not cloud["instances"]
     assert [disk["name"] for disk in cloud["disks"]] == ["weights"]
+
+
+def test_tags_and_disks_that_are_no_longer_wished_go(site: Site) -> None:
+    site.variables["gce_instance_extra_disks"] = [{"name": "weights", "size_gb": 20}]
+    site.make()
+    [made] = site.stored("instances")
+    assert made["tags"]["items"] == [NAME]
+    path = f"zones/{ZONE}/instances/{NAME}/setTags"
+    theirs = {"items": [NAME, "theirs"], "fingerprint": made["tags"]["fingerprint"]}
+    site.api.must("POST", path, theirs)
+    site.variables |= {
+        "gce_network_target_tag": "renamed",
+        "gce_instance_extra_disks": [{"name": "weights", "state": "detached"}],
+    }
+    site.make()
+    [after] = site.stored("instances")
+    assert after["tags"]["items"] == ["renamed", "theirs"]
+    assert len(after["disks"]) == 1
+    assert "weights" in [disk["name"] for disk in site.stored("disks")]
+    site.make()
+    assert site.stored("instances") == [after]

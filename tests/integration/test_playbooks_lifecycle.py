@@ -182,6 +182,33 @@ def test_preflight_counts_the_disk_of_a_stopped_instance_once(made: Site) -> Non
     assert done.returncode == 2 and "NVIDIA_L4_GPUS" in done.stdout, "its GPU it has to get again"
 
 
+def test_preflight_counts_what_a_bigger_machine_needs_more(made: Site) -> None:
+    made.quota("us-central1", "NVIDIA_L4_GPUS", 1)
+    made.ok("preflight", changed=0)
+    done = made.play("playbooks/preflight.yml", "-e", "gce_instance_machine_type=g2-standard-48")
+    said = " ".join(done.stdout.split())
+    assert done.returncode == 2
+    assert "NVIDIA_L4_GPUS us-central1 3 0 1 1 SHORT" in said
+    made.quota("us-central1", "NVIDIA_L4_GPUS", 4)
+    made.ok("preflight", "-e", "gce_instance_machine_type=g2-standard-48", changed=0)
+
+
+def test_preflight_counts_further_disks(site: Site) -> None:
+    site.quota("us-central1", "SSD_TOTAL_GB", 150)
+    site.variables |= {
+        "gce_instance_boot_disk_size_gb": 60,
+        "gce_instance_extra_disks": [{"name": "weights", "size_gb": 500, "type": "pd-ssd"}],
+    }
+    done = site.play("playbooks/preflight.yml")
+    assert done.returncode == 2
+    assert "SSD_TOTAL_GB us-central1 560 150 0 150 SHORT" in " ".join(done.stdout.split())
+    # One that is there has its share.
+    disk = {"name": "weights", "sizeGb": "90", "type": f"zones/{ZONE}/diskTypes/pd-ssd"}
+    site.api.must("POST", f"zones/{ZONE}/disks", disk)
+    site.variables["gce_instance_extra_disks"][0]["size_gb"] = 90
+    site.ok("preflight", changed=0)
+
+
 def test_preflight_names_what_is_not_there(site: Site) -> None:
     for setting, wrong, words in (
         ("gce_instance_boot_disk_type", "pd-blanced", "Did you mean pd-balanced"),

@@ -43,6 +43,9 @@ def test_what_was_lost_is_told_until_someone_acts(
     assert lost in found["lost"]
     assert found["at"] in found["line"]
     assert found["zone"] == m.ZONE
+    api.must("POST", f"zones/{m.ZONE}/instances", instance_body(f"{NAME}-2"))
+    listed = cloud.ok("gce_preemption_info", **WHERE)["preemption"]
+    assert listed == found, "what is done to another is none of its history"
     if action == "DELETE":
         api.must("POST", f"zones/{m.ZONE}/instances", spot(action))
     api.must("POST", f"zones/{m.ZONE}/instances/{NAME}/stop")

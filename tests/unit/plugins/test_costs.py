@@ -95,10 +95,20 @@ def test_lines_are_a_table_that_names_what_is_unknown() -> None:
     assert machine.split()[-4:] == ["5.0688", "2.0275", "unknown", "unknown"]
     month = next(line for line in rest if line.startswith("a month"))
     assert month.split()[-2:] == ["unknown", "unknown"]
+    by_month = rest[rest.index(next(line for line in rest if line.startswith("USD a month"))) + 1]
+    assert by_month.split()[-4:] == ["3700.22", "1480.05", "unknown", "unknown"]
     # A static address costs on while the instance is stopped: 100 GB and the address.
     assert found["total"]["stopped"]["hourly"] == pytest.approx(10 / 730 + 0.01, abs=1e-4)
     assert any("2025-03-06" in line for line in rest)
     assert any("2026-10-16" in line for line in rest)
+
+
+def test_flex_start_says_how_it_is_priced() -> None:
+    wish = plan("g2-standard-4")
+    flex = plan_cost.price({**wish, "provisioning_model": "FLEX_START"}, REGION, TABLE)
+    assert flex["lines"][-1] == costs.FLEX_NOTE
+    spot = plan_cost.price({**wish, "provisioning_model": "SPOT"}, REGION, TABLE)
+    assert costs.FLEX_NOTE not in spot["lines"]
 
 
 def rate(component: str, model: costs.Model, hourly: float, *regions: str) -> skus.Rate:

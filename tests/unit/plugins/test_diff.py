@@ -96,7 +96,11 @@ def test_changes_lead_from_state_to_wish_and_no_further(seed: int) -> None:
         ("block-project-ssh-keys", False),
         ("enable-guest-attributes", False),
         ("gce-vllm-image-family", False),
-        ("startup-script", False),
+        ("startup-script", True),
+        ("windows-startup-script-ps1", True),
+        ("user-data", True),
+        ("description", False),
+        ("subscription", False),
     ],
 )
 def test_which_metadata_is_secret(key: str, secret: bool) -> None:

@@ -20,7 +20,7 @@ from ansible_collections.llmops.gce_vllm.plugins.modules import gce_instance
 # They say which instance, what for, and what is allowed; they are no fields of it.
 NO_FIELDS = {
     *("zone", "placements", "name", "state", "allow_stop", "allow_recreate", "delete_disks"),
-    "report_newer_image",
+    *("report_newer_image", "state_dir", "absent_tags", "disks.*.state"),
 }
 # Options whose parts are not fields by themselves.
 WHOLE = {"accelerators", "reservation_affinity"}

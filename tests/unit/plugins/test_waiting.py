@@ -9,7 +9,15 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import operations, transport
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import WaitTimeoutError
-from urllib3.exceptions import MaxRetryError, ProtocolError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
+from urllib3.response import HTTPResponse
 
 
 class FakeTime:
@@ -84,3 +92,60 @@ def test_every_verb_is_sent_again() -> None:
         assert policy.is_retry(verb, 503)
         assert not policy.is_retry(verb, 404)
         assert not policy.is_retry(verb, 409)
+
+
+@pytest.fixture
+def clock(fake: FakeTime, monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    """The same, for requests that are sent again."""
+    monkeypatch.setattr(time, "monotonic", lambda: fake.now)
+    monkeypatch.setattr(time, "sleep", fake.sleep)
+    return fake
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProtocolError("Connection aborted.", ConnectionResetError(104, "reset by peer")),
+        ReadTimeoutError(None, "/", "no answer"),  # type: ignore[arg-type]
+        ConnectTimeoutError("timed out"),
+        None,
+    ],
+    ids=["reset", "read timeout", "connect timeout", "503"],
+)
+def test_a_request_is_sent_again_until_the_deadline(
+    clock: FakeTime, error: Exception | None
+) -> None:
+    policy = transport.retry_policy(600)
+    answer = None if error else HTTPResponse(status=503)
+    with pytest.raises(MaxRetryError):
+        while True:
+            policy = policy.increment("POST", "/", response=answer, error=error)
+            policy.sleep(answer)
+    assert 600 - transport.LONGEST_PAUSE_S <= clock.now <= 600
+    assert len(clock.pauses) > 12
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NewConnectionError(None, "[Errno 111] Connection refused"),  # type: ignore[arg-type]
+        NameResolutionError("host", None, OSError("not known")),  # type: ignore[arg-type]
+    ],
+    ids=["refused", "no such name"],
+)
+def test_a_connection_that_nobody_takes_is_soon_given_up(clock: FakeTime, error: Exception) -> None:
+    policy = transport.retry_policy(600)
+    with pytest.raises(MaxRetryError):
+        while True:
+            policy = policy.increment("POST", "/", error=error)
+            policy.sleep()
+    assert 0 < clock.now < 5
+
+
+def test_pauses_that_are_not_urllib3s_last_until_the_deadline_too(clock: FakeTime) -> None:
+    patience = transport.Patience(600)
+    while patience.pause():
+        pass
+    assert 600 - transport.LONGEST_PAUSE_S <= clock.now <= 600
+    few = transport.Patience(1e6, tries=3)
+    assert [few.pause(), few.pause(), few.pause()] == [True, True, False]

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A machine that was stopped to become another, and gets its old form back where it can't."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import machine_types
+from .diff import Change
+from .errors import GceError
+from .gce_client import GceClient
+from .instance_calls import InstanceCalls
+from .instance_reader import InstanceReader
+from .operations import wait_until
+
+
+class MachineChange:
+    """Remembers what an instance was before it was stopped for a change.
+
+    Attributes:
+        before: its flat fields; None where nothing was stopped or all went well.
+    """
+
+    def __init__(self, client: GceClient, calls: InstanceCalls, reader: InstanceReader) -> None:
+        self.client, self.calls, self.reader = client, calls, reader
+        self.before: Mapping[str, Any] | None = None
+
+    def stopped_for(self, before: Mapping[str, Any]) -> None:
+        """It ran, and is stopped now for a change."""
+        self.before = before
+
+    def accepted(self) -> None:
+        """It runs again, as it is."""
+        self.before = None
+
+    def put_back(self) -> str:
+        """Give the stopped instance its old machine and start it; what to say of that, '' for
+        nothing.
+        """
+        before, self.before = self.before, None
+        if before is None:
+            return ""
+        machine = f"its former machine ({before['machine_type']})"
+        try:
+            resource = self.calls.fetch()
+            if resource is None:
+                return ""
+            found = self._changed_since(before, resource)
+            self.calls.apply(found, resource, before)
+            self.calls.call("start")
+            wait_until(
+                lambda: self.calls.fetch() or {},
+                lambda one: one.get("status") == "RUNNING",
+                seconds=self.client.seconds_left(),
+                what=f"the {self.calls.where} to be RUNNING",
+                describe=lambda one: str(one.get("status")),
+            )
+        except GceError as error:
+            return (
+                f" The instance, stopped for this change, did not get {machine} back either and is "
+                f"stopped: {error.message}"
+            )
+        if not found:
+            return " The instance, stopped for this change, was started again."
+        return f" The instance, stopped for this change, has {machine} again and was started."
+
+    def _changed_since(
+        self, before: Mapping[str, Any], resource: Mapping[str, Any]
+    ) -> list[Change]:
+        """Changes that lead back."""
+        now = self.reader.view(resource, {"machine_type"})
+        fields = [field for field in {**before, **now} if _of_machine(field)]
+        if machine_types.bundles_gpus(before["machine_type"]):
+            fields.remove("accelerators")  # they come back with it
+        return [
+            Change(field, now.get(field), before.get(field), "stop")
+            for field in sorted(fields)
+            if now.get(field) != before.get(field)
+        ]
+
+
+def _of_machine(field: str) -> bool:
+    return field in ("machine_type", "accelerators") or field.startswith("scheduling.")

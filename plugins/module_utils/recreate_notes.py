@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an instance had that is deleted in order to make it anew: kept until the new one is there.
+
+Between the two nobody else knows it. A run that is cut off there, or that gets no new machine,
+leaves it to the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import GceError
+from .gce_client import GceClient
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Note:
+    """One instance.
+
+    Attributes:
+        instance_id: Google's id of the one that was to be deleted.
+        fields: all that it had, flat; secret metadata too.
+    """
+
+    instance_id: str
+    fields: dict[str, Any]
+
+    def is_of(self, resource: Mapping[str, Any]) -> bool:
+        """Whether this instance is the old one, so that its deletion is still to come."""
+        return str(resource.get("id")) == self.instance_id
+
+    def going_disks(self) -> list[str]:
+        """Names of the disks that were set to go with it, before they were kept for the new one."""
+        return sorted(
+            field.split(".")[1]
+            for field, value in self.fields.items()
+            if field.startswith("disks.") and field.endswith(".auto_delete") and value
+        )
+
+
+class RecreateNotes:
+    """The note of one instance by project, zone and name, as a file that only its user can read.
+
+    Args:
+        folder: where it is kept; '' for a reader that never makes an instance.
+    """
+
+    def __init__(self, folder: str, client: GceClient, zone: str, name: str) -> None:
+        self._whose = [client.endpoint, client.project, zone, name]
+        digest = hashlib.sha256("\n".join(self._whose).encode()).hexdigest()[:12]
+        place = Path(folder).expanduser() if folder else None
+        self.path = place / f"recreate-{name}-{digest}.json" if place else None
+
+    def read(self) -> Note | None:
+        """The note; None where there is none, or where it is not to be understood."""
+        if self.path is None:
+            return None
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            if found["format"] != _FORMAT or found["whose"] != self._whose:
+                return None
+            return Note(str(found["instance_id"]), dict(found["fields"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, resource: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+        """Keep it, whole or not at all.
+
+        Raises:
+            GceError: it can't be written, so nothing may be deleted yet.
+        """
+        if self.path is None:
+            return
+        content = {
+            "format": _FORMAT,
+            "whose": self._whose,
+            "instance_id": str(resource.get("id")),
+            "fields": dict(fields),
+        }
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as out:
+                    json.dump(content, out)
+                    out.flush()
+                    os.fsync(out.fileno())
+                Path(name).replace(self.path)
+            except OSError:
+                Path(name).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise GceError(
+                f"What the instance {self._whose[-1]} has can't be kept in {self.path.parent} "
+                f"while it is made anew ({error.strerror}). Nothing was changed.",
+                reason="stateDir",
+                remedy="let that folder be written, or name another (state_dir).",
+            ) from None
+
+    def forget(self) -> None:
+        """The new one is there, or none is wished."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
