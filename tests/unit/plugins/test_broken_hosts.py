@@ -22,6 +22,10 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
 RECORDED = Path(__file__).parents[2] / "fixtures" / "nvidia_smi" / "h100"
 H100 = (RECORDED / "idle.xml").read_text()
 TAKEN = (RECORDED / "loaded.xml").read_text()
+T4 = (RECORDED.parent / "t4" / "held.xml").read_text().replace("530.30.02", "580.95.05")
+# Its second GPU is held by a process, which is no matter here.
+FABRIC = (RECORDED.parent / "h100x2" / "held.xml").read_text().replace("3590 MiB", "9 MiB")
+FABRIC = FABRIC.replace("<used>3599 MiB<", "<used>18 MiB<")
 UUID = "GPU-00000000-0000-0000-0000-000000000001"
 NEEDS = gpu_health.Needs(build="cu130", driver="580", capability="7.5", count=1)
 MISSING = (127, "", "")
@@ -57,7 +61,7 @@ def answering(xml: str, capability: str = "9.0", log: str = "") -> RecordedHost:
     return RecordedHost(
         {
             SMI: (0, xml, ""),
-            query: (0, f"{UUID}, {capability}\n", ""),
+            query: (0, "".join(f"{UUID[:-1]}{n}, {capability}\n" for n in (1, 2)), ""),
             ("nvidia-smi", "topo", "-m"): (0, topology, ""),
             ("nvcc", "--version"): (0, (RECORDED / "nvcc.txt").read_text(), ""),
             LOG: (0, log or "Linux version 6.8.0-1015-gcp", ""),
@@ -135,6 +139,56 @@ GPUS = {
         answering(TAKEN),
         "held by others, VLLM::EngineCore (pid 910, no service, 76730 MiB)",
         "end them",
+    ),
+    "memory held by nobody who can be seen": (
+        answering(TAKEN[: TAKEN.index("<process_info>")] + TAKEN[TAKEN.index("</processes>") :]),
+        "76739 MiB of its memory are in use, and no process that can be seen",
+        "fuser -v /dev/nvidia*",
+    ),
+    "memory held by a process that does not say how much": (
+        answering(changed(TAKEN, "<used_memory>76730 MiB<", "<used_memory>N/A<")),
+        "76739 MiB of its memory are held by others, VLLM::EngineCore (pid 910, no service, ? MiB)",
+        "end them",
+    ),
+    "driver hangs": (
+        RecordedHost({SMI: (124, "", "no answer within 60 s")}),
+        "driver hangs: nvidia-smi gives no answer",
+        "reboot the host",
+    ),
+    "pages of memory given up": (
+        answering(changed(T4, "pending_blacklist>No<", "pending_blacklist>Yes<"), "7.5"),
+        "has pages of memory that it gives up after a reset",
+        "reboot the host",
+    ),
+    "too many pages of memory given up": (
+        answering(changed(T4, "<retired_count>0<", "<retired_count>60<"), "7.5"),
+        "had to give up 60 pages of its memory",
+        "stop and start the instance",
+    ),
+    "memory that can't be repaired": (
+        answering(changed(H100, "unrepairable_memory>No<", "unrepairable_memory>Yes<")),
+        "has memory that can't be repaired",
+        "stop and start the instance",
+    ),
+    "a channel of memory to repair": (
+        answering(changed(H100, "channel_repair_pending>No<", "channel_repair_pending>Yes<")),
+        "repairs a channel of its memory at the next reset",
+        "reboot the host",
+    ),
+    "processors to repair": (
+        answering(changed(H100, "tpc_repair_pending>No<", "tpc_repair_pending>Yes<")),
+        "repairs its processors (TPC) at the next reset",
+        "reboot the host",
+    ),
+    "NVSwitch not ready": (
+        answering(changed(FABRIC, "<state>Completed<", "<state>In Progress<")),
+        "not joined the NVSwitch fabric (state In Progress, status Success)",
+        "nvidia-fabricmanager",
+    ),
+    "NVSwitch failed": (
+        answering(changed(FABRIC, "<status>Success<", "<status>Insufficient Resources<")),
+        "not joined the NVSwitch fabric (state Completed, status Insufficient Resources)",
+        "nvidia-fabricmanager",
     ),
     "nvidia-smi crashes": (failing(139, "Segmentation fault"), "not known here", "Segmentation"),
     "nvidia-smi prints something else": (
