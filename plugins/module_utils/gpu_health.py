@@ -114,9 +114,10 @@ def unmet(facts: Mapping[str, Any], needs: Needs) -> list[str]:
     ]
     if old or len(facts["gpus"]) < needs.count:
         names = ", ".join(str(gpu["name"]) for gpu in facts["gpus"])
+        subject = f"The {needs.build} build of vLLM" if needs.build else "vLLM"
+        least = f" with compute capability {needs.capability} or higher" if needs.capability else ""
         found.append(
-            f"There are {len(facts['gpus'])} GPU(s): {names}. The {needs.build} build of vLLM "
-            f"needs {needs.count} with compute capability {needs.capability} or higher"
+            f"There are {len(facts['gpus'])} GPU(s): {names}. {subject} needs {needs.count}{least}"
             f"{' (too old or unknown: ' + ', '.join(old) + ')' if old else ''}. Choose another "
             "machine type or accelerator."
         )

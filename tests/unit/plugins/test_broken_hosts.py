@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+    build_choice,
     gpu_health,
     gpu_probe,
     host_state,
@@ -243,6 +244,8 @@ RESTING: dict[str, Any] = {
     "interrupted": False,
     "machine": "x86_64",
     "machines": ["x86_64"],
+    "python": "3.12",
+    "python_wanted": "/usr/bin/python3",
     "space": [{"path": "/opt/vllm", "mib": 4096, "free_mib": 4096}],
     "unreached": [],
 }
@@ -252,6 +255,11 @@ HOSTS: dict[str, tuple[dict[str, Any], str, str]] = {
         {"machine": "aarch64"},
         "processor of the kind aarch64",
         "Choose another machine type",
+    ),
+    "no Python there": (
+        {"python": "", "python_wanted": "/opt/python3.12/bin/python3"},
+        "has no Python at /opt/python3.12/bin/python3",
+        "vllm_venv_python=auto",
     ),
     "disk full": (
         {"space": [{"path": "/opt/vllm", "mib": 4096, "free_mib": 4095}]},
@@ -295,6 +303,48 @@ HOSTS: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_a_broken_host_has_one_message_with_its_remedy(name: str) -> None:
     different, wrong, remedy = HOSTS[name]
     (sentence,) = host_state.problems({**RESTING, **different}, 600)
+    assert wrong in sentence
+    assert remedy in sentence
+
+
+L4 = {"name": "NVIDIA L4", "compute_capability": "8.9"}
+FITTING = {"driver": "580.95.05", "gpus": [L4], "python": "3.12", "machine": "x86_64"}
+# name: (what is different, what is wrong, what to do)
+UNFIT: dict[str, tuple[dict[str, Any], str, str]] = {
+    "Python too old": (
+        {"python": "3.10"},
+        "is made for Python 3.12, and there is 3.10, which vllm_venv_python=/usr/bin/python3 names",
+        "set vllm_venv_python=auto, so that uv fetches 3.12, or choose an image that brings it",
+    ),
+    "Python too new": (
+        {"python": "3.13"},
+        "is made for Python 3.12, and there is 3.13",
+        "set vllm_venv_python=auto",
+    ),
+    "wrong architecture": (
+        {"machine": "aarch64"},
+        "the processor is of the kind aarch64",
+        "Change the machine type",
+    ),
+    "driver too old": (
+        {"driver": "570.133.20"},
+        "NVIDIA driver 570.133.20 runs",
+        "Change the driver (update it on the host, then reboot), the image (a family that ends in "
+        "nvidia-580 or a higher number), or the version: 0.32.0 cu129",
+    ),
+    "GPU too old": (
+        {"gpus": [{"name": "Tesla P100", "compute_capability": "6.0"}]},
+        "unknown: Tesla P100 6.0",
+        "Choose another machine type or accelerator",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_host_that_no_build_fits_has_one_message_with_its_remedy(name: str) -> None:
+    different, wrong, remedy = UNFIT[name]
+    seen = build_choice.Seen(**{**FITTING, **different})
+    (sentence,) = build_choice.choose(seen, python="/usr/bin/python3").reasons
     assert wrong in sentence
     assert remedy in sentence
 
