@@ -116,7 +116,8 @@ def python_problems(version: str, build: str, python: str, wanted: str) -> tuple
     if wanted == "auto":
         return "", (
             f"{needs}, and there is {python}: uv will fetch {fetched} from "
-            f"{contract_table.PYTHON_SOURCE}{_bringing(fetched)}"
+            f"{contract_table.PYTHON_SOURCE} or vllm_venv_python_mirror, unless the host has a "
+            f"python{fetched} too{_bringing(fetched)}"
         )
     return (
         f"{needs}, and there is {python}, which vllm_venv_python={wanted} names: set "
