@@ -4,56 +4,13 @@
 from __future__ import annotations
 
 import argparse
-import platform
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from . import gpu_health, gpu_probe
+from . import gpu_health, gpu_probe, this_host
 
-# A driver that hangs keeps nvidia-smi from ever answering.
-LONGEST_COMMAND = 60
 PAUSE = 3.0
-
-
-class ThisHost:
-    """The host that this runs on."""
-
-    def run(self, *command: str) -> tuple[int, str, str]:
-        """Exit status, stdout and stderr; 127 for a missing program, 124 for one that hangs."""
-        program = shutil.which(command[0])
-        if program is None:
-            return 127, "", ""
-        try:
-            done = subprocess.run(
-                [program, *command[1:]],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-                timeout=LONGEST_COMMAND,
-            )
-        except subprocess.TimeoutExpired:
-            return 124, "", f"no answer within {LONGEST_COMMAND} s"
-        return done.returncode, done.stdout, done.stderr
-
-    def read(self, path: str) -> str:
-        """Text of a file, empty where it is missing."""
-        try:
-            return Path(path).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ""
-
-    def pci_vendors(self) -> list[str]:
-        """The vendor of each device on the PCI bus."""
-        return [path.read_text().strip() for path in Path("/sys/bus/pci/devices").glob("*/vendor")]
-
-    def machine(self) -> str:
-        """Kind of processor."""
-        return platform.machine()
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -101,4 +58,4 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], ThisHost()))
+    sys.exit(main(sys.argv[1:], this_host.ThisHost()))

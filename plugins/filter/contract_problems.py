@@ -13,8 +13,8 @@ name: contract_problems
 short_description: Why a build of vLLM can't run on a machine type with an image
 version_added: 0.1.0
 description:
-  - Compares the driver that the image's name tells, and the GPU's compute capability, with what the
-    build asks for. What no table knows is no problem.
+  - Compares the driver and the Python that the image's name tells, and the GPU's compute
+    capability, with what the build asks for. What no table knows is no problem.
 options:
   _input:
     description: Placement with C(machine_type) and C(accelerators).
@@ -32,6 +32,15 @@ options:
     description: Name or family of the image.
     type: str
     required: true
+  python:
+    description: The setting C(vllm_venv_python), a path or V(auto). With V(auto) another Python in
+      the image is no problem, as uv fetches one.
+    type: str
+    default: auto
+  notes:
+    description: Gives what is no problem and yet worth to know instead.
+    type: bool
+    default: false
 author:
   - gce-vllm maintainers (@llmops)
 """

@@ -26,6 +26,11 @@ FATAL_XIDS = {
     140: ("an error in its memory that it did not recover from", _REBOOT),
     143: ("a GPU that could not be initialised", _MOVE),
 }
+# Up to 620 MiB were seen (an A100), which drivers from 510 on tell apart.
+DRIVERS_OWN_MIB = 1024
+# NVIDIA's guide to dynamic page retirement: there is room for 64, and from 60 on it has the board
+# replaced.
+MOST_RETIRED_PAGES = 60
 # What it means that no GPU answers, by gpu_info's status.
 STATUSES = {
     "no_gpu": (
@@ -55,6 +60,11 @@ STATUSES = {
     "gpu_lost": (
         "A GPU no longer answers ('fallen off the bus'). Stop and start the instance, so that it "
         "moves to other hardware; a reboot alone keeps the hardware."
+    ),
+    "hung": (
+        "NVIDIA's driver hangs: nvidia-smi gives no answer. Look at 'dmesg | grep -i -e xid -e "
+        "nvrm', and reboot the host, since what hangs in the driver can't be ended. If it comes "
+        "back, stop and start the instance, so that it moves to other hardware."
     ),
     "unreadable": "nvidia-smi failed in a way that is not known here.",
 }
@@ -94,7 +104,8 @@ def unmet(facts: Mapping[str, Any], needs: Needs) -> list[str]:
         found.append(
             f"NVIDIA driver {facts['driver']} runs (CUDA {facts['cuda']}); the {needs.build} build "
             f"of vLLM needs {needs.driver} or newer. Boot an image family that ends in "
-            f"nvidia-{branch}, or update the driver on the host and reboot it."
+            f"nvidia-{branch}, update the driver on the host and reboot it, or choose a version of "
+            "vLLM that takes this driver."
         )
     old = [
         f"{gpu['name']} {gpu['compute_capability'] or '?'}"
@@ -103,9 +114,10 @@ def unmet(facts: Mapping[str, Any], needs: Needs) -> list[str]:
     ]
     if old or len(facts["gpus"]) < needs.count:
         names = ", ".join(str(gpu["name"]) for gpu in facts["gpus"])
+        subject = f"The {needs.build} build of vLLM" if needs.build else "vLLM"
+        least = f" with compute capability {needs.capability} or higher" if needs.capability else ""
         found.append(
-            f"There are {len(facts['gpus'])} GPU(s): {names}. The {needs.build} build of vLLM "
-            f"needs {needs.count} with compute capability {needs.capability} or higher"
+            f"There are {len(facts['gpus'])} GPU(s): {names}. {subject} needs {needs.count}{least}"
             f"{' (too old or unknown: ' + ', '.join(old) + ')' if old else ''}. Choose another "
             "machine type or accelerator."
         )
@@ -146,36 +158,98 @@ def problems(
 
 def _of_one(gpu: Mapping[str, Any], own_units: Sequence[str], foreign_mib: int) -> list[str]:
     name = f"GPU {gpu['pci_bus_id'] or gpu['uuid']} ({gpu['name']})"
+    found = [
+        *_memory_cells(gpu),
+        *_repairs(gpu),
+        *_fabric(gpu),
+        *_modes(gpu),
+        *_held(gpu, own_units, foreign_mib),
+    ]
+    return [f"{name}{'' if sentence.startswith(':') else ' '}{sentence}." for sentence in found]
+
+
+def _memory_cells(gpu: Mapping[str, Any]) -> list[str]:
     found = []
     if gpu["row_remap"]["failed"]:
-        found.append(f"{name} has no spare rows of memory left: {_MOVE}.")
+        found.append(f"has no spare rows of memory left: {_MOVE}")
     elif gpu["row_remap"]["pending"]:
-        found.append(f"{name} has replaced rows of memory that count after a reset: {_REBOOT}.")
+        found.append(f"has replaced rows of memory that count after a reset: {_REBOOT}")
+    retired = gpu["retired_pages"]
+    pages = (retired["single_bit"] or 0) + (retired["double_bit"] or 0)
+    if pages >= MOST_RETIRED_PAGES:
+        found.append(f"had to give up {pages} pages of its memory, nearly all it may: {_MOVE}")
+    elif retired["pending"]:
+        found.append(f"has pages of memory that it gives up after a reset: {_REBOOT}")
     if gpu["ecc_errors"]["uncorrected"]:
         found.append(
-            f"{name} had {gpu['ecc_errors']['uncorrected']} errors in its memory that could not be "
-            f"corrected: {_REBOOT}; where they come back, {_MOVE}."
+            f"had {gpu['ecc_errors']['uncorrected']} errors in its memory that could not be "
+            f"corrected: {_REBOOT}; where they come back, {_MOVE}"
         )
+    return found
+
+
+def _repairs(gpu: Mapping[str, Any]) -> list[str]:
+    found = []
+    if gpu["repair"]["unrepairable"]:
+        found.append(f"has memory that can't be repaired: {_MOVE}")
+    if gpu["repair"]["channel"]:
+        found.append(f"repairs a channel of its memory at the next reset: {_REBOOT}")
+    if gpu["repair"]["tpc"]:
+        found.append(f"repairs its processors (TPC) at the next reset: {_REBOOT}")
     if gpu["recovery_action"]:
-        found.append(
-            f"{name}: the driver asks for the recovery '{gpu['recovery_action']}': {_REBOOT}."
-        )
+        found.append(f": the driver asks for the recovery '{gpu['recovery_action']}': {_REBOOT}")
+    return found
+
+
+def _fabric(gpu: Mapping[str, Any]) -> list[str]:
+    """On machines with NVSwitch CUDA does not start on a GPU that has not joined it."""
+    state, status = gpu["fabric"]["state"], gpu["fabric"]["status"]
+    if state in (None, "Not Supported") or (state == "Completed" and status in (None, "Success")):
+        return []
+    return [
+        f"has not joined the NVSwitch fabric (state {state}, status {status or 'unknown'}): start "
+        "NVIDIA's Fabric Manager, of the driver's own version ('systemctl enable --now "
+        f"nvidia-fabricmanager'; 'journalctl -u nvidia-fabricmanager' says more), or {_REBOOT}"
+    ]
+
+
+def _modes(gpu: Mapping[str, Any]) -> list[str]:
+    found = []
     for mode in ("ecc", "mig"):
         if gpu[f"{mode}_pending"] not in (None, gpu[mode]):
             wish = "on" if gpu[f"{mode}_pending"] else "off"
-            found.append(f"{name} was told to switch {mode.upper()} {wish}: {_REBOOT}.")
+            found.append(f"was told to switch {mode.upper()} {wish}: {_REBOOT}")
     if gpu["mig"] and not gpu["mig_devices"]:
         found.append(
-            f"{name} is in MIG mode and has no MIG instance, so nothing can run on it: switch the "
-            f"mode off (nvidia-smi -mig 0) and {_REBOOT}, or make an instance."
+            f"is in MIG mode and has no MIG instance, so nothing can run on it: switch the "
+            f"mode off (nvidia-smi -mig 0) and {_REBOOT}, or make an instance"
         )
+    return found
+
+
+def _held(gpu: Mapping[str, Any], own_units: Sequence[str], foreign_mib: int) -> list[str]:
+    """Memory that processes of others hold, or nobody who can be seen."""
     strangers = [each for each in gpu["processes"] if each["unit"] not in own_units]
+    own = [each for each in gpu["processes"] if each["unit"] in own_units]
+    known = sum(each["used_mib"] or 0 for each in gpu["processes"])
+    hidden = max(0, (gpu["memory_mib"]["used"] or 0) - known)
+    if gpu["memory_mib"]["reserved"] is None:
+        # Drivers before 510 count what they keep for themselves as used.
+        hidden = max(0, hidden - DRIVERS_OWN_MIB)
     held = sum(each["used_mib"] or 0 for each in strangers)
+    if any(each["used_mib"] is None for each in strangers):
+        held += hidden
     if held > foreign_mib:
         who = ", ".join(
             f"{each['name']} (pid {each['pid']}, {each['unit'] or 'no service'}, "
-            f"{each['used_mib']} MiB)"
+            f"{'?' if each['used_mib'] is None else each['used_mib']} MiB)"
             for each in strangers
         )
-        found.append(f"{name}: {held} MiB of its memory are held by others, {who}: end them.")
-    return found
+        return [f": {held} MiB of its memory are held by others, {who}: end them"]
+    if hidden > foreign_mib and not any(each["used_mib"] is None for each in own):
+        return [
+            f": {hidden} MiB of its memory are in use, and no process that can be seen here holds "
+            "them: end what runs in a container ('fuser -v /dev/nvidia*' names it); where nothing "
+            f"does, a program that broke left them behind: {_REBOOT}"
+        ]
+    return []

@@ -16,7 +16,7 @@ class Host(Protocol):
     """What is asked."""
 
     def run(self, *command: str) -> tuple[int, str, str]:
-        """Exit status, stdout and stderr; 127 where there is no such program."""
+        """Exit status, stdout and stderr; 127 for a missing program, 124 for one that hangs."""
 
     def read(self, path: str) -> str:
         """Text of a file, empty where it is missing."""
@@ -67,9 +67,11 @@ def collect(
     if status != "ok":
         output = "" if code == 127 else (out + err).strip()[-2000:]
         return _judged({**facts, "status": status, "output": output})
-    _code, capabilities, _err = host.run(
+    code, capabilities, err = host.run(
         program, "--query-gpu=uuid,compute_cap", "--format=csv,noheader"
     )
+    if code == 124:
+        return _judged({**facts, "status": "hung", "output": err})
     try:
         facts |= nvidia_smi.merge(
             nvidia_smi.parse_log(out), nvidia_smi.parse_capabilities(capabilities)

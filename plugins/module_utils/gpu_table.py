@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .contract_table import BFLOAT16_FROM
+
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -28,8 +30,8 @@ class Gpu:
 
     @property
     def bfloat16(self) -> bool:
-        """bfloat16 came with compute capability 8.0."""
-        return self.capability >= 8.0
+        """Whether it computes in bfloat16."""
+        return self.capability >= BFLOAT16_FROM
 
 
 # Accelerator type of Compute Engine to its facts. CUDA's readings are up to 3 % below what

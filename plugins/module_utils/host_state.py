@@ -50,7 +50,8 @@ def problems(facts: Mapping[str, Any], timeout: int) -> list[str]:
 
     Args:
         facts: `cloud_init`, `locks` ([{path, pid, name, unit}]), `busy_units`, `interrupted` (that
-            is dpkg), `machine` with the wanted `machines`, `space` ([{path, free_mib, mib}]) and
+            is dpkg), `machine` with the wanted `machines`, `python` (its version) with
+            `python_wanted` (the program), `space` ([{path, free_mib, mib}]) and
             `unreached` ([{url, reason}]).
         timeout: how long it was waited, in seconds.
 
@@ -59,6 +60,7 @@ def problems(facts: Mapping[str, Any], timeout: int) -> list[str]:
     """
     return [
         *_machine(facts["machine"], facts["machines"]),
+        *_python(facts["python"], facts["python_wanted"]),
         *_cloud_init(facts["cloud_init"], timeout),
         *_packages(facts, timeout),
         *_space(facts["space"]),
@@ -72,6 +74,15 @@ def _machine(machine: str, wanted: Sequence[str]) -> list[str]:
     return [
         f"has a processor of the kind {machine}; the build of vLLM that is locked here runs on "
         f"{', '.join(wanted)}. Choose another machine type."
+    ]
+
+
+def _python(version: str, wanted: str) -> list[str]:
+    if version or not wanted:
+        return []
+    return [
+        f"has no Python at {wanted}: install it there, or set vllm_venv_python=auto, so that uv "
+        "fetches one."
     ]
 
 

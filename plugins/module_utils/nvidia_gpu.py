@@ -52,6 +52,16 @@ def gpu_facts(element: ET.Element) -> dict[str, Any]:
             "uncorrected": _sum(element, "uncorrectable"),
         },
         "row_remap": _row_remap(element),
+        "retired_pages": _retired_pages(element),
+        "repair": {
+            "channel": _yes(element, "ecc_errors/channel_repair_pending"),
+            "tpc": _yes(element, "ecc_errors/tpc_repair_pending"),
+            "unrepairable": _yes(element, "ecc_errors/unrepairable_memory"),
+        },
+        "fabric": {
+            "state": text(element, "fabric/state"),
+            "status": text(element, "fabric/status"),
+        },
         "mig": _enabled(element, "mig_mode/current_mig"),
         "mig_pending": _enabled(element, "mig_mode/pending_mig"),
         "mig_devices": len(element.findall("mig_devices/mig_device")),
@@ -61,12 +71,7 @@ def gpu_facts(element: ET.Element) -> dict[str, Any]:
             "gpu": whole(element, "temperature/gpu_temp"),
             "memory": whole(element, "temperature/memory_temp"),
         },
-        "power_w": {
-            "draw": number(element, "gpu_power_readings/instant_power_draw"),
-            "limit": number(element, "gpu_power_readings/current_power_limit"),
-            "default_limit": number(element, "gpu_power_readings/default_power_limit"),
-            "max_limit": number(element, "gpu_power_readings/max_power_limit"),
-        },
+        "power_w": _power(element),
         "clocks_mhz": {
             "sm": whole(element, "clocks/sm_clock"),
             "memory": whole(element, "clocks/mem_clock"),
@@ -90,6 +95,11 @@ def _enabled(element: ET.Element, path: str) -> bool | None:
     return None if found is None else found == "Enabled"
 
 
+def _yes(element: ET.Element, path: str) -> bool | None:
+    found = text(element, path)
+    return None if found is None else found == "Yes"
+
+
 def _sum(element: ET.Element, kind: str) -> int | None:
     """Errors since the driver was loaded; tags differ between drivers in how they begin."""
     volatile = element.find("ecc_errors/volatile")
@@ -111,6 +121,40 @@ def _row_remap(element: ET.Element) -> dict[str, Any]:
         "pending": text(element, f"{rows}_pending") == "Yes",
         # No spare row is left: the GPU has to be replaced.
         "failed": text(element, f"{rows}_failure") == "Yes",
+    }
+
+
+def _retired_pages(element: ET.Element) -> dict[str, Any]:
+    """What GPUs before Ampere do instead of replacing rows."""
+    pending = [
+        _yes(element, f"retired_pages/pending_{name}") for name in ("blacklist", "retirement")
+    ]
+    return {
+        "single_bit": whole(element, "retired_pages/multiple_single_bit_retirement/retired_count"),
+        "double_bit": whole(element, "retired_pages/double_bit_retirement/retired_count"),
+        "pending": None if pending == [None, None] else True in pending,
+    }
+
+
+def _power(element: ET.Element) -> dict[str, float | None]:
+    """Watts; names changed with driver 535, and that of the draw again after 555."""
+    names = {
+        "draw": ("instant_power_draw", "power_draw"),
+        "limit": ("current_power_limit", "power_limit"),
+        "default_limit": ("default_power_limit",),
+        "max_limit": ("max_power_limit",),
+    }
+    return {
+        fact: next(
+            (
+                found
+                for group in ("gpu_power_readings", "power_readings")
+                for tag in tags
+                if (found := number(element, f"{group}/{tag}")) is not None
+            ),
+            None,
+        )
+        for fact, tags in names.items()
     }
 
 

@@ -15,14 +15,17 @@ def status_of(code: int, output: str, nvidia_on_pci: bool) -> str:
     """Name what a run of nvidia-smi says about the host.
 
     Args:
-        code: exit status; 127 stands for a program that is not there.
+        code: exit status; 127 stands for a program that is not there, 124 for one that gave no
+            answer in time.
         output: stdout and stderr.
         nvidia_on_pci: whether the kernel sees a PCI device made by NVIDIA.
 
     Returns:
-        `ok`, `no_gpu`, `no_driver`, `driver_not_running`, `driver_mismatch`, `gpu_lost` or
+        `ok`, `no_gpu`, `no_driver`, `driver_not_running`, `driver_mismatch`, `gpu_lost`, `hung` or
         `unreadable`.
     """
+    if code == 124:
+        return "hung"
     if code == 127:
         return "no_driver" if nvidia_on_pci else "no_gpu"
     if "Driver/library version mismatch" in output:

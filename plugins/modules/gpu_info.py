@@ -27,6 +27,10 @@ options:
     description: How much memory of one GPU others may hold together, in MiB.
     type: int
     default: 1024
+  timeout:
+    description: Seconds that each command gets. One that takes longer is given up.
+    type: float
+    default: 60
   needs:
     description: What the GPUs are wanted for; what they lack of it is told in RV(problems).
     type: dict
@@ -69,7 +73,8 @@ status:
   description:
     - V(ok); V(no_gpu), the PCI bus has none; V(no_driver), it has one and nvidia-smi is missing;
       V(driver_not_running); V(driver_mismatch), kernel module and libraries differ; V(gpu_lost), it
-      fell off the bus; V(nouveau), the kernel gave it to nouveau; V(unreadable), anything else.
+      fell off the bus; V(nouveau), the kernel gave it to nouveau; V(hung), nvidia-smi gave no
+      answer in time; V(unreadable), anything else.
   returned: always
   type: str
 output:
@@ -172,6 +177,18 @@ gpus:
       description: Rows of memory replaced by spare ones (C(corrected), C(uncorrected));
         C(pending), a reset is needed; C(failed), no spare is left.
       type: dict
+    retired_pages:
+      description: What GPUs before Ampere have instead, pages of memory that are not used any more
+        (C(single_bit), C(double_bit)); C(pending), a reset is needed.
+      type: dict
+    repair:
+      description: Whether a repair of memory (C(channel)) or of processors (C(tpc)) waits for a
+        reset, and whether there is memory that can't be repaired (C(unrepairable)).
+      type: dict
+    fabric:
+      description: On machines with NVSwitch whether the GPU has joined them; C(state) and
+        C(status).
+      type: dict
     mig:
       description: Whether it is split into instances (MIG).
       type: bool
@@ -206,43 +223,12 @@ gpus:
       elements: dict
 """
 
-import platform
-from pathlib import Path
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import gpu_health, gpu_probe
-
-CUDA_BIN = ["/usr/local/cuda/bin"]
-
-
-class LocalHost:
-    """The host that the module runs on."""
-
-    def __init__(self, module: AnsibleModule) -> None:
-        self._module = module
-
-    def run(self, *command: str) -> tuple[int, str, str]:
-        """Exit status, stdout and stderr; 127 where there is no such program."""
-        program = self._module.get_bin_path(command[0], opt_dirs=CUDA_BIN)
-        if program is None:
-            return 127, "", ""
-        code, out, err = self._module.run_command([program, *command[1:]])
-        return int(code), str(out), str(err)
-
-    def read(self, path: str) -> str:
-        """Text of a file, empty where it is missing."""
-        try:
-            return Path(path).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ""
-
-    def pci_vendors(self) -> list[str]:
-        """The vendor of each device on the PCI bus."""
-        return [path.read_text().strip() for path in Path("/sys/bus/pci/devices").glob("*/vendor")]
-
-    def machine(self) -> str:
-        """Kind of processor."""
-        return platform.machine()
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+    gpu_health,
+    gpu_probe,
+    this_host,
+)
 
 
 def main() -> None:
@@ -258,13 +244,14 @@ def main() -> None:
             "nvidia_smi": {"type": "str", "default": "nvidia-smi"},
             "own_units": {"type": "list", "elements": "str", "default": []},
             "foreign_memory_mib": {"type": "int", "default": 1024},
+            "timeout": {"type": "float", "default": 60},
             "needs": {"type": "dict", "options": needs},
         },
         supports_check_mode=True,
     )
     params = module.params
     facts = gpu_probe.collect(
-        LocalHost(module),
+        this_host.ThisHost(params["timeout"]),
         program=params["nvidia_smi"],
         own_units=params["own_units"],
         foreign_memory_mib=params["foreign_memory_mib"],

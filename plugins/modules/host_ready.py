@@ -24,6 +24,10 @@ options:
     type: list
     elements: str
     default: []
+  python:
+    description: A Python whose version is told; one that can't be run is a problem. Empty for none.
+    type: str
+    default: ""
   space:
     description: What must be free.
     type: list
@@ -71,7 +75,7 @@ EXAMPLES = r"""
     space:
       - path: /opt/vllm
         mib: 4096
-        unless: /opt/vllm
+        unless: /opt/vllm/venv/bin/python
   register: host
 """
 
@@ -86,6 +90,12 @@ machine:
   returned: always
   type: str
   sample: x86_64
+python:
+  description: Version of the Python that was asked for, without its last number; empty where it
+    can't be run.
+  returned: always
+  type: str
+  sample: "3.12"
 waited:
   description: For how many seconds it was busy.
   returned: always
@@ -234,6 +244,17 @@ def unreached(url: str) -> str | None:
     return reason
 
 
+def python_version(module: AnsibleModule, program: str) -> str:
+    """Its major and minor number; empty where it can't be run."""
+    path = module.get_bin_path(program) if program else None
+    if path is None:
+        return ""
+    code, out, _err = module.run_command(
+        [path, "-Sc", "import sys; print('{}.{}'.format(*sys.version_info))"]
+    )
+    return str(out).strip() if code == 0 else ""
+
+
 def _asked(wishes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [one for one in wishes if not (one["unless"] and Path(one["unless"]).exists())]
 
@@ -252,6 +273,7 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
     facts |= {
         "interrupted": any(Path("/var/lib/dpkg/updates").glob("*")),
         "machine": platform.machine(),
+        "python": python_version(module, params["python"]),
         "space": [
             {"path": one["path"], "mib": one["mib"], "free_mib": free_mib(one["path"])}
             for one in _asked(params["space"])
@@ -262,7 +284,7 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
             if (reason := unreached(one["url"])) is not None
         ],
     }
-    seen = {**facts, "machines": params["machines"]}
+    seen = {**facts, "machines": params["machines"], "python_wanted": params["python"]}
     if module.check_mode:
         # Busy now says nothing of the run to come.
         seen |= {"cloud_init": "unknown", "locks": [], "busy_units": []}
@@ -282,6 +304,7 @@ def main() -> None:
         argument_spec={
             "timeout": {"type": "int", "default": 600},
             "machines": {"type": "list", "elements": "str", "default": []},
+            "python": {"type": "str", "default": ""},
             "space": {
                 "type": "list",
                 "elements": "dict",

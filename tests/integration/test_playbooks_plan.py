@@ -125,6 +125,32 @@ def test_preflight_refuses_a_driver_that_is_too_old_before_it_asks_anybody(model
     assert "key.json" not in said
 
 
+def test_preflight_says_which_python_uv_will_fetch_and_refuses_the_images_own(model: Path) -> None:
+    old = {
+        "gce_instance_image_family": "common-cu129-ubuntu-2204-nvidia-580",
+        "gce_instance_machine_type": "a3-highgpu-1g",
+    }
+    said = preflight(str(model), **old)
+    assert "and there is 3.10: uv will fetch 3.12 from https://github.com/astral-sh/" in said
+    # It went on, to where the credentials are missing.
+    assert "key.json" in said
+    said = preflight(str(model), **old, vllm_venv_python="/usr/bin/python3")
+    assert (
+        "a3-highgpu-1g can't serve: the lock of vLLM 0.32.0 for CUDA 13.0 (cu130) is made" in said
+    )
+    assert "set vllm_venv_python=auto" in said and "ubuntu-2404" in said
+    assert "key.json" not in said
+
+
+def test_a_plan_for_a_cpu_counts_with_the_number_format_of_the_server(model: Path) -> None:
+    out = model / "plan.json"
+    asked = {"llm_model": str(model), "plan_gpu": "cpu", "plan_output": str(out)}
+    for given, dtype in (({}, "float32"), ({"llm_server_vllm_args": {"dtype": "half"}}, "half")):
+        done = play("plan.yml", **asked, **given)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert json.loads(out.read_text())["vllm_args"]["dtype"] == dtype
+
+
 def test_a_plan_for_a_build_without_code_for_the_gpu(model: Path) -> None:
     out = model / "plan.json"
     done = play(

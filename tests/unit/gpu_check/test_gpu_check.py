@@ -67,6 +67,25 @@ def test_it_compares_with_what_is_needed(wish: str) -> None:
 
 
 def test_a_program_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu_check, "LONGEST_COMMAND", 0.05)
-    assert gpu_check.ThisHost().run("sleep", "5") == (124, "", "no answer within 0.05 s")
-    assert gpu_check.ThisHost().run("no-such-program") == (127, "", "")
+    monkeypatch.setattr(gpu_check.this_host, "LONGEST_COMMAND", 0.05)
+    host = gpu_check.this_host.ThisHost()
+    assert host.run("sleep", "5") == (124, "", "no answer within 0.05 s")
+    assert host.run("no-such-program") == (127, "", "")
+
+
+def test_the_host_gets_the_same_files_as_the_modules() -> None:
+    shared = Path(gpu_check.__file__).parent
+    links = {path.name for path in shared.iterdir() if path.is_symlink()}
+    assert links == {
+        f"{name}.py"
+        for name in (
+            "gpu_health",
+            "gpu_probe",
+            "kernel_gpu",
+            "nvidia_gpu",
+            "nvidia_smi",
+            "this_host",
+        )
+    }
+    for name in links:
+        assert (shared / name).resolve().parent.name == "module_utils"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+    build_choice,
     gpu_health,
     gpu_probe,
     host_state,
@@ -22,6 +23,10 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
 RECORDED = Path(__file__).parents[2] / "fixtures" / "nvidia_smi" / "h100"
 H100 = (RECORDED / "idle.xml").read_text()
 TAKEN = (RECORDED / "loaded.xml").read_text()
+T4 = (RECORDED.parent / "t4" / "held.xml").read_text().replace("530.30.02", "580.95.05")
+# Its second GPU is held by a process, which is no matter here.
+FABRIC = (RECORDED.parent / "h100x2" / "held.xml").read_text().replace("3590 MiB", "9 MiB")
+FABRIC = FABRIC.replace("<used>3599 MiB<", "<used>18 MiB<")
 UUID = "GPU-00000000-0000-0000-0000-000000000001"
 NEEDS = gpu_health.Needs(build="cu130", driver="580", capability="7.5", count=1)
 MISSING = (127, "", "")
@@ -57,7 +62,7 @@ def answering(xml: str, capability: str = "9.0", log: str = "") -> RecordedHost:
     return RecordedHost(
         {
             SMI: (0, xml, ""),
-            query: (0, f"{UUID}, {capability}\n", ""),
+            query: (0, "".join(f"{UUID[:-1]}{n}, {capability}\n" for n in (1, 2)), ""),
             ("nvidia-smi", "topo", "-m"): (0, topology, ""),
             ("nvcc", "--version"): (0, (RECORDED / "nvcc.txt").read_text(), ""),
             LOG: (0, log or "Linux version 6.8.0-1015-gcp", ""),
@@ -136,6 +141,56 @@ GPUS = {
         "held by others, VLLM::EngineCore (pid 910, no service, 76730 MiB)",
         "end them",
     ),
+    "memory held by nobody who can be seen": (
+        answering(TAKEN[: TAKEN.index("<process_info>")] + TAKEN[TAKEN.index("</processes>") :]),
+        "76739 MiB of its memory are in use, and no process that can be seen",
+        "fuser -v /dev/nvidia*",
+    ),
+    "memory held by a process that does not say how much": (
+        answering(changed(TAKEN, "<used_memory>76730 MiB<", "<used_memory>N/A<")),
+        "76739 MiB of its memory are held by others, VLLM::EngineCore (pid 910, no service, ? MiB)",
+        "end them",
+    ),
+    "driver hangs": (
+        RecordedHost({SMI: (124, "", "no answer within 60 s")}),
+        "driver hangs: nvidia-smi gives no answer",
+        "reboot the host",
+    ),
+    "pages of memory given up": (
+        answering(changed(T4, "pending_blacklist>No<", "pending_blacklist>Yes<"), "7.5"),
+        "has pages of memory that it gives up after a reset",
+        "reboot the host",
+    ),
+    "too many pages of memory given up": (
+        answering(changed(T4, "<retired_count>0<", "<retired_count>60<"), "7.5"),
+        "had to give up 60 pages of its memory",
+        "stop and start the instance",
+    ),
+    "memory that can't be repaired": (
+        answering(changed(H100, "unrepairable_memory>No<", "unrepairable_memory>Yes<")),
+        "has memory that can't be repaired",
+        "stop and start the instance",
+    ),
+    "a channel of memory to repair": (
+        answering(changed(H100, "channel_repair_pending>No<", "channel_repair_pending>Yes<")),
+        "repairs a channel of its memory at the next reset",
+        "reboot the host",
+    ),
+    "processors to repair": (
+        answering(changed(H100, "tpc_repair_pending>No<", "tpc_repair_pending>Yes<")),
+        "repairs its processors (TPC) at the next reset",
+        "reboot the host",
+    ),
+    "NVSwitch not ready": (
+        answering(changed(FABRIC, "<state>Completed<", "<state>In Progress<")),
+        "not joined the NVSwitch fabric (state In Progress, status Success)",
+        "nvidia-fabricmanager",
+    ),
+    "NVSwitch failed": (
+        answering(changed(FABRIC, "<status>Success<", "<status>Insufficient Resources<")),
+        "not joined the NVSwitch fabric (state Completed, status Insufficient Resources)",
+        "nvidia-fabricmanager",
+    ),
     "nvidia-smi crashes": (failing(139, "Segmentation fault"), "not known here", "Segmentation"),
     "nvidia-smi prints something else": (
         RecordedHost({SMI: (0, "<html/>", "")}),
@@ -189,6 +244,8 @@ RESTING: dict[str, Any] = {
     "interrupted": False,
     "machine": "x86_64",
     "machines": ["x86_64"],
+    "python": "3.12",
+    "python_wanted": "/usr/bin/python3",
     "space": [{"path": "/opt/vllm", "mib": 4096, "free_mib": 4096}],
     "unreached": [],
 }
@@ -198,6 +255,11 @@ HOSTS: dict[str, tuple[dict[str, Any], str, str]] = {
         {"machine": "aarch64"},
         "processor of the kind aarch64",
         "Choose another machine type",
+    ),
+    "no Python there": (
+        {"python": "", "python_wanted": "/opt/python3.12/bin/python3"},
+        "has no Python at /opt/python3.12/bin/python3",
+        "vllm_venv_python=auto",
     ),
     "disk full": (
         {"space": [{"path": "/opt/vllm", "mib": 4096, "free_mib": 4095}]},
@@ -241,6 +303,48 @@ HOSTS: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_a_broken_host_has_one_message_with_its_remedy(name: str) -> None:
     different, wrong, remedy = HOSTS[name]
     (sentence,) = host_state.problems({**RESTING, **different}, 600)
+    assert wrong in sentence
+    assert remedy in sentence
+
+
+L4 = {"name": "NVIDIA L4", "compute_capability": "8.9"}
+FITTING = {"driver": "580.95.05", "gpus": [L4], "python": "3.12", "machine": "x86_64"}
+# name: (what is different, what is wrong, what to do)
+UNFIT: dict[str, tuple[dict[str, Any], str, str]] = {
+    "Python too old": (
+        {"python": "3.10"},
+        "is made for Python 3.12, and there is 3.10, which vllm_venv_python=/usr/bin/python3 names",
+        "set vllm_venv_python=auto, so that uv fetches 3.12, or choose an image that brings it",
+    ),
+    "Python too new": (
+        {"python": "3.13"},
+        "is made for Python 3.12, and there is 3.13",
+        "set vllm_venv_python=auto",
+    ),
+    "wrong architecture": (
+        {"machine": "aarch64"},
+        "the processor is of the kind aarch64",
+        "Change the machine type",
+    ),
+    "driver too old": (
+        {"driver": "570.133.20"},
+        "NVIDIA driver 570.133.20 runs",
+        "Change the driver (update it on the host, then reboot), the image (a family that ends in "
+        "nvidia-580 or a higher number), or the version: 0.32.0 cu129",
+    ),
+    "GPU too old": (
+        {"gpus": [{"name": "Tesla P100", "compute_capability": "6.0"}]},
+        "unknown: Tesla P100 6.0",
+        "Choose another machine type or accelerator",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_host_that_no_build_fits_has_one_message_with_its_remedy(name: str) -> None:
+    different, wrong, remedy = UNFIT[name]
+    seen = build_choice.Seen(**{**FITTING, **different})
+    (sentence,) = build_choice.choose(seen, python="/usr/bin/python3").reasons
     assert wrong in sentence
     assert remedy in sentence
 

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import compatibility, gpu_table
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+    compatibility,
+    contract_table,
+    gpu_table,
+)
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import parse_lock
 
 ROLES = Path(__file__).parents[3] / "roles"
@@ -23,6 +27,14 @@ B200 = {"machine_type": "a4-highgpu-8g", "accelerators": []}
 def role(name: str, file: str) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((ROLES / name / file / "main.yml").read_text())
     return found
+
+
+def leaves(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [leaf for one in value.values() for leaf in leaves(one)]
+    if isinstance(value, list):
+        return [leaf for one in value for leaf in leaves(one)]
+    return [str(value)]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
@@ -39,11 +51,13 @@ def test_what_is_locked_is_in_the_table(lock: Path) -> None:
         assert pins["nvidia-cuda-runtime"].version.startswith(f"{cuda}.")
 
 
-def test_the_roles_ask_for_what_the_table_says() -> None:
-    for build, asked in role("gpu_host", "vars")["__gpu_host_builds"].items():
-        toolkit = compatibility.TOOLKITS[build]
-        assert int(asked["driver"]) == toolkit.driver
-        assert float(asked["compute_capability"]) == toolkit.least
+def test_the_roles_have_no_copy_of_the_table() -> None:
+    table = contract_table.RELEASES
+    copied = {str(one.driver) for one in contract_table.TOOLKITS.values()}
+    copied |= {str(one.least) for one in table} | {name for one in table for name in one.machines}
+    copied |= {dtype for one in table for _least, dtype in one.dtypes}
+    for name in ("defaults", "vars"):
+        assert not copied & set(leaves(role("gpu_host", name)))
     version = role("vllm_venv", "defaults")["vllm_venv_version"]
     assert any(release[0] == version for release in compatibility.RELEASES)
     assert f"'{version}'" in role("preflight", "defaults")["preflight_vllm_version"]
@@ -54,6 +68,58 @@ def test_every_release_has_a_toolkit_and_every_gpu_an_answer() -> None:
         assert build == "cpu" or build in compatibility.TOOLKITS
         for gpu in gpu_table.GPUS:
             assert compatibility.problems(version, build, gpu=gpu, driver=580) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "python"),
+    [
+        ("common-cu129-ubuntu-2204-nvidia-580", "3.10"),
+        ("common-cu129-ubuntu-2404-nvidia-580", "3.12"),
+        ("pytorch-2-9-cu129-ubuntu-2404-nvidia-580-v20261101", "3.12"),
+        ("ubuntu-2404-lts-amd64", "3.12"),
+        ("ubuntu-accelerator-2204-amd64-with-nvidia-580", "3.10"),
+        ("debian-12", "3.11"),
+        ("debian-12-bookworm-v20261101", "3.11"),
+        ("my-own-image", ""),
+        ("debian-120", ""),
+    ],
+)
+def test_the_python_that_an_image_brings(image: str, python: str) -> None:
+    assert compatibility.image_python(image) == python
+
+
+@pytest.mark.parametrize(
+    ("image", "wanted", "said", "noted"),
+    [
+        ("common-cu129-ubuntu-2404-nvidia-580", "/usr/bin/python3", "", ""),
+        ("common-cu129-ubuntu-2404-nvidia-580", "auto", "", ""),
+        ("common-cu129-ubuntu-2204-nvidia-580", "auto", "", "there is 3.10: uv will fetch 3.12 fr"),
+        (
+            "common-cu129-ubuntu-2204-nvidia-580",
+            "/usr/bin/python3",
+            "is made for Python 3.12, and there is 3.10, which vllm_venv_python=/usr/bin/python3 "
+            "names: set vllm_venv_python=auto, so that uv fetches 3.12, or choose an image that",
+            "",
+        ),
+        # Whose version nobody here knows.
+        ("common-cu129-ubuntu-2204-nvidia-580", "/opt/python3.12/bin/python3", "", ""),
+        ("my-own-image", "/usr/bin/python3", "", ""),
+    ],
+)
+def test_an_images_python_is_compared_with_the_locks(
+    image: str, wanted: str, said: str, noted: str
+) -> None:
+    found = compatibility.of_place(L4, "0.32.0", "cu130", image, wanted)
+    notes = compatibility.of_place(L4, "0.32.0", "cu130", image, wanted, notes=True)
+    assert (bool(found), bool(notes)) == (bool(said), bool(noted))
+    assert said in "; ".join(found)
+    assert noted in "; ".join(notes)
+
+
+def test_an_old_driver_is_told_the_version_that_takes_it() -> None:
+    image = "common-cu128-ubuntu-2204-nvidia-570"
+    (said,) = compatibility.of_place(L4, "0.32.0", "cu130", image)
+    assert "or one of these builds: 0.32.0 cu129 (no lock of it is here, its wheels are" in said
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def test_uv_is_the_release_that_the_role_looks_for() -> None:
 
 
 def test_gpu_host_knows_every_gpu_build() -> None:
-    hosts = yaml.safe_load((ROLES / "gpu_host" / "vars" / "main.yml").read_text())
+    specs = yaml.safe_load((ROLES / "gpu_host" / "meta" / "argument_specs.yml").read_text())
+    choices = specs["argument_specs"]["main"]["options"]["gpu_host_build"]["choices"]
     builds = yaml.safe_load((ROLES / "vllm_venv" / "vars" / "main.yml").read_text())
-    assert set(hosts["__gpu_host_builds"]) == set(builds["__vllm_venv_builds"]) - {"cpu"}
+    assert set(choices) == {"auto", *builds["__vllm_venv_builds"]}
