@@ -158,6 +158,9 @@ plan:
     max_concurrency:
       description: Requests of that length that are expected to fit at once.
       type: float
+    max_num_seqs:
+      description: Requests that the engine runs at once at most; absent on a CPU.
+      type: int
     vllm_args:
       description: The engine arguments to use; the given ones, and what it takes to fit.
       type: dict
