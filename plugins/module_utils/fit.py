@@ -77,6 +77,7 @@ def judge(
         "kv_tokens": 0,
         "max_model_len": 0,
         "max_concurrency": 0.0,
+        "max_num_seqs": engine.sequences,
         "per_gpu": None,
         "not_counted": unknown,
         "vllm_args": given,

@@ -6,28 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import costs, engine_args, fit, gpu_table, machine_types
+from . import costs, engine_args, fit, gpu_table, machine_types, token_price
 from .model_shape import Shape
-from .weights_size import count
 
 # T4s come without a machine type of their own; these are common ones to attach them to.
 _N1 = (("n1-standard-8", 1), ("n1-standard-16", 2), ("n1-standard-32", 4))
 _T4 = "nvidia-tesla-t4"
-
-# Measured generation, tokens a second: what a price for a million tokens may rest on. `parameters`
-# and `bytes_each` say for which models.
-MEASURED: list[dict[str, Any]] = [
-    {
-        "gpu": "nvidia-h100-80gb",
-        "gpus": 1,
-        "parameters": 8.03e9,
-        "bytes_each": 2.0,
-        "tokens_per_second": 11_200,
-        "basis": "best case, measured with this server on one H100 80GB (vLLM 0.25.1): 8B-shaped "
-        "Llama in bfloat16, 128 clients at once with one prompt of 256 tokens, which the prefix "
-        "cache helps; the lower of two runs",
-    }
-]
 
 
 def candidates() -> list[tuple[str, str, int]]:
@@ -67,22 +51,19 @@ def choose(
         answer = _best(
             shape, given, gpu, number, workload=workload, file_bytes=file_bytes, release=release
         )
-        rows.append(
-            {
-                "machine_type": name,
-                "gpu": kind,
-                "gpus": number,
-                "price_per_hour": price_per_hour(name, kind, number, region),
-                "fits": answer["fits"],
-                "reason": answer["reason"],
-                "tensor_parallel_size": answer["tensor_parallel_size"],
-                "max_model_len": answer["max_model_len"],
-                "max_concurrency": answer["max_concurrency"],
-                "kv_tokens": answer["kv_tokens"],
-            }
-        )
-    for row in rows:
-        row["price_per_million_tokens"], row["throughput_basis"] = price_per_million(shape, row)
+        row = {
+            "machine_type": name,
+            "gpu": kind,
+            "gpus": number,
+            "price_per_hour": price_per_hour(name, kind, number, region),
+            "fits": answer["fits"],
+            "reason": answer["reason"],
+            "tensor_parallel_size": answer["tensor_parallel_size"],
+            "max_model_len": answer["max_model_len"],
+            "max_concurrency": answer["max_concurrency"],
+            "kv_tokens": answer["kv_tokens"],
+        }
+        rows.append(row | token_price.of_a_million(shape, row | answer))
     order = {True: 0, None: 1, False: 2}
     return sorted(
         rows,
@@ -136,19 +117,3 @@ def price_per_hour(machine_type: str, gpu: str, number: int, region: str) -> flo
     parts = costs.Table().machine_parts(machine_type, [{"type": gpu, "count": number}], region)
     hourly = costs.total(parts, "on_demand")["hourly"]
     return None if hourly is None else round(float(hourly), 4)
-
-
-def price_per_million(shape: Shape, row: Mapping[str, Any]) -> tuple[float | None, str]:
-    """USD for a million generated tokens at full load, and what it rests on."""
-    if row["fits"] is not True:
-        return None, "does not fit"
-    parameters = count(shape).total
-    for one in MEASURED:
-        same = (one["gpu"], one["gpus"]) == (row["gpu"], row["gpus"])
-        near = abs(parameters / one["parameters"] - 1) < 0.1 and shape.experts is None
-        if same and near and not shape.quantization:
-            if row["price_per_hour"] is None:
-                return None, f"no price for {row['machine_type']}; {one['basis']}"
-            each = row["price_per_hour"] / one["tokens_per_second"] / 3600 * 1e6
-            return round(each, 4), str(one["basis"])
-    return None, "no throughput was measured for such a model on such a GPU"

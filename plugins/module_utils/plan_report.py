@@ -137,8 +137,25 @@ def _row(row: Mapping[str, Any]) -> str:
     return (
         str(row["machine_type"])
         + (f" with tensor_parallel_size {split}" if split > 1 else "")
-        + (f" ({price:.2f} USD/h)" if price is not None else " (price unknown)")
+        + (f" ({price:.2f} USD/h{_each(row)})" if price is not None else " (price unknown)")
     )
+
+
+def _each(row: Mapping[str, Any]) -> str:
+    """A million generated tokens' price, where it is known at all."""
+    between = row["price_range_per_million_tokens"]
+    if not between:
+        return ""
+    low, high = between
+    said = f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}, an estimate"
+    return f"; a million tokens {said}"
+
+
+def _when_serving(per_gpu: Mapping[str, int] | None) -> list[str]:
+    if per_gpu is None:
+        return []
+    used, total = (per_gpu[name] for name in ("used_when_serving_bytes", "memory_bytes"))
+    return [f"used when serving about {gib(used)} of {gib(total)} on each GPU"]
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
@@ -154,6 +171,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         f"{found['kv_tokens']} tokens",
         f"max_model_len {found['max_model_len']}, {found['max_concurrency']} requests of that "
         "length at once",
+        *_when_serving(found["per_gpu"]),
         f"engine arguments: {found['vllm_args']}",
         *(f"fits on {_row(row)}" for row in rows if row["fits"] is True),
     ]

@@ -158,6 +158,9 @@ plan:
     max_concurrency:
       description: Requests of that length that are expected to fit at once.
       type: float
+    max_num_seqs:
+      description: Requests that the engine runs at once at most; absent on a CPU.
+      type: int
     vllm_args:
       description: The engine arguments to use; the given ones, and what it takes to fit.
       type: dict
@@ -172,8 +175,9 @@ plan:
     machine_types:
       description: Machine types, those that fit first and the cheapest first, each with C(fits),
         C(reason), C(price_per_hour) and C(price_per_million_tokens) in USD (null where unknown),
-        C(throughput_basis), C(gpu), C(gpus), C(tensor_parallel_size), C(max_model_len),
-        C(max_concurrency) and C(kv_tokens).
+        C(price_range_per_million_tokens) (its lower and upper end), C(throughput_basis) (what was
+        measured, or that it is an estimate from data sheets, and for which load), C(gpu), C(gpus),
+        C(tensor_parallel_size), C(max_model_len), C(max_concurrency) and C(kv_tokens).
       type: list
       elements: dict
 lines:

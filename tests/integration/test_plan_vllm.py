@@ -87,7 +87,7 @@ def test_tokens_of_the_kv_cache_on_a_cpu(tmp_path: Path, dtype: str) -> None:
     )
     server.start()
     try:
-        server.wait_for("healthy", timeout=120)
+        server.wait_for("healthy")
         logged = re.search(r"KV cache size: ([\d,]+) tokens", server.log.read_text())
         assert server.stop() == 0
     finally:

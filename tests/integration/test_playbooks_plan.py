@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +21,50 @@ from tests.integration.emulator_fixture import ROOT
 MODELS = json.loads((ROOT / "tests/fixtures/model_configs.json").read_text())
 
 
-def play(playbook: str, *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+class Hub:
+    """Answers `status`, or a model's config.json, and keeps what it was asked with."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.model = "llama-3.1-8b"
+        self.asked: list[tuple[str, str | None]] = []
+        hub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                hub.asked.append((self.path, self.headers["Authorization"]))
+                text = json.dumps(MODELS[hub.model]["config"]).encode()
+                status = hub.status if self.path.endswith("/config.json") else 404
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text) if status == 200 else 0))
+                self.end_headers()
+                if status == 200:
+                    self.wfile.write(text)
+
+            def log_message(self, *args: Any) -> None:
+                """Nothing."""
+
+        self.server = ThreadingHTTPServer(("", 0), Handler)
+        self.port = int(self.server.server_address[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    one = Hub()
+    yield one
+    one.server.shutdown()
+    one.server.server_close()
+
+
+def play(
+    playbook: str, *options: str, hf_endpoint: str = "http://127.0.0.1:1", **variables: Any
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
         "ANSIBLE_NOCOLOR": "1",
-        "HF_ENDPOINT": "http://127.0.0.1:1",
+        "HF_ENDPOINT": hf_endpoint,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     return subprocess.run(
@@ -173,4 +216,62 @@ def test_a_plan_takes_the_profile_of_its_gpu(model: Path) -> None:
     done = play("plan.yml", **asked, llm_server_profile="cheap", vllm_args={"max_num_seqs": 64})
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(out.read_text())["vllm_args"]
-    assert found["quantization"] == "fp8" and found["max_num_seqs"] == 64
+    assert found["quantization"] == "fp8_per_tensor" and found["max_num_seqs"] == 64
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_preflight_stops_where_the_hub_has_no_such_model_or_no_access(
+    hub: Hub, status: int
+) -> None:
+    hub.status = status
+    said = preflight("owner/modle", llm_model_hub=hub.url)
+    assert "owner/modle on" in said and "llm_model_token" in said
+    assert "was not checked" not in said and "key.json" not in said
+
+
+def test_the_token_goes_to_the_models_hub_and_nowhere_else(hub: Hub) -> None:
+    other = Hub()
+    said = preflight(
+        "owner/model",
+        hf_endpoint=other.url,
+        llm_model_hub=hub.url,
+        llm_model_token="hf_secret_of_the_mirror",
+        gce_instance_machine_type="a3-highgpu-1g",
+    )
+    assert "key.json" in said and "hf_secret_of_the_mirror" not in said
+    assert hub.asked and {token for _, token in hub.asked} == {"Bearer hf_secret_of_the_mirror"}
+    assert other.asked == []
+    other.server.shutdown()
+    other.server.server_close()
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_the_token_never_crosses_the_network_in_clear(hub: Hub, mirror: bool) -> None:
+    away = f"http://127.0.0.2:{hub.port}"
+    named: dict[str, Any] = {} if mirror else {"llm_model_hub": away}
+    said = preflight(
+        f"{away}/ours" if mirror else "owner/model", llm_model_token="hf_secret", **named
+    )
+    assert "is not encrypted" in said and "hf_secret" not in said and "key.json" not in said
+    assert hub.asked == []
+
+
+def test_preflight_refuses_a_disk_that_is_too_small_for_the_weights(hub: Hub) -> None:
+    hub.model = "llama-3.1-70b"
+    asked = {
+        "llm_model_hub": hub.url,
+        "gce_instance_machine_type": "a3-highgpu-4g",
+        "llm_server_vllm_args": {"tensor_parallel_size": 4, "max_model_len": 8192},
+    }
+    said = preflight("owner/model", **asked)
+    assert "has 141.1 GB of weights, and gce_instance_boot_disk_size_gb is 100 GB" in said
+    needs = int(re.search(r"set it to (\d+) or more", said)[1])  # type: ignore[index]
+    assert 141 + 45 < needs < 210 and "key.json" not in said
+    assert "key.json" in preflight("owner/model", **asked, gce_instance_boot_disk_size_gb=needs)
+
+
+def test_preflight_looks_at_the_memory_of_a_machine_without_a_gpu(model: Path) -> None:
+    cpu = {"llm_device": "cpu", "llm_server_vllm_args": {"max_model_len": 8192}}
+    said = preflight(str(model), **cpu, gce_instance_machine_type="e2-standard-4")
+    assert "does not fit on e2-standard-4" in said and "choose a larger machine type" in said
+    assert "key.json" in preflight(str(model), **cpu, gce_instance_machine_type="n2-standard-16")

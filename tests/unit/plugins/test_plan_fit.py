@@ -255,18 +255,6 @@ def test_the_fewest_gpus_that_fit_are_used() -> None:
     assert {row["gpus"] >= 8 for row in asked if row["fits"]} == {True}
 
 
-def test_a_price_for_tokens_needs_a_measurement() -> None:
-    row = {"fits": True, "gpu": "nvidia-h100-80gb", "gpus": 1, "machine_type": "a3-highgpu-1g"}
-    eight = shape("llama-3.1-8b")
-    found, basis = machine_choice.price_per_million(eight, row | {"price_per_hour": 10.0})
-    measured = machine_choice.MEASURED[0]["tokens_per_second"]
-    assert found == pytest.approx(10 / 3600 / measured * 1e6, rel=0.01)
-    assert "best case" in basis
-    assert machine_choice.price_per_million(eight, row | {"price_per_hour": None})[0] is None
-    other = machine_choice.price_per_million(shape("qwen2.5-32b"), row | {"price_per_hour": 10.0})
-    assert other[0] is None and "no throughput" in other[1]
-
-
 def test_gpus_of_a_machine_type() -> None:
     assert machine_choice.gpus_of("g2-standard-24", []) == ("nvidia-l4", 2)
     t4 = [{"type": "nvidia-tesla-t4", "count": 2}]

@@ -15,6 +15,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
     engine_args,
     engine_checks,
     profiles,
+    quantization_methods,
 )
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.gpu_table import GPUS
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.model_shape import parse
@@ -44,8 +45,10 @@ def test_arguments_are_none_that_vllm_refuses_on_that_gpu(name: str, gpu: str) -
     # fp8 arithmetic came with 8.9; before, Marlin takes weights in fp8 from 8.0, and no KV cache.
     if args.get("kv_cache_dtype") == "fp8":
         assert GPUS[gpu].capability >= 8.9
-    if args.get("quantization") == "fp8":
-        assert GPUS[gpu].capability >= 8.0
+    if "quantization" in args:
+        assert args["quantization"] == "fp8_per_tensor" and GPUS[gpu].capability >= 8.0
+        # One name for the locked release and for the one that the H100's figures come from.
+        assert all("fp8_per_tensor" in known for known in quantization_methods.METHODS.values())
 
 
 def test_what_counts_as_measured_lies_in_the_repository() -> None:
