@@ -76,8 +76,8 @@ def problem(disk: Disk, device: str, mount: str) -> str:
         )
     if disk.other_mount:
         return (
-            f"{disk.other_mount} is mounted on {mount}, where {device} belongs: unmount it, or "
-            "choose another folder (data_disk_mount)."
+            f"Something else ({disk.other_mount}) is mounted on {mount}, where {device} belongs: "
+            "unmount it, or choose another folder (data_disk_mount)."
         )
     if disk.hidden:
         return (
