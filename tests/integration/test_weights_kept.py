@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
 )
 
 from tests.integration.model_places import FILES, Places
+from tests.integration.module_runs import run_module
 from tests.integration.modules_fixtures import MODULES, module_environment
 from tests.integration.test_model_weights import BIG, get, options
 
@@ -188,3 +190,76 @@ def test_another_run_is_named_and_waited_for_no_longer_than_told(
     places.hang_at.clear()
     assert get(places, "hub", dest, wait=1)["changed"]
     assert holds(dest) == FILES
+
+
+def look(folder: Path, **more: Any) -> dict[str, Any]:
+    ignore = ["original/*", "*.gguf"]
+    wish = {"dest": str(folder), "source": "path", "ignore_patterns": ignore, **more}
+    return run_module("model_weights", wish, check=False)
+
+
+@pytest.fixture
+def own(places: Places, tmp_path: Path) -> Path:
+    """A whole folder with our manifest, as one that was copied here."""
+    get(places, "hub", tmp_path / "m")
+    return tmp_path / "m"
+
+
+def test_a_folder_of_ones_own_is_looked_at_and_left_alone(own: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in own.parent.rglob("*")}
+    found = look(own, verify="full")
+    assert not found["changed"] and found["manifest_sha256"] == look(own)["manifest_sha256"]
+    (own / "manifest.json").unlink()
+    del before[own / "manifest.json"], before[own]
+    bare = look(own)
+    assert bare["manifest_sha256"] != found["manifest_sha256"]
+    (own / "config.json").write_text('{"model_type": "qwen2"}')
+    assert look(own)["manifest_sha256"] != bare["manifest_sha256"]
+    del before[own / "config.json"]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "more", "said"),
+    [
+        ("config.json", None, {}, "There is no model in"),
+        (BIG, None, {}, f"differs from its manifest.json: {BIG} is missing"),
+        (BIG, b"short", {}, f"{BIG} is changed"),
+        (BIG, b"x" * len(FILES[BIG]), {"verify": "full"}, f"{BIG} is changed"),
+        ("manifest.json", b"[]", {}, "is neither a manifest of this collection nor"),
+    ],
+)
+def test_a_folder_of_ones_own_that_is_not_whole_is_refused(
+    own: Path, name: str, content: bytes | None, more: dict[str, Any], said: str
+) -> None:
+    (own / name).unlink()
+    if content is not None:
+        (own / name).write_bytes(content)
+    assert said in look(own, **more)["msg"]
+
+
+def test_a_folder_without_a_list_must_have_what_its_index_names(own: Path) -> None:
+    (own / "manifest.json").unlink()
+    (own / SECOND).unlink()
+    assert "lacks 1 of the 2 files" in look(own)["msg"]
+    # Without any weights it is for a server that makes them up.
+    (own / BIG).unlink()
+    assert not look(own)["changed"]
+
+
+def test_a_folder_by_sha256sum_is_read_when_asked_to(own: Path) -> None:
+    (own / "manifest.json").unlink()
+    sums = [f"{hashlib.sha256(content).hexdigest()}  {name}" for name, content in FILES.items()]
+    (own / "SHA256SUMS").write_text("\n".join(sums))
+    assert not look(own, verify="full")["changed"]
+    (own / BIG).write_bytes(b"x" * len(FILES[BIG]))
+    assert not look(own)["changed"]
+    assert f"differs from its SHA256SUMS: {BIG} is changed" in look(own, verify="full")["msg"]
+
+
+def test_a_token_is_not_sent_to_a_hub_that_others_can_listen_to(
+    places: Places, tmp_path: Path
+) -> None:
+    wish = options(places, "hub", tmp_path / "m", token="secret-of-the-hub")
+    failed = run_module("model_weights", wish | {"hub": "http://hub.example.com"})
+    assert "http://hub.example.com is not encrypted" in failed["msg"]

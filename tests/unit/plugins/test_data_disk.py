@@ -110,8 +110,8 @@ MOUNTINFO = r"""
 30 21 8:16 / /mnt/disks/weights rw,nosuid - ext4 /dev/sdb rw
 31 21 8:16 / /srv/a\040b rw - ext4 /dev/sdb rw
 32 21 8:16 /models /srv/models rw - ext4 /dev/sdb rw
-33 21 0:45 / /var/tmp rw shared:7 master:2 - tmpfs none rw
-34 33 8:1 /x /var/tmp rw - ext4 /dev/root rw
+33 21 0:45 / /run/x rw shared:7 master:2 - tmpfs none rw
+34 33 8:1 /x /run/x rw - ext4 /dev/root rw
 """.strip()
 
 
@@ -119,5 +119,5 @@ def test_mounts_as_the_kernel_lists_them() -> None:
     assert mounts_of(MOUNTINFO, "8:16") == ("/mnt/disks/weights", "/srv/a b")
     assert mounted_on(MOUNTINFO, "/mnt/disks/weights") == ("8:16", "/dev/sdb")
     # The last one lies on top.
-    assert mounted_on(MOUNTINFO, "/var/tmp") == ("8:1", "/dev/root")
+    assert mounted_on(MOUNTINFO, "/run/x") == ("8:1", "/dev/root")
     assert mounted_on(MOUNTINFO, "/mnt") == ("", "")
