@@ -22,6 +22,11 @@ options:
     description: Folder that it is to be mounted on.
     type: path
     required: true
+  missing_ok:
+    description: Whether a disk that is not there is no failure, but one that will be blank; for
+      check mode, in which it was not made and attached.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -42,6 +47,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+exists:
+  description: Whether the disk is there.
+  returned: success
+  type: bool
 device:
   description: The disk's own name.
   returned: success
@@ -145,6 +154,7 @@ def main() -> None:
         {
             "device": {"type": "path", "required": True},
             "mount": {"type": "path", "required": True},
+            "missing_ok": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -153,6 +163,17 @@ def main() -> None:
         is_disk = Path(device).is_block_device()
     except OSError:
         is_disk = False
+    if not is_disk and module.params["missing_ok"]:
+        module.exit_json(
+            changed=False,
+            device=device,
+            exists=False,
+            blank=True,
+            uuid="",
+            growable=False,
+            mounted=False,
+            size=0,
+        )
     if not is_disk:
         module.fail_json(
             msg=(
@@ -170,6 +191,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         device=os.path.realpath(device),
+        exists=True,
         blank=disk.blank,
         uuid=disk.uuid,
         growable=not disk.blank and disk.growable,

@@ -17,6 +17,8 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.data_disk import (
 )
 from ansible_collections.llmops.gce_vllm.plugins.modules import data_disk_info
 
+from tests.integration.module_runs import run_module
+
 DEVICE, MOUNT = "/dev/disk/by-id/google-weights", "/mnt/disks/weights"
 MIB = 1 << 20
 BLANK = Disk(size=100 * MIB, zeros=True)
@@ -121,3 +123,11 @@ def test_mounts_as_the_kernel_lists_them() -> None:
     # The last one lies on top.
     assert mounted_on(MOUNTINFO, "/run/x") == ("8:1", "/dev/root")
     assert mounted_on(MOUNTINFO, "/mnt") == ("", "")
+
+
+def test_a_disk_that_is_yet_to_be_made_is_foretold_and_else_missed(tmp_path: Path) -> None:
+    wish = {"device": str(tmp_path / "google-weights"), "mount": MOUNT}
+    missed = run_module("data_disk_info", wish)
+    assert missed["failed"] and "gce_instance_extra_disks" in missed["msg"]
+    foretold = run_module("data_disk_info", {**wish, "missing_ok": True}, check=True)
+    assert foretold["blank"] and not foretold["exists"] and not foretold["mounted"]
