@@ -86,9 +86,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import data_disk
 
 EDGE = 1 << 20
-# Where ext4 keeps its superblock, and in it: blocks (low and high half), log2 of the block's KiB,
-# features that say whether the high half counts, UUID.
-SUPERBLOCK, LENGTH, MAGIC = 1024, 1024, 0xEF53
+# Where ext4 keeps its superblock, how long that is, and what marks it.
+SUPERBLOCK = 1024
+LENGTH = 1024
+MAGIC = 0xEF53
+# The feature by which a number of blocks has a high half.
 WIDE = 0x80
 
 
