@@ -12,7 +12,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from emulator import admin, admin_faults, batch, cloudbilling, cloudquotas, iamcredentials, oslogin
+from emulator import (
+    admin,
+    admin_faults,
+    batch,
+    cloudbilling,
+    cloudquotas,
+    iamcredentials,
+    oslogin,
+    secretmanager,
+)
 from emulator.auth import Authority
 from emulator.dispatch import Dispatcher, api_path
 from emulator.errors import ApiError
@@ -81,6 +90,7 @@ def create_app(world: World, authority: Authority) -> ASGIApp:
             *iamcredentials.routes(authority),
             *cloudquotas.routes(world, authority),
             *oslogin.routes(world, authority),
+            *secretmanager.routes(world, authority),
             Route("/token", token, methods=["POST"]),
             Route("/batch/compute/v1", batched, methods=["POST"]),
             Route("/compute/v1/{rest:path}", compute, methods=_VERBS),

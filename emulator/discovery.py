@@ -92,6 +92,12 @@ def oslogin_v1() -> Discovery:
     return _shipped("oslogin.v1.json")
 
 
+@cache
+def secretmanager_v1() -> Discovery:
+    """Secret Manager v1 as googleapiclient ships it."""
+    return _shipped("secretmanager.v1.json")
+
+
 def _shipped(name: str) -> Discovery:
     documents = resources.files("googleapiclient.discovery_cache") / "documents"
     return Discovery(json.loads((documents / name).read_text()))

@@ -37,7 +37,15 @@ def _key(name: str) -> MachineKey:
 def _up(arguments: argparse.Namespace) -> None:
     for mount in arguments.mount:
         check_mount(mount)
-    backend = PodmanBackend(arguments.owner, mounts=arguments.mount, image_name=arguments.image)
+    for device in arguments.device:
+        if not Path(device).is_block_device():
+            raise MachineError(f"Bad --device {device!r}: there is no such block device here")
+    backend = PodmanBackend(
+        arguments.owner,
+        mounts=arguments.mount,
+        devices=arguments.device,
+        image_name=arguments.image,
+    )
     key = _key(arguments.name)
     metadata = {"ssh-keys": "\n".join(_ssh_key(word) for word in arguments.ssh_key)}
     backend.apply_firewall(key, () if arguments.closed else OPEN_TO_ALL)
@@ -129,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", parents=[owner], help="boot a machine and print where it is")
     up.add_argument("name")
     up.add_argument("--mount", action="append", default=[], metavar="SRC:DST[:ro]")
+    up.add_argument("--device", action="append", default=[], metavar="/dev/NAME")
     up.add_argument("--image", help="a podman image to boot instead of the one built here")
     up.add_argument("--ssh-key", action="append", default=[], metavar="USER=FILE.pub")
     up.add_argument("--closed", action="store_true", help="no port is open from outside")

@@ -28,18 +28,21 @@ class PodmanBackend:
         owner: str,
         *,
         mounts: Sequence[str] = (),
+        devices: Sequence[str] = (),
         image_name: str | None = None,
     ) -> None:
         """Check the host.
 
         Args:
             mounts: what every machine gets mounted, `SRC:DST[:ro]` each.
+            devices: of this host, as a loop device, which every machine may use too.
             image_name: a podman image to boot instead of the one built here.
         """
         check_owner(owner)
         check_host()
         self.owner = owner
         self.mounts = tuple(mounts)
+        self.devices = tuple(devices)
         self.image_name = image_name
         self.podman = Podman()
         self.store = Store(owner)
@@ -71,6 +74,7 @@ class PodmanBackend:
                 image=self.image_name or image.ensure(self.podman),
                 internal_ip=spec.internal_ip,
                 mounts=self.mounts,
+                devices=self.devices,
             )
             # Rules may have come first; they count from the first moment.
             self._remember(name, metadata=spec.metadata)

@@ -51,6 +51,7 @@ def create(
     image: str,
     internal_ip: str,
     mounts: Sequence[str],
+    devices: Sequence[str] = (),
 ) -> str:
     """Make a container that would boot systemd, and return its name."""
     labels = {
@@ -71,6 +72,7 @@ def create(
         network.name,
         *(word for label, value in labels.items() for word in ("--label", f"{label}={value}")),
         *(word for mount in mounts for word in ("--volume", mount)),
+        *(f"--device={device}" for device in devices),
         # systemd's sandboxing of units (ProtectSystem and its like) needs to mount; without the
         # capability it is left out silently, and tests of hardened units would prove nothing.
         "--systemd=always",

@@ -19,6 +19,7 @@ LAYER_OF_ROLE = {
     "gce_instance": "cloud",
     "gpu_host": "host",
     "vllm_venv": "host",
+    "data_disk": "host",
     "llm_model": "host",
     "llm_server": "service",
 }

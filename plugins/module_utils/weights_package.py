@@ -26,7 +26,9 @@ def fetch(module: AnsibleModule, folder: Path) -> str:
     # A conversion can't go on where another stopped.
     shutil.rmtree(folder)
     folder.mkdir()
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".package.") as unpacked:
+    # By this name it counts as left over where this run is killed.
+    prefix = folder.name.removesuffix("partial")
+    with tempfile.TemporaryDirectory(".partial", prefix, folder.parent) as unpacked:
         pin = Path(unpacked) / "pin.txt"
         pin.write_text(f"{package['requirement']} --hash=sha256:{package['sha256']}\n")
         uv = Uv(module, Path(unpacked) / "cache", keeps_cache=False)

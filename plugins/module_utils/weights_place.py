@@ -4,23 +4,84 @@
 from __future__ import annotations
 
 import fcntl
+import functools
+import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
+
+from .weights_http import FetchError
+from .weights_progress import Progress, abandoned
 
 T = TypeVar("T")
+# Between two looks whether the other run has ended, and between two lines that say so.
+PAUSE_S, TELL_S = 0.5, 30.0
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Wait until no other run works on the folder: one that lost its connection may still do."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def alone(folder: Path, patience: float, progress: Progress) -> Iterator[None]:
+    """Wait until no other run works on the folder: one that lost its connection may still do.
+
+    Args:
+        patience: seconds to wait at most.
+        progress: is told who works on it, and how far that is.
+
+    Raises:
+        FetchError: the other one takes longer.
+    """
+    make_folder(folder.parent)
+    path = folder.with_name(f".{folder.name}.lock")
+    with path.open("a+", encoding="utf-8") as lock:
+        until, told = time.monotonic() + patience, -math.inf
+        while not _taken(lock):
+            now, holder = time.monotonic(), _read(path)
+            if now >= until:
+                raise FetchError(
+                    f"Another run has been at work on {folder} for longer than the {patience:.0f} "
+                    f"seconds that this one waits (llm_model_wait): {holder}. Let it end, or end "
+                    "that process on the host; what it fetched is kept, and the next run goes on "
+                    "from there."
+                )
+            if now - told >= TELL_S:
+                progress.say(f"waiting for another run, at most {until - now:.0f} s: {holder}")
+                told = now
+            time.sleep(min(PAUSE_S, max(0.0, until - now)))
+        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        write = functools.partial(_write, lock, f"process {os.getpid()}, since {since}")
+        write("")
+        progress.also_to(write)
         yield
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, open for everybody to read whatever the umask is."""
+    for one in reversed([folder, *folder.parents]):
+        if not one.exists():
+            one.mkdir(exist_ok=True)
+            one.chmod(0o755)
+
+
+def _taken(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(lock: IO[str], who: str, line: str) -> None:
+    lock.seek(0)
+    lock.truncate()
+    lock.write(f"{who}{f', at: {line}' * bool(line)}")
+    lock.flush()
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip() or "it does not say who it is"
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -34,6 +95,13 @@ def remove_leftovers(folder: Path) -> None:
     """Give back the room that they take."""
     for path in leftovers(folder):
         shutil.rmtree(path)
+    remove_progress(folder)
+
+
+def remove_progress(folder: Path) -> None:
+    """Remove files of progress that runs which were killed left."""
+    for path in abandoned(folder):
+        path.unlink(missing_ok=True)
 
 
 def replace(folder: Path, key: str, fill: Callable[[Path], T], keep: Iterable[str] = ()) -> T:
@@ -63,6 +131,15 @@ def replace(folder: Path, key: str, fill: Callable[[Path], T], keep: Iterable[st
     if old.exists():
         shutil.rmtree(old)
     return result
+
+
+def empty(folder: Path) -> None:
+    """Remove all that is in a folder."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _link(source: Path, target: Path) -> None:

@@ -94,6 +94,11 @@ def _hub(wish: Wish) -> Offer:
             )
         return ""
 
+    if wish.token and not _encrypted(wish.hub):
+        raise FetchError(
+            f"{wish.hub} is not encrypted, so that the access token is not sent there: use "
+            'https:// (HF_ENDPOINT, llm_model_hub), or give none (llm_model_token: "").'
+        )
     place = Place(where, lambda: wish.token, refusal)
     hub = wish.hub.rstrip("/")
     asked = f"{hub}/api/models/{quote(name)}/revision/{quote(revision, safe='')}?blobs=true"
@@ -212,8 +217,7 @@ def _mirror(wish: Wish) -> Offer:
         raise FetchError(
             "A mirror's address holds neither a name nor a query: give a token (llm_model_token)."
         )
-    open_to_read = parts.scheme != "https" and parts.hostname not in _LOOPBACK
-    if open_to_read and (wish.token or not wish.manifest_sha256):
+    if not _encrypted(base) and (wish.token or not wish.manifest_sha256):
         raise FetchError(
             f"{base} is not encrypted: use https://, or pin what it sends by "
             "llm_model_manifest_sha256 and give no token."
@@ -250,6 +254,12 @@ def _mirror(wish: Wish) -> Offer:
         url = f"{base}/{quote(one)}"
         files[one] = RemoteFile(url, place.size(url) if size is None else size, "sha256", digest)
     return Offer(place, files, resolved)
+
+
+def _encrypted(url: str) -> bool:
+    """Whether nobody on the way can read along; nothing of loopback's leaves the machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in _LOOPBACK
 
 
 def _pinned(text: bytes, wish: Wish, where: str) -> str:

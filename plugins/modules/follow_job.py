@@ -25,6 +25,10 @@ options:
     description: File on the host that is touched at least every O(wait) seconds, by which the
       command sees that somebody waits for it.
     type: path
+  results_file:
+    description: File on the host that the job's result is written to, as the task that started it
+      returns it. With it the end of the job ends the waiting at once.
+    type: path
   wait:
     description: Seconds that the host waits for a new line before it is asked how the job is.
     type: int
@@ -71,6 +75,7 @@ rc:
 """
 
 import contextlib
+import json
 import os
 import time
 
@@ -89,6 +94,17 @@ def read_lines(path: str, offset: int) -> tuple[list[str], int]:
     return whole.decode(errors="replace").splitlines(), offset + len(whole)
 
 
+def ended(path: str | None) -> bool:
+    """Whether a job has written its result; an empty or half-written file is none."""
+    try:
+        with open(path or "", encoding="utf-8") as file:  # noqa: PTH123
+            found = json.load(file)
+    except (OSError, ValueError):
+        return False
+    # As async_status takes it: only what a job says of its beginning has this mark.
+    return "started" not in found
+
+
 def touch(path: str | None) -> None:
     """Sets the file's time to now; one that is gone stays so."""
     if path:
@@ -103,6 +119,7 @@ def main() -> None:
             "jid": {"type": "str", "required": True},
             "progress": {"type": "path", "required": True},
             "heartbeat": {"type": "path"},
+            "results_file": {"type": "path"},
             "wait": {"type": "int", "default": 15},
             "offset": {"type": "int", "default": 0},
         },
@@ -111,7 +128,7 @@ def main() -> None:
     path, offset = module.params["progress"], module.params["offset"]
     until = time.monotonic() + module.params["wait"]
     lines, size = read_lines(path, offset)
-    while not lines and time.monotonic() < until:
+    while not lines and time.monotonic() < until and not ended(module.params["results_file"]):
         touch(module.params["heartbeat"])
         time.sleep(0.5)
         lines, size = read_lines(path, offset)

@@ -21,9 +21,11 @@ options:
     type: path
     required: true
   source:
-    description: Where the files come from.
+    description: Where the files come from. V(path) is for a folder that somebody else fills; it is
+      looked at, compared with its C(manifest.json) or C(SHA256SUMS) where it has one, and never
+      changed.
     type: str
-    choices: [hub, gcs, https, package]
+    choices: [hub, gcs, https, package, path]
     required: true
   repository:
     description:
@@ -109,6 +111,20 @@ options:
     type: str
     choices: [size, full]
     default: size
+  wait:
+    description: Seconds to wait for another run that is at work on the same model. Meanwhile it is
+      told who that is.
+    type: int
+    default: 1800
+  timeout:
+    description: Seconds that the whole may take. The work goes on in the background of the host,
+      and what it says of its progress is shown.
+    type: int
+    default: 86400
+  progress:
+    description: File that lines about the progress are added to while it runs; then it is removed.
+      Chosen by itself where it is left out.
+    type: path
 attributes:
   check_mode:
     support: full
@@ -150,6 +166,11 @@ resolved:
     manifest or listing, a file's name. Empty before the first run.
   returned: always
   type: str
+lines:
+  description: What was told of the progress.
+  returned: always
+  type: list
+  elements: str
 from_cache:
   description: Whether the files came from the cache.
   returned: always
@@ -161,6 +182,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+    weights_local,
     weights_manifest,
     weights_place,
 )
@@ -174,7 +196,9 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_fetcher im
     source_key,
 )
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_http import FetchError
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_progress import Progress
 
+SOURCES = ["hub", "gcs", "https", "package", "path"]
 LEFT = "left over from a run that was cut off"
 
 
@@ -189,7 +213,7 @@ def arguments() -> dict[str, Any]:
     return {
         **INDEX_ARGUMENTS,
         "dest": {"type": "path", "required": True},
-        "source": {"type": "str", "choices": ["hub", "gcs", "https", "package"], "required": True},
+        "source": {"type": "str", "choices": SOURCES, "required": True},
         "repository": {"type": "str"},
         "revision": {"type": "str", "default": ""},
         "token": {"type": "str", "no_log": True},
@@ -203,12 +227,17 @@ def arguments() -> dict[str, Any]:
         "uv": {"type": "path"},
         "cache_dir": {"type": "path"},
         "verify": {"type": "str", "choices": ["size", "full"], "default": "size"},
+        "wait": {"type": "int", "default": 1800},
+        "timeout": {"type": "int", "default": 86400},
+        "progress": {"type": "path"},
     }
 
 
-def difference(dest: Path, source: dict[str, Any], full: bool) -> dict[str, str]:
+def difference(
+    dest: Path, source: dict[str, Any], full: bool, progress: Progress | None = None
+) -> dict[str, str]:
     """File to what is wrong with it, leftovers included."""
-    wrong = weights_manifest.differences(dest, source, full)
+    wrong = weights_manifest.differences(dest, source, full, progress)
     return wrong or {path.name: LEFT for path in weights_place.leftovers(dest)}
 
 
@@ -226,22 +255,20 @@ def main() -> None:
     )
     params = module.params
     dest, full = Path(params["dest"]), params["verify"] == "full"
+    if params["source"] == "path":
+        look(module, dest, full)
     source = describe_source(params)
-    from_cache = False
+    from_cache, lines = False, []
     if module.check_mode:
         wrong = difference(dest, source, full)
     else:
-        try:
-            with weights_place.alone(dest):
-                wrong = difference(dest, source, full)
-                from_cache = put_right(module, dest, source, wrong)
-        except (FetchError, OSError) as error:
-            module.fail_json(msg=str(error))
+        wrong, from_cache, lines = converge(module, dest, source, full)
     manifest = dest / weights_manifest.MANIFEST
     module.exit_json(
         changed=bool(wrong),
         differences=wrong,
         from_cache=from_cache,
+        lines=lines,
         manifest_sha256=weights_manifest.sha256(manifest) if manifest.is_file() else "",
         resolved=weights_manifest.resolved(dest),
         diff={
@@ -253,8 +280,49 @@ def main() -> None:
     )
 
 
+def look(module: AnsibleModule, dest: Path, full: bool) -> None:
+    """End with what is to be said of a folder that is not ours."""
+    params = module.params
+    try:
+        checksum = weights_local.look(dest, params["ignore_patterns"], params["allow_pickle"], full)
+    except (FetchError, OSError) as error:
+        module.fail_json(msg=f"{str(error)[:1].upper()}{str(error)[1:]}")
+    module.exit_json(
+        changed=False,
+        differences={},
+        from_cache=False,
+        lines=[],
+        manifest_sha256=checksum,
+        resolved="",
+    )
+
+
+def converge(
+    module: AnsibleModule, dest: Path, source: dict[str, Any], full: bool
+) -> tuple[dict[str, str], bool, list[str]]:
+    """What was wrong and is right now, whether the cache had the files, and what was told."""
+    path = module.params["progress"]
+    progress = None
+    try:
+        weights_place.make_folder(dest.parent)
+        progress = Progress(Path(path) if path else None)
+        with weights_place.alone(dest, module.params["wait"], progress):
+            wrong = difference(dest, source, full, progress)
+            from_cache = put_right(module, dest, source, wrong, progress)
+            return wrong, from_cache, progress.lines
+    except (FetchError, OSError) as error:
+        module.fail_json(msg=str(error), lines=progress.lines if progress else [])
+    finally:
+        if progress:
+            progress.close()
+
+
 def put_right(
-    module: AnsibleModule, dest: Path, source: dict[str, Any], wrong: dict[str, str]
+    module: AnsibleModule,
+    dest: Path,
+    source: dict[str, Any],
+    wrong: dict[str, str],
+    progress: Progress,
 ) -> bool:
     """Change what is wrong; True where the cache had the files."""
     if not wrong:
@@ -262,8 +330,10 @@ def put_right(
     if set(wrong.values()) == {LEFT}:
         weights_place.remove_leftovers(dest)
         return False
+    weights_place.remove_progress(dest)
     keep = weights_manifest.good(dest, wrong) if source["source"] != "package" else []
-    return weights_place.replace(dest, source_key(source), Fetcher(module, source).into, keep)
+    fetcher = Fetcher(module, source, progress)
+    return weights_place.replace(dest, source_key(source), fetcher.into, keep)
 
 
 if __name__ == "__main__":

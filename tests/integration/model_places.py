@@ -48,6 +48,7 @@ class Places:
         self.hanging, self.released = threading.Event(), threading.Event()
         self.spoilt: dict[str, int] = {}
         self.hidden: set[str] = set()
+        self.offered, self.commit = dict(_OFFERED), COMMIT
         self.manifest: bytes | None = None
         self.asked: list[tuple[str, int]] = []
         self.tokens: list[tuple[str, str | None]] = []
@@ -103,7 +104,7 @@ class Places:
             return _send(request, self._hub())
         if path.startswith("/storage/v1/b/models/o"):
             return self._storage(request, parts.path, dict(parse_qsl(parts.query)))
-        for prefix in (f"/org/model/resolve/{COMMIT}/", "/cdn/", "/mirror/model/"):
+        for prefix in (f"/org/model/resolve/{self.commit}/", "/cdn/", "/mirror/model/"):
             if path.startswith(prefix):
                 name = path.removeprefix(prefix)
                 if self.redirects and prefix.startswith("/org/"):
@@ -118,19 +119,19 @@ class Places:
         return _missing(request)
 
     def _names(self) -> list[str]:
-        return [name for name in _OFFERED if name not in self.hidden]
+        return [name for name in self.offered if name not in self.hidden]
 
     def _hub(self) -> dict[str, Any]:
         listed = []
         for name in self._names():
-            content = _OFFERED[name]
+            content = self.offered[name]
             blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
             one: dict[str, Any] = {"rfilename": name, "size": len(content)}
             one["blobId"] = blob.hexdigest()
             if name.endswith(".safetensors"):
                 one["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
             listed.append(one)
-        return {"id": "org/model", "sha": COMMIT, "siblings": listed}
+        return {"id": "org/model", "sha": self.commit, "siblings": listed}
 
     def _storage(self, request: BaseHTTPRequestHandler, path: str, query: dict[str, str]) -> None:
         rest = path.removeprefix("/storage/v1/b/models/o").strip("/")
@@ -164,10 +165,10 @@ class Places:
             return self.manifest
         if name == "SHA256SUMS":
             lines = [
-                f"{hashlib.sha256(_OFFERED[one]).hexdigest()}  ./{one}" for one in self._names()
+                f"{hashlib.sha256(self.offered[one]).hexdigest()}  ./{one}" for one in self._names()
             ]
             return "\n".join(lines).encode()
-        return _OFFERED.get(name)
+        return self.offered.get(name)
 
     def _file(self, request: BaseHTTPRequestHandler, name: str, head: bool) -> None:
         content = self._content(name)
