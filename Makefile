@@ -40,9 +40,10 @@ test-fast: setup-dev ## lint and unit tests, under 3 minutes
 test: setup-dev ## everything: also emulator, molecule, real vLLM, the demo
 	@tests/run all
 
-bench: setup-dev ## the servers compared on the CPU (build/bench-cpu), and what runs cost in API requests (build/api-cost)
+bench: setup-dev ## the servers compared on the CPU (build/bench-cpu), and what runs cost in API requests (build/api-cost, build/site-cost)
 	@benchmarks/serving/on_cpu
 	@$(PY) -m benchmarks.api_cost --out build/api-cost
+	@$(PY) -m benchmarks.site_cost --out build/site-cost
 
 docs: setup-dev ## write the roles' READMEs from their argument specs
 	@$(PY) docs/generate_role_docs.py

@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Count what site.yml's cloud part costs in API requests for many instances, with nothing to do.
 
-usage: python -m benchmarks.site_cost --out FOLDER [--instances N …]
+usage: python -m benchmarks.site_cost --out FOLDER [--instances N …] [--theirs N …]
 
 Preflight and provision run for the most instances once, which makes them on the records emulator,
-and once more for each number. Requests for tokens are counted apart.
+and once more for each number. Beside that the same emulator serves a playbook of one task that
+loops over as many instances with google.cloud.gcp_compute_instance, run again with nothing to do.
+Requests for tokens are counted apart.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import re
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.api_cost import METRICS, Json, circumstances, kind
+from benchmarks.api_cost import METRICS, THEIRS, Json, case, circumstances, kind
 from tests.integration.emulator_fixture import Api, Emulator
 from tests.integration.site_fixture import Site
 
@@ -28,7 +32,7 @@ def measured(site: Site, instances: int, changed: int | None) -> Json:
     site.clouds = {f"cloud-{n}": {"gce_name": f"llm-{n}"} for n in range(instances)}
     site.emulator.admin("DELETE", "requests")
     began = time.monotonic()
-    site.ok(*SITE, changed=changed)
+    said = site.ok(*SITE, changed=changed)
     seconds = time.monotonic() - began
     kinds = Counter(_told(one) for one in site.emulator.admin("GET", "requests")["requests"])
     tokens = kinds.pop("credentials", 0)
@@ -38,6 +42,7 @@ def measured(site: Site, instances: int, changed: int | None) -> Json:
         "by_kind": dict(sorted(kinds.items())),
         "credential_requests": tokens,
         "seconds": round(seconds, 1),
+        "changed": sum(map(int, re.findall(r" changed=(\d+)", said))),
     }
 
 
@@ -65,16 +70,44 @@ def summary(found: Json) -> str:
         f"`python -m benchmarks.site_cost`; {told}. Single runs on the records emulator;",
         "seconds are those of Ansible, on a machine that may do other things too.",
         "",
-        "| instances | requests | per instance | seconds | by kind |",
-        "| --- | --- | --- | --- | --- |",
+        "The site checks project, quota, image, rules and host keys beside the instances; the",
+        "other rows are one task of a module that looks at the instances alone. Changed: what was",
+        "reported so.",
+        "",
+        "| what | instances | requests | per instance | seconds | changed | by kind |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for one in found["runs"]:
+    rows = [("site.yml, preflight and provision", one) for one in found["runs"]]
+    rows += [
+        (THEIRS, {"instances": one["instances"], **one["runs"]["second"]})
+        for one in found["theirs"]
+    ]
+    for what, one in rows:
         kinds = ", ".join(f"{count} {name}" for name, count in one["by_kind"].items())
         each = one["requests"] / one["instances"]
         lines.append(
-            f"| {one['instances']} | {one['requests']} | {each:.2f} | {one['seconds']} | {kinds} |"
+            f"| {what} | {one['instances']} | {one['requests']} | {each:.2f} | {one['seconds']} | "
+            f"{one['changed']} | {kinds} |"
         )
+    lines += ["", *(f"- {one}" for one in growth(found["runs"]))]
     return "\n".join(lines) + "\n"
+
+
+def growth(runs: list[Json]) -> list[str]:
+    """What each further instance cost, from one number of instances to the next."""
+    return [
+        f"From {a['instances']} to {b['instances']} instances: "
+        f"{(b['requests'] - a['requests']) / (b['instances'] - a['instances']):.2f} requests for "
+        "each further one."
+        for a, b in itertools.pairwise(runs)
+    ]
+
+
+def write(folder: Path, found: Json) -> None:
+    """Results as they are so far."""
+    text = json.dumps(found, indent=1) + "\n"
+    (folder / "results.json").write_text(text, encoding="utf-8")
+    (folder / "summary.md").write_text(summary(found), encoding="utf-8")
 
 
 def main() -> None:
@@ -82,9 +115,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--instances", type=int, nargs="*", default=[1, 10, 50])
+    parser.add_argument("--theirs", type=int, nargs="*", default=[1, 10, 50])
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    found: Json = {"circumstances": circumstances(), "runs": []}
+    found: Json = {"circumstances": circumstances(), "runs": [], "theirs": []}
     with tempfile.TemporaryDirectory() as place:
         emulator = Emulator(Path(place) / "state")
         emulator.start()
@@ -101,9 +135,10 @@ def main() -> None:
             for instances in sorted(options.instances):
                 found["runs"].append(measured(site, instances, 0))
                 print(found["runs"][-1], flush=True)
-                text = json.dumps(found, indent=1) + "\n"
-                (options.out / "results.json").write_text(text, encoding="utf-8")
-                (options.out / "summary.md").write_text(summary(found), encoding="utf-8")
+                write(options.out, found)
+            for instances in sorted(options.theirs):
+                found["theirs"].append(case(emulator, "theirs", instances, Path(place)))
+                write(options.out, found)
         finally:
             emulator.stop()
 

@@ -61,6 +61,17 @@ def routes(world: World) -> list[Route]:
         world.store.put_setting(f"api-off:{project}:{values['api']}", not enabled)
         return JSONResponse({"api": values["api"], "enabled": enabled})
 
+    async def image_family(request: Request) -> Response:
+        values, body = request.path_params, await body_of(request)
+        world.images.put(
+            values["project"], values["family"], body.get("state"), body.get("replacement")
+        )
+        return JSONResponse({"family": values["family"], "state": body["state"]})
+
+    async def images(_request: Request) -> Response:
+        world.images.clear()
+        return JSONResponse({})
+
     base = "/emulator/v1"
     return [
         Route(f"{base}/health", health),
@@ -74,6 +85,8 @@ def routes(world: World) -> list[Route]:
         Route(f"{base}/projects/{{project}}/global/quotas/{{metric}}", quota, methods=["PUT"]),
         # Cloud Quotas can be off in a project, Cloud Billing for all (`-`); Compute Engine never.
         Route(f"{base}/projects/{{project}}/apis/{{api}}", api, methods=["PUT"]),
+        Route(f"{base}/images", images, methods=["DELETE"]),
+        Route(f"{base}/images/{{project}}/{{family}}", image_family, methods=["PUT"]),
         Route(f"{base}/stockouts", stockouts, methods=["GET", "PUT", "DELETE"]),
         Route(f"{base}/operation-delay", delay, methods=["PUT"]),
     ]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from emulator import catalog_data as data
 from emulator.errors import Json
@@ -53,11 +53,11 @@ def is_catalog(collection: str) -> bool:
     return collection in _MAKERS
 
 
-def family(project: str, name: str) -> Json | None:
-    """The newest image of a family that is not deprecated."""
+def family(project: str, name: str, images: Iterable[Json] | None = None) -> Json | None:
+    """The newest image of a family that is not deprecated, of all images or of those given."""
     alive = [
         image
-        for image in items("images", project, "global")
+        for image in (items("images", project, "global") if images is None else images)
         if image["family"] == name and "deprecated" not in image
     ]
     return max(alive, key=lambda image: str(image["creationTimestamp"]), default=None)

@@ -15,6 +15,7 @@ from emulator.backend import Backend, IngressRule, MachineKey
 from emulator.errors import ApiError, Json, not_found
 from emulator.faults import Faults
 from emulator.fingerprints import of
+from emulator.image_states import ImageStates
 from emulator.operations import Operations, new_id, now
 from emulator.quotas import Quotas
 from emulator.references import Ref, last, link
@@ -35,6 +36,7 @@ class World:
         self.operations = Operations(store, delay)
         self.quotas = Quotas(store)
         self.faults = Faults()
+        self.images = ImageStates(store)
         self._machine_locks: dict[MachineKey, threading.RLock] = {}
         self._locks_lock = threading.Lock()
         self._applied: dict[MachineKey, list[IngressRule]] = {}
@@ -72,6 +74,9 @@ class World:
 
     def find(self, ref: Ref) -> Json | None:
         """A resource of the catalog or of the store."""
+        if ref.collection == "images":
+            found = catalog.get(ref)
+            return found and self.images.seen(ref.project, found)
         if catalog.is_catalog(ref.collection):
             return catalog.get(ref)
         return self.store.get(ref)
@@ -96,6 +101,8 @@ class World:
 
     def items(self, collection: str, project: str, scope: str) -> list[Json]:
         """Resources of a collection in a scope."""
+        if collection == "images":
+            return self.images.all(project)
         if catalog.is_catalog(collection):
             return list(catalog.items(collection, project, scope))
         return [body for _, body in self.store.items(collection, project, scope)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import re
 
-from emulator import catalog, disk_rules, fingerprints, rules
 from emulator import catalog_data as data
+from emulator import disk_rules, fingerprints, rules
 from emulator.call import Call, handles
 from emulator.errors import Json, already_exists, condition_not_met, in_use, invalid
 from emulator.references import Ref, link, parse
@@ -56,7 +56,7 @@ def find_image(call: Call, text: str, field: str) -> Json:
     text = _FAMILY_VIEW.sub(r"/global/images/family/\1", text)
     ref = parse(text, field=field, project=call.project, scope="global", collection="images")
     if ref.name.startswith("family/"):
-        image = catalog.family(ref.project, ref.name.removeprefix("family/"))
+        image = call.world.images.family(ref.project, ref.name.removeprefix("family/"))
     else:
         image = call.world.find(ref)
     if image is None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from emulator import catalog
 from emulator.call import Call, handles
 from emulator.errors import Json, not_found
 from emulator.listing import aggregated, flat
@@ -112,7 +111,7 @@ def image_family_view(call: Call) -> Json:
 
 def _family(call: Call) -> Json:
     name = call.params["family"]
-    image = catalog.family(call.project, name)
+    image = call.world.images.family(call.project, name)
     if image is None:
         raise not_found(f"projects/{call.project}/global/images/family/{name}")
     return image

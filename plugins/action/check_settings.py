@@ -13,6 +13,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 
+from ..plugin_utils.expected_host import expected
+
 Spec = dict[str, dict[str, Any]]
 
 
@@ -78,6 +80,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         hostvars = variables.get("hostvars", {})
         for host in hostvars:
             names |= set(hostvars[host])
+        for host, group in (args.get("expected") or {}).items():
+            names |= set(expected(hostvars, host, group))
 
         problems = [
             f"There is no variable '{name}'."

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible import constants, context
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.parameters import remove_values
@@ -21,36 +20,10 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import drift
 
-DISPLAY = Display()
+from ..plugin_utils.command_line import asking, options
+from ..plugin_utils.secret_options import secret_options
 
-# Options of the command line that the inner run needs too, by Ansible's names for them.
-REPEATED = {
-    "inventory": "--inventory",
-    "extra_vars": "--extra-vars",
-    "vault_ids": "--vault-id",
-    "vault_password_files": "--vault-password-file",
-}
-SINGLE = {
-    "subset": "--limit",
-    "forks": "--forks",
-    "timeout": "--timeout",
-    "remote_user": "--user",
-    "private_key_file": "--private-key",
-    "connection": "--connection",
-    "ssh_common_args": "--ssh-common-args",
-    "ssh_extra_args": "--ssh-extra-args",
-    "sftp_extra_args": "--sftp-extra-args",
-    "scp_extra_args": "--scp-extra-args",
-    "become_method": "--become-method",
-    "become_user": "--become-user",
-    "become_password_file": "--become-password-file",
-    "connection_password_file": "--connection-password-file",
-}
-ASKING = {
-    "ask_pass": "--connection-password-file",
-    "become_ask_pass": "--become-password-file",
-    "ask_vault_pass": "--vault-password-file",
-}
+DISPLAY = Display()
 
 
 def command_line(site: str, tags: Iterable[str], cli: Mapping[str, Any]) -> list[str]:
@@ -59,12 +32,7 @@ def command_line(site: str, tags: Iterable[str], cli: Mapping[str, Any]) -> list
     arguments.append(f"--tags={','.join(tags)}")
     # A stop by the schedule is no drift. First, so that the caller's own word wins.
     arguments.append('--extra-vars={"gce_instance_start_outside_schedule": false}')
-    for name, option in REPEATED.items():
-        arguments += [f"{option}={value}" for value in cli.get(name) or []]
-    for name, option in SINGLE.items():
-        if cli.get(name):
-            arguments.append(f"{option}={cli[name]}")
-    return arguments + (["--become"] if cli.get("become") else [])
+    return arguments + options(cli)
 
 
 def environment(records: Path) -> dict[str, str]:
@@ -128,15 +96,6 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     return text + ([f"not looked at: {', '.join(skipped)}"] if skipped else [])
 
 
-def secret_options(roles_dir: Path) -> set[str]:
-    """Variables that the roles' specs say are secret."""
-    names = set()
-    for path in roles_dir.glob("*/meta/argument_specs.yml"):
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]
-        names |= {n for n, one in (options.get("options") or {}).items() if one.get("no_log")}
-    return names
-
-
 def _verdict(report: Mapping[str, Any]) -> str:
     if report["status"] == "clean":
         return "Everything is as the settings say."
@@ -160,11 +119,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Report what differs; fails unless all is as it should be."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         args, cli = self._task.args, context.CLIARGS
-        for name, option in ASKING.items():
-            if cli.get(name):
-                raise AnsibleActionFail(
-                    f"The check can't ask for a password: give it in a file ({option})."
-                )
+        option = asking(cli)
+        if option:
+            raise AnsibleActionFail(
+                f"The check can't ask for a password: give it in a file ({option})."
+            )
         site = Path(args["site"])
         with tempfile.TemporaryDirectory(prefix="gce-vllm-drift-") as folder:
             records = Path(folder) / "records.json"

@@ -101,7 +101,8 @@ def _of(record: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
         return
     newer = result.get("__gce_instance_newer_image")
     if newer:
-        yield f"instance {newer['name']}", "boot_disk.image", newer["current"], newer["newest"]
+        field = newer.get("field", "boot_disk.image")
+        yield f"instance {newer['name']}", field, newer["current"], newer["newest"]
         return
     arguments = (result.get("invocation") or {}).get("module_args") or {}
     name = _name(arguments, result)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import convert
+from . import convert, images
 from .errors import ApiError
 from .gce_client import GceClient
 
@@ -113,10 +113,15 @@ def newest_of(client: GceClient, family: str) -> tuple[Json | None, str]:
     except ApiError as error:
         if error.status not in (403, 404):
             raise
+        told = (
+            "gce_image_info names its successors."
+            if error.status == 403
+            else images.gone(client, project, name, error).message
+        )
         return None, (
             f"The image family {name} of project {project}, from which the boot disk was made, is "
             "no longer there or may not be read: whether there is a newer image is not known. "
-            "gce_image_info names its successors."
+            f"{told}"
         )
 
 

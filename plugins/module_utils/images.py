@@ -22,7 +22,8 @@ def from_family(client: GceClient, project: str, family: str) -> dict[str, Any]:
     """The image that the family stands for today.
 
     Raises:
-        GceError: no such family; names those that exist.
+        GceError: no such family, or one without an image in use; names its successors and those
+            that exist.
     """
     what = f"look up the image family {family} in project {project}"
     try:
@@ -30,7 +31,7 @@ def from_family(client: GceClient, project: str, family: str) -> dict[str, Any]:
     except ApiError as error:
         if error.status != 404:
             raise
-        raise _gone(client, project, family, error) from None
+        raise gone(client, project, family, error) from None
 
 
 def by_name(client: GceClient, project: str, name: str) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def deprecation(image: Mapping[str, Any]) -> str:
     state = image.get("deprecated") or {}
     if state.get("state") not in _UNUSABLE:
         return ""
-    successor = convert.short(str(state.get("replacement") or ""))
+    successor = _replacement(image)
     return f"is {str(state['state']).lower()}" + (
         f", its successor is {successor}" if successor else ""
     )
@@ -108,7 +109,12 @@ def _newest(images: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     )
 
 
-def _gone(client: GceClient, project: str, family: str, error: ApiError) -> GceError:
+def gone(client: GceClient, project: str, family: str, error: ApiError) -> GceError:
+    """What to say of a family for which Google knows no image (`error`); asks for those it has.
+
+    The error's details: `successors`, images that replace those of the family; `families`,
+    `closest` and `newest`, the newest image of each of the closest.
+    """
     if error.reason == "projectNotFound" or error.details.get("missing") == f"projects/{project}":
         return GceError(
             f"There is no project {project} to take images from, or this account may not see it.",
@@ -117,23 +123,69 @@ def _gone(client: GceClient, project: str, family: str, error: ApiError) -> GceE
             "ubuntu-os-accelerator-images and ubuntu-os-cloud.",
             status=404,
         )
-    usable = [one for one in _listed(client, project) if is_usable(one) and one.get("family")]
+    listed_now = list(_listed(client, project))
+    usable = [one for one in listed_now if is_usable(one) and one.get("family")]
     families = ordered({str(image["family"]) for image in usable})
-    near = nearest(family, families)
+    own = [one for one in listed_now if one.get("family") == family]
+    following = successors(own, listed_now)
+    heirs = [str(one["family"]) for one in usable if one["name"] in following]
+    near = list(dict.fromkeys([*heirs, *nearest(family, families)]))[:3]
     newest = {
         one: str((_newest(image for image in usable if image["family"] == one) or {}).get("name"))
         for one in near
     }
     told = [f"{one} (newest image {image})" for one, image in newest.items()]
     hint = f" The nearest to it: {', '.join(told)}." if near else ""
+    what = (
+        f"Every image of the family {family} of project {project} is deprecated."
+        if own
+        else f"Project {project} has no image family {family}; Google removes families without "
+        "notice."
+    )
+    if following:
+        what += f" Google names as successor: {', '.join(_with_family(following, listed_now))}."
     return GceError(
-        f"Project {project} has no image family {family}; Google removes families without notice."
-        f"{hint} Those that exist: {listed(families)}.",
+        f"{what}{hint} Those that exist: {listed(families)}.",
         reason="imageFamilyNotFound",
         remedy=f"name one of them (`gcloud compute images list --project {project}` shows all).",
         status=404,
-        details={"families": families, "closest": near, "newest": newest},
+        details={
+            "successors": following,
+            "families": families,
+            "closest": near,
+            "newest": newest,
+        },
     )
+
+
+def successors(
+    images: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """Names of the images that replace deprecated ones, newest of those first, each once.
+
+    Args:
+        known: images that a successor may itself be found deprecated among.
+    """
+    by = {str(one["name"]): one for one in known}
+    found = []
+    newest_first = sorted(images, key=lambda one: str(one.get("creationTimestamp")), reverse=True)
+    for image in newest_first:
+        name, seen = _replacement(image), {str(image["name"])}
+        while name in by and _replacement(by[name]) and name not in seen:
+            seen.add(name)
+            name = _replacement(by[name])
+        if name and name not in seen:
+            found.append(name)
+    return list(dict.fromkeys(found))
+
+
+def _replacement(image: Mapping[str, Any]) -> str:
+    return convert.short(str((image.get("deprecated") or {}).get("replacement") or ""))
+
+
+def _with_family(names: Iterable[str], known: Iterable[Mapping[str, Any]]) -> list[str]:
+    family = {str(one["name"]): str(one.get("family") or "") for one in known}
+    return [f"{one} (family {family[one]})" if family.get(one) else one for one in names]
 
 
 def _listed(client: GceClient, project: str) -> Iterable[dict[str, Any]]:

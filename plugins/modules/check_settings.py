@@ -24,6 +24,10 @@ options:
     type: list
     elements: str
     required: true
+  expected:
+    description: Hosts that the inventory may not have yet, each with the group that it will be in.
+      Names that the group would give them are checked too.
+    type: dict
 attributes:
   check_mode:
     description: Reads only, so that it does the same in check mode.

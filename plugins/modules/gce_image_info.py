@@ -12,6 +12,8 @@ description:
   - Says which image a family or a pattern stands for today, or reads one image.
   - Fails where family or image do not exist, and names the families that do, the nearest and the
     newest CUDA first.
+  - A family of which every image is deprecated counts as one that does not exist. The images that
+    Google names as successors are said first.
   - Warns where an image is deprecated, and names its successor.
 author:
   - gce-vllm maintainers (@llmops)
@@ -34,6 +36,10 @@ options:
     description: Glob that the image's name has to match, as V(common-cu12*-ubuntu-2404-*). The
       newest that is not deprecated is taken.
     type: str
+  required:
+    description: Whether it is an error that there is no such image. With V(false) it is a warning.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -51,7 +57,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 image:
-  description: The image as the API shows it.
+  description: The image as the API shows it; null where there is none and O(required=false).
   returned: success
   type: dict
   sample: {"name": "common-cu129-ubuntu-2404-nvidia-580-v20260301", "family":
@@ -72,6 +78,12 @@ families:
   type: list
   elements: str
   sample: [common-cu129-ubuntu-2404-nvidia-580]
+successors:
+  description: Images that replace those of the family, as Google names them.
+  returned: when the family does not exist
+  type: list
+  elements: str
+  sample: [common-cu129-ubuntu-2404-nvidia-580-v20260301]
 closest:
   description: Names like the one that does not exist, best first.
   returned: when the family or image does not exist
@@ -85,23 +97,37 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.arguments import common_spec, run, shared_spec
+from ..module_utils.errors import GceError
 from ..module_utils.gce_client import GceClient
 from ..module_utils.images import by_name, by_pattern, deprecation, from_family
 
+MISSING = ("imageFamilyNotFound", "imageNotFound")
 WAYS = ("family", "name", "name_pattern")
 
 
 def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
     """Family or name to the module's result."""
-    if params["family"]:
-        image = from_family(client, params["image_project"], params["family"])
-    elif params["name_pattern"]:
-        image = by_pattern(client, params["image_project"], params["name_pattern"])
-    else:
-        image = by_name(client, params["image_project"], params["name"])
+    try:
+        image = _found(client, params)
+    except GceError as error:
+        if params["required"] or error.reason not in MISSING:
+            raise
+        return {
+            **{"changed": False, "image": None, "id": None, "warnings": [error.message]},
+            **error.details,
+        }
     told = deprecation(image)
     warnings = [f"The image {image['name']} {told}."] if told else []
     return {"changed": False, "image": image, "id": str(image["id"]), "warnings": warnings}
+
+
+def _found(client: GceClient, params: dict[str, Any]) -> dict[str, Any]:
+    project = params["image_project"]
+    if params["family"]:
+        return from_family(client, project, params["family"])
+    if params["name_pattern"]:
+        return by_pattern(client, project, params["name_pattern"])
+    return by_name(client, project, params["name"])
 
 
 def main() -> None:
@@ -111,6 +137,7 @@ def main() -> None:
         "family": {"type": "str"},
         "name": {"type": "str"},
         "name_pattern": {"type": "str"},
+        "required": {"type": "bool", "default": True},
     }
     module = AnsibleModule(
         argument_spec={**common_spec(), **shared_spec(), **spec},

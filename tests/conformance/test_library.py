@@ -7,11 +7,7 @@ import json
 import subprocess
 import sys
 
-import pytest
-
 from tests.integration.emulator_fixture import IMAGE, ROOT, ZONE, Emulator
-
-pytest.importorskip("google.cloud.compute_v1")
 
 # In a process of its own: the proxy and the authority are settings of the environment.
 _SCRIPT = """

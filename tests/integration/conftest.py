@@ -45,6 +45,7 @@ def emulator(emulator_process: Emulator) -> Iterator[Emulator]:
     emulator_process.admin("DELETE", "faults")
     emulator_process.admin("PUT", "tokens", {"lifetime": 3600})
     emulator_process.admin("DELETE", "stockouts")
+    emulator_process.admin("DELETE", "images")
     emulator_process.admin("PUT", "operation-delay", {"seconds": 0})
     emulator_process.admin("PUT", "quota-requests", {"outcome": "granted"})
 

@@ -107,15 +107,22 @@ class Site:
         )
         return inventory
 
-    def play(self, playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
-        """Run one playbook of the collection, or a file."""
+    def play(
+        self, playbook: str, *options: str, cwd: Path = ROOT
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one playbook of the collection, or a file, in a folder."""
         done = subprocess.run(
             [
                 Path(sys.executable).with_name("ansible-playbook"),
-                *("-i", self._inventory(), playbook, *options),
+                *("-i", self._inventory(), ROOT / playbook, *options),
             ],
-            cwd=ROOT,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
+            cwd=cwd,
+            env={
+                **os.environ,
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_FORCE_COLOR": "0",
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -152,9 +159,9 @@ class Site:
         Path(self.variables["llm_api_key_file"]).write_text(KEY, encoding="utf-8")
         Path(self.variables["llm_api_key_file"]).chmod(0o600)
 
-    def ok(self, name: str, *options: str, changed: int | None = None) -> str:
+    def ok(self, name: str, *options: str, changed: int | None = None, cwd: Path = ROOT) -> str:
         """Run a playbook that has to succeed with so many changed tasks; its output in one line."""
-        done = self.play(f"playbooks/{name}.yml", *options)
+        done = self.play(f"playbooks/{name}.yml", *options, cwd=cwd)
         assert done.returncode == 0, done.stdout
         if changed is not None:
             assert sum(map(int, re.findall(r" changed=(\d+)", done.stdout))) == changed, done.stdout

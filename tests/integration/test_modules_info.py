@@ -245,6 +245,48 @@ def test_vanished_family_names_those_that_exist(cloud: m.Cloud) -> None:
     assert cloud.stored("instances") == []
 
 
+def test_family_of_deprecated_images_names_what_google_says_replaces_them(cloud: m.Cloud) -> None:
+    # None of the families that are nearest by name.
+    heir = "common-cu129-ubuntu-2204-nvidia-580-v20260918"
+    of = "pytorch-2-9-cu129-ubuntu-2404-nvidia-580"
+    name = m.new_name("llm")
+    boot = {"image_project": m.IMAGES, "image_family": of}
+    cloud.ok("gce_instance", **m.machine(name, boot_disk=boot))
+    state = {"state": "DEPRECATED", "replacement": heir}
+    cloud.admin("PUT", f"images/{m.IMAGES}/{of}", state)
+    failed = cloud.fails("gce_image_info", image_project=m.IMAGES, family=of)
+    said = f"Every image of the family {of} of project {m.IMAGES} is deprecated. Google names as"
+    assert failed["msg"].startswith(f"{said} successor: {heir} (family {heir[:-10]}).")
+    assert failed["successors"] == [heir]
+    assert failed["closest"][0] == heir[:-10]
+    # One that runs goes on, and hears of it.
+    seen = cloud.ok("gce_instance", **m.machine(name, boot_disk=boot))
+    assert seen["changed"] is False
+    assert heir in str(seen["warnings"])
+
+    cloud.admin("PUT", f"images/{m.IMAGES}/{of}", {"state": "GONE"})
+    optional = {"image_project": m.IMAGES, "family": of, "required": False}
+    missing = cloud.ok("gce_image_info", **optional)
+    assert missing["image"] is None
+    assert f"has no image family {of}" in str(missing["warnings"])
+    assert cloud.fails("gce_image_info", **optional | {"image_project": "no-such"})
+
+
+def test_successors_of_successors_are_followed() -> None:
+    from ansible_collections.llmops.gce_vllm.plugins.module_utils import images
+
+    def one(name: str, day: int, heir: str = "") -> m.Json:
+        state = {"state": "DEPRECATED", "replacement": f"https://x/images/{heir}"} if heir else {}
+        return {"name": name, "creationTimestamp": f"2026-01-0{day}", "deprecated": state}
+
+    old, older = one("old", 2, "middle"), one("older", 1, "old")
+    known = [older, old, one("middle", 3, "new"), one("new", 4)]
+    assert images.successors([older, old], known) == ["new"]
+    ring = [one("a", 1, "b"), one("b", 2, "a")]
+    assert images.successors(ring, ring) == []
+    assert images.successors([one("a", 1, "elsewhere")], []) == ["elsewhere"]
+
+
 def test_image_project_and_image_that_are_none(cloud: m.Cloud) -> None:
     failed = cloud.fails("gce_image_info", image_project="deeplearning-platform", family=m.FAMILY)
     assert "deeplearning-platform-release" in failed["msg"]

@@ -90,6 +90,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         },
         "the API key is off",
     ),
+    (
+        # Keys that are there are not asked for either.
+        {
+            "gce_network_api_source_ranges": WORLD,
+            "gce_network_allow_world": True,
+            "llm_server_api_key_required": False,
+        },
+        "the API key is off",
+    ),
     ({"gce_network_api_source_ranges": ["203.0.113.7/24"]}, "write 203.0.113.0/24"),
     ({"gce_network_create": True, "gce_network_name": "default"}, "gce_network_create is on"),
 ]
@@ -106,6 +115,56 @@ def test_refused_before_anything_is_touched(
     assert words in " ".join(done.stdout.split())
     assert "Look for the instance" not in done.stdout
     assert site.state() == before
+
+
+def hidden_in(site: Site, place: str) -> None:
+    """Everybody may come in, and only the servers' own variables say that no key is needed."""
+    site.variables |= {"gce_network_api_source_ranges": ["0.0.0.0/0"]}
+    site.variables["gce_network_allow_world"] = True
+    file = site.folder / place
+    file.parent.mkdir()
+    file.write_text("llm_server_api_key_required: false\n")
+
+
+@pytest.mark.parametrize("place", ["group_vars/llm_servers.yml", f"host_vars/{NAME}.yml"])
+def test_a_key_switched_off_for_servers_to_come_is_seen_before_the_first_run(
+    site: Site, place: str
+) -> None:
+    hidden_in(site, place)
+    assert site.servers == {}
+    before = site.state()
+    rules_only = site.folder / "rules.yml"
+    rules_only.write_text(yaml.safe_dump([{**MAKE[0], "roles": [MAKE[0]["roles"][0]]}]))
+    for playbook in (str(rules_only), "playbooks/provision.yml"):
+        done = site.play(playbook)
+        assert done.returncode == 2
+        assert "the API key is off" in " ".join(done.stdout.split())
+    assert site.state() == before
+
+
+def test_a_misspelt_setting_of_servers_to_come_is_found_before_the_first_run(site: Site) -> None:
+    file = site.folder / "group_vars" / "llm_servers.yml"
+    file.parent.mkdir()
+    file.write_text("llm_server_api_key_require: false\n")
+    done = site.play("playbooks/preflight.yml")
+    assert done.returncode == 2
+    said = " ".join(done.stdout.split())
+    assert "There is no variable 'llm_server_api_key_require'. Did you mean" in said
+
+
+def test_the_server_does_not_start_for_everybody_without_a_key(site: Site) -> None:
+    hidden_in(site, "group_vars/llm_servers.yml")
+    site.reach_locally()
+    playbook = site.folder / "server.yml"
+    role = {"name": "llmops.gce_vllm.llm_server", "tasks_from": "preflight.yml"}
+    task = {"name": "Look at the settings", "ansible.builtin.include_role": role}
+    play = {"name": "Serve", "hosts": "llm_servers", "gather_facts": False, "tasks": [task]}
+    playbook.write_text(yaml.safe_dump([play]))
+    done = site.play(str(playbook))
+    assert done.returncode == 2
+    assert f"The API key is off for {NAME}" in " ".join(done.stdout.split())
+    site.variables["gce_network_api_source_ranges"] = ["198.51.100.7/32"]
+    assert site.play(str(playbook)).returncode == 0
 
 
 def test_preflight_names_rules_of_others_that_let_everybody_in(site: Site) -> None:

@@ -94,6 +94,26 @@ def test_no_quota_left_for_spot_lands_standard(placed: Site) -> None:
     assert f"Not enough quota for {ZONES[0]} g2-standard-4 SPOT" in said, "as the preflight said"
 
 
+def test_without_quota_for_spot_the_standard_one_stands_in(placed: Site) -> None:
+    placed.variables["gce_instance_placements"] = [
+        {"zone": ZONES[0], "provisioning_model": "SPOT"},
+    ]
+    # As in a new project: a Spot instance then counts as a standard one.
+    placed.quota("us-central1", "PREEMPTIBLE_NVIDIA_L4_GPUS", 0)
+    placed.quota("us-central1", "NVIDIA_L4_GPUS", 1)
+    said = placed.ok(*SITE)
+    assert "NVIDIA_L4_GPUS 0 of 1 in place of PREEMPTIBLE_NVIDIA_L4_GPUS" in said
+    assert "Not enough quota" not in said
+    [one] = instances(placed)
+    assert (one["status"], one["scheduling"]["provisioningModel"]) == ("RUNNING", "SPOT")
+    assert "NVIDIA_L4_GPUS 1 of 1 in place of" in placed.ok(*SITE, changed=0)
+    # What it took is gone for the next.
+    placed.variables["gce_name"] = "another"
+    refused = placed.play("playbooks/site.yml", *SITE[1:])
+    assert refused.returncode == 2
+    assert "NVIDIA_L4_GPUS us-central1 1 0 1 1 SHORT" in " ".join(refused.stdout.split())
+
+
 def test_every_zone_out_lists_all_attempts_and_leaves_nothing(placed: Site) -> None:
     out(placed, *ZONES)
     done = placed.play("playbooks/site.yml", "--tags", "preflight,provision")
