@@ -64,7 +64,7 @@ def test_a_slow_client_holds_up_nobody(shared_server: Server) -> None:
     """One that sends its request byte by byte, and one that does not read its stream."""
     with (
         closing(socket.create_connection(("127.0.0.1", shared_server.port))) as sender,
-        closing(_begin(shared_server, KINDS[1], tokens=200)) as reader,
+        closing(_begin(shared_server, KINDS[1], tokens=100)) as reader,
         Load(url(shared_server)) as load,
     ):
         text = _request(KINDS[0], 4)

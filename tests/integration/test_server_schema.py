@@ -110,7 +110,8 @@ def bounded(label: str, body: Any) -> Any:
         body["model"] = MODEL_NAME
     for name, most in SMALL.items():
         value = body.get(name)
-        if isinstance(value, int) and value > most:
+        # 112.0 is taken for 112.
+        if isinstance(value, int | float) and value > most:
             body[name] = most
     if label in BOUND and body.get(BOUND[label]) is None:
         body[BOUND[label]] = SMALL[BOUND[label]]
