@@ -151,7 +151,7 @@ TOOL: dict[str, Any] = {
 
 
 def _tools(choice: Any, **more: Any) -> Any:
-    return ask(tools=[TOOL], tool_choice=choice, max_tokens=60, **more)
+    return ask(tools=[TOOL], tool_choice=choice, max_tokens=100, **more)
 
 
 def _called(choice: Any) -> None:

@@ -172,7 +172,10 @@ def test_sigkill_of_the_engine(server: Server, families: list[psutil.Process]) -
         families += server.processes()
         killed = time.monotonic()
         server.engine().send_signal(signal.SIGKILL)
-        assert server.wait_for("unhealthy", timeout=10).status == 503
+        # 503, or nobody who listens: what a load balancer takes for the same.
+        while (sample := server.health()) and sample.status == 200:
+            assert time.monotonic() - killed < 10, sample
+            time.sleep(0.05)
         assert server.process.wait(60) == 1, "systemd starts again what failed"
         assert all_gone(families, 15) == []
         # Nothing was taken for an answer that was none.
