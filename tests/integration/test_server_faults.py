@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server under load while something is killed, stopped, silent, slow or gone.
 
-What systemd does about a server that has ended is shown by the scenario llm_server of molecule;
-here the test starts it again on the same port, as systemd would.
+A server that has ended is started again on the same port by the test, as systemd would.
 """
 
 from __future__ import annotations
