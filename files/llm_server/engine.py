@@ -205,6 +205,8 @@ class Loader:
         gc.disable()
         try:
             self._say("importing vLLM")
+            if self._settings.enforce_eager:
+                vllm_compat.stay_eager()
             args = vllm_compat.parse(self._settings)
             self._say("reading the model's configuration")
             config = vllm_compat.engine_config(args)

@@ -123,6 +123,15 @@ class Settings(BaseModel):
             raise ValueError(" | ".join(problems))
         return value
 
+    @property
+    def enforce_eager(self) -> bool:
+        """Whether nothing shall be compiled, by vLLM's option of that name."""
+        return any(
+            value is True
+            for name, value in self.vllm_args.items()
+            if normalise(name) == "enforce_eager"
+        )
+
     @model_validator(mode="after")
     def _has_keys(self) -> Settings:
         if self.api_key_required and self.access_file is None:

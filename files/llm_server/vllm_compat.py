@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
+import os
 from argparse import Action, Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,6 +107,19 @@ def inspect_model_here(folder: str) -> None:
         entry = registry.models.get(name)
         if hasattr(entry, "load_model_cls"):
             registry.register_model(name, entry.load_model_cls())
+
+
+def stay_eager() -> None:
+    """On a CPU has torch compile nothing at all; call it before vLLM's sampler is imported.
+
+    What `enforce_eager` says of the model. vLLM has more that it compiles when it is first asked
+    for, such as what counts logprobs: without a C++ compiler that request ended the engine, and
+    with one all others waited half a minute for it.
+    """
+    if get("current_platform").is_cpu():
+        # The one for processes that are spawned; here torch has read it already.
+        os.environ["TORCH_COMPILE_DISABLE"] = "1"
+        importlib.import_module("torch._dynamo.config").disable = True  # type: ignore[attr-defined]
 
 
 def limit_cpu_threads(number: int) -> None:

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: `emulator` is a live one with an empty project, `api` speaks to it.
 
-`site` runs playbooks on it.
+`site` runs playbooks on it. `make_server` makes inference servers with a real vLLM;
+`shared_server` is one that is ready, and that every test leaves so.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.integration.emulator_fixture import Api, Emulator
+from tests.integration.lora_adapter import write_adapter
+from tests.integration.server_fixture import ARGS, Server, setting
 from tests.integration.site_fixture import Site
 
 _numbers = itertools.count(1)
@@ -78,3 +82,44 @@ def made(site: Site) -> Site:
     """A project with an instance that runs, and its rules."""
     site.make()
     return site
+
+
+@pytest.fixture(scope="session")
+def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Makes servers that are not started yet, and ends them all."""
+    python, model = setting("GCE_VLLM_TEST_PYTHON"), setting("GCE_VLLM_TEST_MODEL")
+    root = tmp_path_factory.mktemp("llm-servers")
+    made: list[Server] = []
+
+    def new(variables: dict[str, str] | None = None, **settings: Any) -> Server:
+        folder = root / str(len(made))
+        made.append(Server(folder, python, model, settings, variables or {}))
+        return made[-1]
+
+    yield new
+    for server in made:
+        if hasattr(server, "process"):
+            server.close()
+
+
+@pytest.fixture(scope="session")
+def shared_server(
+    make_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory
+) -> Server:
+    """One that is ready, takes tool calls and has a LoRA adapter, but no C++ compiler."""
+    folder = tmp_path_factory.mktemp("adapters")
+    adapter = write_adapter(folder / "pirate", Path(setting("GCE_VLLM_TEST_MODEL")))
+    new = make_server(
+        variables={"CXX": "/nowhere/c++", "TORCHINDUCTOR_CACHE_DIR": str(folder / "torchinductor")},
+        vllm_args=ARGS
+        | {
+            "enable_auto_tool_choice": True,
+            "tool_call_parser": "hermes",
+            "enable_lora": True,
+            "max_lora_rank": 8,
+            "lora_modules": [{"name": "pirate", "path": str(adapter)}],
+        },
+    )
+    new.start()
+    new.wait_for("healthy")
+    return new

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What people's programs do: the official clients of OpenAI and Anthropic against a server.
 
-Runs in vLLM's own Python, which has both clients: `server_clients.py URL MODEL`, with the key in
-the variable API_KEY. Prints a JSON object: for each check null, or why it failed.
+Runs in vLLM's own Python, which has both clients: `server_clients.py URL MODEL [tools]`, with the
+key in the variable API_KEY; `tools` are the checks for a server that was started with a parser of
+tool calls. Prints a JSON object: for each check null, or why it failed.
 """
 
 from __future__ import annotations
@@ -137,6 +138,81 @@ def anthropic_wrong_key() -> None:
     )
 
 
+#: With `strict` the arguments are held to the schema, so that the smallest model gets them right.
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "describe_city",
+        "description": "Looks a city up",
+        "strict": True,
+        "parameters": CITY,
+    },
+}
+
+
+def _tools(choice: Any, **more: Any) -> Any:
+    return ask(tools=[TOOL], tool_choice=choice, max_tokens=100, **more)
+
+
+def _called(choice: Any) -> None:
+    (call,) = _tools(choice).choices[0].message.tool_calls
+    assert call.id
+    assert call.function.name == "describe_city"
+    fits(call.function.arguments)
+
+
+def tool_by_name() -> None:
+    _called({"type": "function", "function": {"name": "describe_city"}})
+
+
+def tool_required() -> None:
+    _called("required")
+
+
+def tool_streamed() -> None:
+    stream = _tools({"type": "function", "function": {"name": "describe_city"}}, stream=True)
+    parts = [part for chunk in stream for part in chunk.choices[0].delta.tool_calls or ()]
+    assert len(parts) > 2, "the arguments come piece by piece"
+    assert [part.function.name for part in parts if part.function.name] == ["describe_city"]
+    fits("".join(part.function.arguments or "" for part in parts))
+
+
+def tool_none() -> None:
+    answer = _tools("none")
+    assert not answer.choices[0].message.tool_calls
+    assert answer.choices[0].message.content
+
+
+def tool_auto() -> None:
+    """Whether so small a model calls one is its own affair: the server takes the choice."""
+    assert _tools("auto").choices[0].finish_reason in ("stop", "length", "tool_calls")
+
+
+def tool_result() -> None:
+    """The second half of the round: what the tool said goes back to the model."""
+    call = {"name": "describe_city", "arguments": '{"city": "Paris", "country": "France"}'}
+    answer = ask(
+        messages=[
+            *QUESTION,
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "call-1", "type": "function", "function": call}],
+            },
+            {"role": "tool", "tool_call_id": "call-1", "content": "It has the Eiffel Tower."},
+        ],
+        tools=[TOOL],
+    )
+    assert answer.usage.prompt_tokens > 0
+
+
+def tool_unknown() -> None:
+    refused(
+        openai.BadRequestError,
+        lambda: _tools({"type": "function", "function": {"name": "other"}}),
+    )
+
+
 CHECKS = (
     models,
     chat,
@@ -154,9 +230,20 @@ CHECKS = (
 )
 
 
+TOOL_CHECKS = (
+    tool_by_name,
+    tool_required,
+    tool_streamed,
+    tool_none,
+    tool_auto,
+    tool_result,
+    tool_unknown,
+)
+
+
 def main() -> None:
     results: dict[str, str | None] = {}
-    for check in CHECKS:
+    for check in TOOL_CHECKS if "tools" in sys.argv[3:] else CHECKS:
         try:
             check()
         except Exception:

@@ -27,6 +27,14 @@ LOAD_TIMEOUT_S = 300.0
 ARGS: dict[str, Any] = {"dtype": "float32", "enforce_eager": True, "max_model_len": 1024}
 
 
+def setting(name: str) -> str:
+    """What tests/server says: the Python that has vLLM, the folder of the model."""
+    value = os.environ.get(name)
+    if not value:
+        raise RuntimeError(f"{name} is not set: run tests/server, which sets it")
+    return value
+
+
 @dataclass(frozen=True)
 class Sample:
     """One answer of /health: seconds since the process began, seconds it took, what it said."""
@@ -45,6 +53,8 @@ class Server:
     python: str
     model: str
     settings: dict[str, Any] = field(default_factory=dict)
+    #: Further environment variables.
+    variables: dict[str, str] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
@@ -94,7 +104,7 @@ class Server:
 
     def environment(self) -> dict[str, str]:
         """What the unit sets, with the caches of all servers of this run in one folder."""
-        return os.environ | {
+        usual = {
             "PYTHONPATH": str(ROOT / "files"),
             "VLLM_CACHE_ROOT": str(self.folder.parent / "vllm-cache"),
             "VLLM_CPU_KVCACHE_SPACE": "1",
@@ -102,6 +112,7 @@ class Server:
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "1",
         }
+        return os.environ | usual | self.variables
 
     def command(self, *more: str) -> list[str]:
         """The command line."""
@@ -161,6 +172,26 @@ class Server:
         """The server's process and all below it."""
         server = psutil.Process(self.process.pid)
         return [server, *server.children(recursive=True)]
+
+    def engine(self) -> psutil.Process:
+        """The process of vLLM's engine."""
+        return next(
+            process
+            for process in self.processes()
+            if "EngineCore" in " ".join([*process.cmdline(), process.name()])
+        )
+
+    def wait_until_idle(self, timeout: float = 60) -> None:
+        """Until the engine says of itself that no request runs or waits.
+
+        Raises:
+            AssertionError: some still did after the timeout; they are leaked.
+        """
+        deadline = time.monotonic() + timeout
+        names = ("vllm:num_requests_running", "vllm:num_requests_waiting")
+        while any(found := {name: self.metric(name) for name in names}.values()):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.1)
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""

@@ -136,3 +136,20 @@ def test_check_config_says_all_and_exits_2(tmp_path: Path, good: dict[str, Any])
     assert done.returncode == 2
     assert done.stdout == ""
     assert sorted(line.split(": ")[1] for line in done.stderr.splitlines()) == ["port", "prot"]
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ({}, False),
+        ({"enforce_eager": True}, True),
+        ({"--enforce-eager": True}, True),
+        ({"enforce_eager": False}, False),
+        ({"enforce_eager": "yes"}, False),
+    ],
+)
+def test_whether_anything_may_be_compiled(
+    tmp_path: Path, good: dict[str, Any], args: dict[str, Any], expected: bool
+) -> None:
+    settings = load_settings(write(tmp_path, good | {"vllm_args": args}))
+    assert settings.enforce_eager is expected
