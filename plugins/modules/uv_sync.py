@@ -48,6 +48,11 @@ options:
       - A file that says that somebody tested the environment as it is. It is removed before
         anything in there is changed, so that a run that is cut off leaves no false word behind.
     type: path
+  wheelhouse:
+    description:
+      - Folder on the controller with the packages' files. Those of what has to be installed are
+        copied to the host, if the lock knows their checksum, and no package index is asked.
+    type: path
   no_index:
     description: Ask no package index at all; everything is in O(find_links).
     type: bool
@@ -295,6 +300,8 @@ def _reason_to_create(module: AnsibleModule, env: Environment) -> str:
     """Why the environment must be made anew, empty where it stays; refuses the wrong Python."""
     python, wanted = module.params["python"], module.params["python_version"]
     version = env.version_of(python)
+    if version is None and module.check_mode and not env.path.exists():
+        return "it was missing"  # and so may be the Python that a real run downloads
     if version is None:
         module.fail_json(msg=f"There is no Python that runs at {python}.")
     if wanted and version != wanted:
@@ -324,6 +331,7 @@ def main() -> None:
             "verify": {"type": "str", "choices": ["size", "full"], "default": "size"},
             "stamp": {"type": "path"},
             "no_index": {"type": "bool", "default": False},
+            "wheelhouse": {"type": "path"},
             "cache_dir": {"type": "path"},
         },
         supports_check_mode=True,
