@@ -54,7 +54,11 @@ class Watch(threading.Thread):
             "asked": self.asked,
             "good": len(self.good),
             "longest_gap_s": round(longest, 2),
-            "gaps_over_2s": [round(gap, 2) for gap in gaps if gap > 2],
+            "gaps_over_2s": [
+                {"began_after_s": round(before - self.good[0], 1), "gap_s": round(gap, 2)}
+                for before, gap in zip(self.good, gaps, strict=False)
+                if gap > 2
+            ],
         }
 
 

@@ -55,10 +55,10 @@ def choose(folder: Path, pins: Mapping[str, Pin], names: Iterable[str]) -> list[
 def _package_of(path: Path) -> str:
     """Canonical name of the package that a file is of; empty where it is none."""
     if path.suffix == ".whl":
-        return canonical(path.name.partition("-")[0])
+        return str(canonical(path.name.partition("-")[0]))
     for suffix in _SOURCES:
         if path.name.endswith(suffix):
-            return canonical(path.name.removesuffix(suffix).rpartition("-")[0])
+            return str(canonical(path.name.removesuffix(suffix).rpartition("-")[0]))
     return ""
 
 

@@ -29,6 +29,8 @@ OVERLAID = ("/etc", "/opt", "/run", "/var/cache")
 SERVER = """\
 import http.server, json, re, sys
 settings = open(sys.argv[sys.argv.index("--config") + 1]).read()
+if "shutdown_timeout: 13" in settings:
+    sys.exit(1)
 class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, code, body):
         self.send_response(code)
@@ -306,9 +308,22 @@ def test_settings_alone_that_do_not_serve_are_put_back(machine: Machine) -> None
     machine.build("a")
     switch(machine, "a")
     assert machine.run("a")[1]
-    # The port is taken, so that the server of these settings can't start.
-    said, worked = machine.run("a", llm_api_port=1, llm_server_port="1x")
-    assert not worked
+    said, worked = machine.run("a", llm_server_shutdown_timeout=13)
+    assert not worked and "Release a was put back with its settings" in said, said
+    assert "shutdown_timeout: 30" in machine.shell("cat /etc/llm-server/settings.yaml")
+    put_back = machine.serves()
+    said, worked = machine.run("a", llm_server_shutdown_timeout=13)
+    assert not worked and "did not become ready" in said and machine.serves() == put_back
+    said, worked = machine.run("a")
+    assert worked and machine.serves() == put_back, said
+
+
+def test_where_what_served_does_not_serve_either_nothing_is_held_against_the_new(
+    machine: Machine,
+) -> None:
+    machine.build("a")
+    switch(machine, "a")
+    assert machine.run("a")[1]
     machine.shell("touch /opt/vllm/releases/a/broken")
     said, worked = machine.run("a", llm_server_shutdown_timeout=7)
     assert not worked and "does not serve either" in said and "Nothing serves" in said, said
