@@ -167,6 +167,9 @@ def test_a_release_that_fails_its_test_is_not_switched_to(host: Host) -> None:
         assert host.current() == first
     said, changed = host.run(vllm_venv_lock=str(host.lock("odd", version="0.99")))
     assert changed is None and "it says that it is 0.99" in said
+    assert host.current() == first
+    # Two of them are one more than is kept beside the one that serves.
+    assert host.run()[1] == 1 and len(host.names()) == 2
     assert host.current() == first and host.run()[1] == 0
 
 
