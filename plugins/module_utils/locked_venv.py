@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _NAME_SEPARATORS = re.compile(r"[-_.]+")
 _PINNED = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)(?P<rest>.*)$")
+_SIZE = re.compile(r"[0-9]+\Z")
+# uv puts these two into every environment; compiled files come by themselves.
+_OF_THE_ENVIRONMENT = ("_virtualenv.py", "_virtualenv.pth", "__pycache__")
 
 
 class LockError(ValueError):
@@ -37,13 +42,15 @@ class Plan:
     Attributes:
         install: package -> why it is (re)installed.
         remove: packages that the lock doesn't know.
+        strays: files and folders beside the packages that none of them brought.
     """
 
     install: Mapping[str, str] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.install or self.remove)
+        return bool(self.install or self.remove or self.strays)
 
 
 def canonical(name: str) -> str:
@@ -94,7 +101,10 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def make_plan(
-    pins: Mapping[str, Pin], installed: Mapping[str, str], damaged: Mapping[str, str]
+    pins: Mapping[str, Pin],
+    installed: Mapping[str, str],
+    damaged: Mapping[str, str],
+    strays: Iterable[str] = (),
 ) -> Plan:
     """Compare lock and environment.
 
@@ -102,6 +112,7 @@ def make_plan(
         pins: the lock.
         installed: canonical name -> version.
         damaged: canonical name -> what is wrong with its files.
+        strays: what no package brought.
     """
     install: dict[str, str] = {}
     for name, pin in pins.items():
@@ -111,61 +122,107 @@ def make_plan(
             install[name] = f"is {installed[name]}"
         elif name in damaged:
             install[name] = damaged[name]
-    return Plan(install, tuple(sorted(set(installed) - set(pins))))
+    return Plan(install, tuple(sorted(set(installed) - set(pins))), tuple(strays))
 
 
-def find_damage(site_packages: Path) -> dict[str, str]:
-    """Find packages whose files are not those that were installed, as far as names and sizes tell.
+def list_packages(site_packages: Path) -> dict[str, str]:
+    """Canonical name -> version by the names of the packages' folders, where there is no uv."""
+    found = {}
+    for info in site_packages.glob("*.dist-info"):
+        name, _dash, version = info.name.removesuffix(".dist-info").partition("-")
+        found[canonical(name)] = version
+    return found
+
+
+def find_damage(site_packages: Path, contents: bool = False) -> dict[str, str]:
+    """Find packages whose files are not those that were installed.
 
     An install that was cut off, a deleted or edited file, and a package put in from a path or an
-    address rather than from the lock all show here. Contents are not read.
+    address rather than from the lock all show here.
+
+    Args:
+        contents: compare the files' checksums, which reads all of them; else names and sizes.
 
     Returns:
         canonical name -> what is wrong.
     """
     damage: dict[str, str] = {}
     for info in sorted(site_packages.glob("*.dist-info")):
-        reason = _damage_of(info)
+        reason = _damage_of(info, contents)
         if reason:
             damage[canonical(info.name.removesuffix(".dist-info").partition("-")[0])] = reason
     return damage
 
 
-def _damage_of(info: Path) -> str | None:
+def _damage_of(info: Path, contents: bool) -> str | None:
     rows = _record(info)
     # uv lists INSTALLER in RECORD as its last step: without it the install was cut off.
-    if not _lists(rows, info, "INSTALLER"):
+    if rows is None or not _lists(rows, info, "INSTALLER"):
         return "was not fully installed"
     if (info / "direct_url.json").exists():
         return "was installed from a path or address"
-    for row in rows:
+    for name, digest, size in rows:
         # Compiled files are rewritten by the interpreter, also the few that wheels ship.
-        if len(row) < 3 or not row[2] or row[0].endswith(".pyc"):
+        if not size or name.endswith(".pyc"):
             continue
+        path = info.parent / name
         try:
-            size = (info.parent / row[0]).stat().st_size
+            found = path.stat().st_size
         except OSError:
-            return f"{row[0]} is gone"
-        if size != int(row[2]):
-            return f"{row[0]} was changed"
+            return f"{name} is gone"
+        if found != int(size) or (contents and digest and _digest_of(path, digest) != digest):
+            return f"{name} was changed"
     return None
+
+
+def _digest_of(path: Path, like: str) -> str:
+    """`ALGORITHM=DIGEST` of a file as RECORD writes it, by the algorithm of another such."""
+    algorithm = like.partition("=")[0]
+    digest = hashlib.new(algorithm)
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return f"{algorithm}={base64.urlsafe_b64encode(digest.digest()).rstrip(b'=').decode()}"
+
+
+def find_strays(site_packages: Path) -> list[str]:
+    """Files and folders at the top that no package brought: they would be imported all the same.
+
+    While the list of one package's files is torn nobody can tell, and none are named.
+    """
+    owned = set(_OF_THE_ENVIRONMENT)
+    for info in site_packages.glob("*.dist-info"):
+        rows = _record(info)
+        if rows is None:
+            return []
+        owned |= {info.name, *(name.partition("/")[0] for name, _digest, _size in rows)}
+    return sorted(path.name for path in site_packages.iterdir() if path.name not in owned)
 
 
 def is_torn(info: Path) -> bool:
     """Whether a package's own list of files is useless for uninstalling it."""
-    return not _lists(_record(info), info, "METADATA")
+    rows = _record(info)
+    return rows is None or not _lists(rows, info, "METADATA")
 
 
-def _record(info: Path) -> list[list[str]]:
+def _record(info: Path) -> list[list[str]] | None:
+    """Rows of name, digest and size; None where the list is missing, cut off or unreadable."""
     try:
         with (info / "RECORD").open(newline="", encoding="utf-8") as handle:
-            return list(csv.reader(handle))
-    except OSError:
-        return []
+            rows = list(csv.reader(handle))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return None
+    whole = all(len(row) == 3 and (not row[2] or _SIZE.match(row[2])) for row in rows)
+    # Written last into the list by every installer: a list without it ends too early.
+    return rows if whole and _lists(rows, info, "RECORD") and _no_nul(rows) else None
+
+
+def _no_nul(rows: list[list[str]]) -> bool:
+    return not any("\0" in row[0] for row in rows)
 
 
 def _lists(rows: list[list[str]], info: Path, name: str) -> bool:
-    return any(row and row[0] == f"{info.name}/{name}" for row in rows)
+    return any(row[0] == f"{info.name}/{name}" for row in rows)
 
 
 def describe(plan: Plan, pins: Mapping[str, Pin], installed: Mapping[str, str]) -> dict[str, str]:
@@ -173,6 +230,7 @@ def describe(plan: Plan, pins: Mapping[str, Pin], installed: Mapping[str, str]) 
     names = sorted({*plan.install, *plan.remove})
     before = [_before_line(name, plan, pins, installed) for name in names if name in installed]
     after = [f"{name}=={pins[name].version}" for name in names if name in pins]
+    before += [f"{name}  (belongs to no package)" for name in plan.strays]
     return {"before": _lines(before), "after": _lines(after)}
 
 

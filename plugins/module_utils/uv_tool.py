@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,13 @@ class Uv:
             "UV_INDEX_STRATEGY": "unsafe-best-match",
             **_addresses(module.params),
         }
+        if module.params.get("no_index"):
+            self._settings["UV_NO_INDEX"] = "1"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the program can be run at all."""
+        return os.access(self._program, os.X_OK)
 
     def run(self, purpose: str, *args: str) -> str:
         """Run uv; fails the module with what was tried and what uv said."""

@@ -12,8 +12,8 @@ description:
   - Creates the environment with uv where it is missing, then installs, reinstalls and removes
     packages until it holds what the lock names, each checked against the lock's hashes.
   - Finds by itself, without a network, what was added, removed, changed in version, edited, deleted
-    in part, or left half installed by a run that was cut off; contents of files whose size did not
-    change are not read.
+    in part, or left half installed by a run that was cut off, and modules and C(.pth) files that no
+    package brought.
 options:
   venv:
     description: Folder of the environment.
@@ -36,6 +36,27 @@ options:
   python_version:
     description: C(MAJOR.MINOR) that the lock was made for. Any other interpreter is refused.
     type: str
+  verify:
+    description:
+      - Whether an edit is found by the files' names and sizes, or by their contents (V(full)),
+        which reads the whole environment.
+    type: str
+    choices: [size, full]
+    default: size
+  stamp:
+    description:
+      - A file that says that somebody tested the environment as it is. It is removed before
+        anything in there is changed, so that a run that is cut off leaves no false word behind.
+    type: path
+  wheelhouse:
+    description:
+      - Folder on the controller with the packages' files. Those of what has to be installed are
+        copied to the host, if the lock knows their checksum, and no package index is asked.
+    type: path
+  no_index:
+    description: Ask no package index at all; everything is in O(find_links).
+    type: bool
+    default: false
   index_url:
     description: Package index that replaces the public one. A password in it is kept out of logs.
     type: str
@@ -85,6 +106,11 @@ removed:
   returned: always
   type: list
   elements: str
+strays:
+  description: Modules, folders and C(.pth) files that no package brought, and that were removed.
+  returned: always
+  type: list
+  elements: str
 created:
   description: Whether the environment was made anew, and why.
   returned: always
@@ -97,10 +123,9 @@ lock_sha256:
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -111,7 +136,9 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import
     canonical,
     describe,
     find_damage,
+    find_strays,
     is_torn,
+    list_packages,
     make_plan,
     parse_lock,
 )
@@ -122,6 +149,9 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.uv_tool import (
 )
 
 VERSION_PROGRAM = "import sys; print('%d.%d' % sys.version_info[:2])"
+# What uv puts into a new environment.
+PARTS = {"bin", "include", "lib", "lib64", "share", ".gitignore", ".lock", "CACHEDIR.TAG"}
+PREFIX_PROGRAM = "import sys; print(sys.prefix)"
 
 
 class Environment:
@@ -131,6 +161,7 @@ class Environment:
         self._module = module
         self._uv = uv
         self._wanted_python = module.params["python"]
+        self._reads_contents = module.params["verify"] == "full"
         self.path = Path(module.params["venv"])
         self.python = self.path / "bin" / "python"
 
@@ -142,23 +173,51 @@ class Environment:
         return out.strip() if code == 0 else None
 
     def installed(self) -> dict[str, str]:
-        """Canonical name -> version, as uv reads it."""
+        """Canonical name -> version, as uv reads it; by the folders' names where it is missing."""
+        if not self._uv.is_there:
+            return list_packages(self.site_packages())
         out = self._uv.run("list packages", "pip", "list", *self._target(), "--format=json")
         return {canonical(item["name"]): item["version"] for item in json.loads(out)}
+
+    def is_whole(self) -> bool:
+        """Whether its interpreter, which runs, is one of its own and has a place for packages."""
+        code, out, _err = self._module.run_command([str(self.python), "-c", PREFIX_PROGRAM])
+        own = code == 0 and Path(out.strip()) == self.path
+        return own and any(self.path.glob("lib/python*/site-packages"))
 
     def site_packages(self) -> Path:
         """The folder that holds the packages."""
         return next(self.path.glob("lib/python*/site-packages"))
 
+    def plan(self, pins: Mapping[str, Pin], installed: Mapping[str, str]) -> Plan:
+        """What has to change in an environment that is there."""
+        folder = self.site_packages()
+        damage = find_damage(folder, self._reads_contents)
+        return make_plan(pins, installed, damage, find_strays(folder))
+
     def create(self) -> None:
-        """Make the environment, in place of whatever is there."""
+        """Make the environment, in place of one that is there."""
+        self._drop_half_made()
         self._uv.run(
             f"make {self.path}",
             *("venv", "--quiet", "--clear", "--python", self._wanted_python, str(self.path)),
         )
 
+    def _drop_half_made(self) -> None:
+        """What uv would not clear, since it doesn't look like an environment yet."""
+        if not self.path.exists() or (self.path / "pyvenv.cfg").exists():
+            return
+        strange = sorted({path.name for path in self.path.iterdir()} - PARTS)
+        if strange:
+            self._module.fail_json(
+                msg=f"{self.path} is no environment, and holds {', '.join(strange[:5])}: "
+                "move that away, or name another folder."
+            )
+        shutil.rmtree(self.path)
+
     def apply(self, plan: Plan, pins: Mapping[str, Pin], installed: Mapping[str, str]) -> None:
         """Carry out a plan."""
+        self._drop_strays(plan.strays)
         self._drop_torn_metadata(plan)
         gone = [name for name in plan.remove if name in self.installed()]
         if gone:
@@ -183,6 +242,14 @@ class Environment:
             if name in {*plan.install, *plan.remove} and is_torn(info):
                 shutil.rmtree(info)
 
+    def _drop_strays(self, names: Iterable[str]) -> None:
+        for name in names:
+            path = self.site_packages() / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
     def _target(self) -> tuple[str, str]:
         return ("--python", str(self.python))
 
@@ -196,32 +263,34 @@ def sync(module: AnsibleModule, uv: Uv) -> dict[str, object]:
     except LockError as error:
         module.fail_json(msg=f"The lock {params['lock']} can't be used: {error}")
     env = Environment(module, uv)
-    uv_there = os.access(params["uv"], os.X_OK)
-    if not uv_there and not module.check_mode:
+    if not uv.is_there and not module.check_mode:
         module.fail_json(msg=f"uv is not at {params['uv']}: install it there, or name where it is.")
 
     created = _reason_to_create(module, env)
-    installed: dict[str, str] = {}
-    damaged: dict[str, str] = {}
-    if not created and uv_there:
-        installed = env.installed()
-        damaged = find_damage(env.site_packages())
-    plan = make_plan(pins, installed, damaged)
+    installed = {} if created else env.installed()
+    plan = make_plan(pins, {}, {}) if created else env.plan(pins, installed)
     if not module.check_mode and (created or plan):
+        if params["stamp"]:
+            Path(params["stamp"]).unlink(missing_ok=True)
         if created:
             env.create()
         env.apply(plan, pins, installed)
-        rest = make_plan(pins, env.installed(), find_damage(env.site_packages()))
+        # While a list of files was torn, nobody could tell what no package brought.
+        late = tuple(find_strays(env.site_packages()))
+        env.apply(Plan(strays=late), pins, installed)
+        plan = Plan(plan.install, plan.remove, tuple(sorted({*plan.strays, *late})))
+        rest = env.plan(pins, env.installed())
         if rest:
             module.fail_json(
                 msg=f"{env.path} still differs from the lock after the install: "
-                f"{dict(rest.install)}, to be removed: {list(rest.remove)}"
+                f"{dict(rest.install)}, to be removed: {[*rest.remove, *rest.strays]}"
             )
     return {
         "changed": bool(created or plan),
         "created": created,
         "installed": dict(plan.install),
         "removed": list(plan.remove),
+        "strays": list(plan.strays),
         "lock_sha256": hashlib.sha256(lock_text.encode()).hexdigest(),
         "diff": {
             **describe(plan, pins, installed),
@@ -235,6 +304,8 @@ def _reason_to_create(module: AnsibleModule, env: Environment) -> str:
     """Why the environment must be made anew, empty where it stays; refuses the wrong Python."""
     python, wanted = module.params["python"], module.params["python_version"]
     version = env.version_of(python)
+    if version is None and module.check_mode and not env.path.exists():
+        return "it was missing"  # and so may be the Python that a real run downloads
     if version is None:
         module.fail_json(msg=f"There is no Python that runs at {python}.")
     if wanted and version != wanted:
@@ -247,6 +318,8 @@ def _reason_to_create(module: AnsibleModule, env: Environment) -> str:
     found = env.version_of(env.python)
     if found is None:
         return "its Python does not run"
+    if not env.is_whole():
+        return "it was not fully made"
     return "" if found == version else f"it was made with Python {found}"
 
 
@@ -259,6 +332,10 @@ def main() -> None:
             **INDEX_ARGUMENTS,
             "python": {"type": "path", "default": "/usr/bin/python3"},
             "python_version": {"type": "str"},
+            "verify": {"type": "str", "choices": ["size", "full"], "default": "size"},
+            "stamp": {"type": "path"},
+            "no_index": {"type": "bool", "default": False},
+            "wheelhouse": {"type": "path"},
             "cache_dir": {"type": "path"},
         },
         supports_check_mode=True,

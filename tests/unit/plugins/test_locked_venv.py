@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,71 @@ def test_install_that_was_cut_off(package: Path) -> None:
     record.unlink()
     assert locked_venv.find_damage(package.parent) == {"my-pkg": "was not fully installed"}
     assert locked_venv.is_torn(package)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda whole: whole[:30],
+        lambda whole: whole[: whole.index(b",sha256=x,13")],
+        lambda whole: whole.replace(b",5\n", b",12a\n"),
+        lambda whole: whole.replace(b"pkg/a.py", b"pkg/\xff\xfe.py"),
+        lambda whole: whole.replace(b"my_pkg-1.0.dist-info/RECORD,,", b""),
+        lambda whole: whole.replace(b"pkg/a.py,sha256=x,5", b"pkg/a.py,sha256=x"),
+        lambda whole: whole.replace(b"pkg/a.py", b"pkg/a\x00.py"),
+        lambda _whole: b"",
+    ],
+    ids=["cut", "cut in a row", "size", "undecodable", "itself", "two fields", "nul", "empty"],
+)
+def test_torn_record_is_damage_and_no_help_in_uninstalling(
+    package: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    record = package / "RECORD"
+    record.write_bytes(spoil(record.read_bytes()))
+    assert locked_venv.find_damage(package.parent) == {"my-pkg": "was not fully installed"}
+    assert locked_venv.is_torn(package)
+
+
+def test_package_whose_install_lacks_its_last_step_only(package: Path) -> None:
+    record = package / "RECORD"
+    record.write_text(record.read_text().replace("INSTALLER", "OTHER"))
+    assert locked_venv.find_damage(package.parent) == {"my-pkg": "was not fully installed"}
+    assert not locked_venv.is_torn(package)
+
+
+def test_contents_count_only_where_asked(package: Path) -> None:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(b"12345").digest()).rstrip(b"=").decode()
+    record = package / "RECORD"
+    text = record.read_text().replace("pkg/a.py,sha256=x", f"pkg/a.py,sha256={digest}")
+    for name in ("METADATA", "INSTALLER"):
+        known = base64.urlsafe_b64encode(hashlib.sha256((package / name).read_bytes()).digest())
+        text = text.replace(f"{name},sha256=x", f"{name},sha256={known.rstrip(b'=').decode()}")
+    record.write_text(text)
+    assert locked_venv.find_damage(package.parent, contents=True) == {}
+    (package.parent / "pkg" / "a.py").write_text("54321")
+    assert locked_venv.find_damage(package.parent) == {}
+    assert locked_venv.find_damage(package.parent, contents=True) == {
+        "my-pkg": "pkg/a.py was changed"
+    }
+
+
+def test_what_no_package_brought_is_a_stray(package: Path) -> None:
+    site = package.parent
+    for name in ("extra.pth", "loose.py", "_virtualenv.py", "_virtualenv.pth"):
+        (site / name).write_text("")
+    (site / "__pycache__").mkdir()
+    (site / "folder").mkdir()
+    (site / "broken").symlink_to("nowhere")
+    assert locked_venv.find_strays(site) == ["broken", "extra.pth", "folder", "loose.py"]
+
+
+def test_no_stray_is_told_while_a_record_is_torn(package: Path) -> None:
+    (package / "RECORD").unlink()
+    assert locked_venv.find_strays(package.parent) == []
+
+
+def test_packages_are_listed_without_uv(package: Path) -> None:
+    assert locked_venv.list_packages(package.parent) == {"my-pkg": "1.0"}
 
 
 def test_package_from_elsewhere(package: Path) -> None:

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Releases of vLLM side by side on a host: what is known of each, and which are surplus."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+# What a release's folder says of it, beside the environment.
+PASSED = ".passed"  # it was imported and saw its device
+SERVED = ".served"  # it served; with the settings, the unit and the package that it did so with
+REFUSED = ".refused"  # it did not serve, or was left by hand; with the reason
+# Where an environment goes that was made before there were releases.
+EARLIER = "earlier"
+# Folders on their way out, and uv's own.
+_PASSING = (".gone", ".cache")
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release's folder.
+
+    Attributes:
+        served_at: when it was last found to serve, ISO 8601 in UTC; empty where it never was.
+        refused: empty, or `reason`, `at`, and the `fingerprint` of the settings it failed with,
+            which is empty where it was left by hand.
+        used: seconds since the epoch at which anything was last said of it.
+    """
+
+    name: str
+    path: str
+    passed: bool
+    served_at: str
+    refused: dict[str, str]
+    current: bool
+    running: bool
+    used: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a module's result."""
+        return asdict(self)
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """What a file of JSON says; empty where it is missing or cut off."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_note(path: Path, note: dict[str, Any]) -> None:
+    """Replace a file of JSON in one step."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(json.dumps(note, sort_keys=True) + "\n", encoding="utf-8")
+    new.chmod(0o644)
+    new.replace(path)
+
+
+def target_of(link: Path) -> Path | None:
+    """Where the link leads, whole; None where it is no link."""
+    return Path(os.path.realpath(link)) if link.is_symlink() else None
+
+
+def names_in(folder: Path) -> list[str]:
+    """The releases there are, by name."""
+    if not folder.is_dir():
+        return []
+    folders = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+    return sorted(path.name for path in folders if not path.name.endswith(_PASSING))
+
+
+def list_releases(folder: Path, link: Path, proc: Path = Path("/proc")) -> list[Release]:
+    """All releases, by name."""
+    current, busy = target_of(link), running(folder, link, proc)
+    root = Path(os.path.realpath(folder))
+    found = []
+    for name in names_in(folder):
+        path = folder / name
+        notes = [path / PASSED, path / SERVED, path / REFUSED]
+        found.append(
+            Release(
+                name=name,
+                path=str(path),
+                passed=notes[0].exists(),
+                served_at=str(read_note(notes[1]).get("at", "")),
+                refused=read_note(notes[2]),
+                current=current == root / name,
+                running=name in busy,
+                used=max(one.stat().st_mtime for one in [path, *notes] if one.exists()),
+            )
+        )
+    return found
+
+
+def running(folder: Path, link: Path, proc: Path = Path("/proc")) -> set[str]:
+    """Names of releases whose interpreter runs something."""
+    pids = [entry.name for entry in proc.iterdir() if entry.name.isdigit()]
+    return {name for pid in pids for name in [release_of(pid, folder, link, proc)] if name}
+
+
+def release_of(pid: str, folder: Path, link: Path, proc: Path = Path("/proc")) -> str:
+    """The release that a process runs from; empty where it is none, or cannot be told.
+
+    A process that was started by the link may belong to an earlier target of it. What it has
+    mapped tells, because the kernel follows a folder that is renamed.
+    """
+    try:
+        program = os.fsdecode((proc / pid / "cmdline").read_bytes().partition(b"\0")[0])
+        if program.startswith(f"{folder}/"):
+            return program[len(f"{folder}/") :].partition("/")[0]
+        if not program.startswith(f"{link}/"):
+            return ""
+        maps = os.fsdecode((proc / pid / "maps").read_bytes())
+    except OSError:
+        return ""
+    for root in (str(folder), os.path.realpath(folder)):
+        _before, found, after = maps.partition(f" {root}/")
+        if found:
+            return after.partition("/")[0]
+    return ""
+
+
+def surplus(releases: Iterable[Release], keep: int, needed: Iterable[str]) -> list[str]:
+    """Names to remove so that no more than `keep` are left.
+
+    What is needed, current or running stays in any case and counts. Then those that failed go
+    first, next those that were never found good, and last the one that was used longest ago.
+    """
+    stays = set(needed)
+    known = list(releases)
+    stays |= {one.name for one in known if one.current or one.running}
+    ranked = sorted(
+        (one for one in known if one.name not in stays),
+        key=lambda one: (bool(one.refused), not (one.passed or one.served_at), -one.used),
+    )
+    room = max(0, keep - len([one for one in known if one.name in stays]))
+    return sorted(one.name for one in ranked[room:])

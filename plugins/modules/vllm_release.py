@@ -1,0 +1,157 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: which release of vLLM a link leads to, and how many are kept beside it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vllm_release
+short_description: Switch a link from one release of vLLM to another, and remove old releases
+version_added: 0.1.0
+description:
+  - Lets a link lead to the folder of one release. It is replaced in one step, so that whoever
+    follows it finds the one or the other.
+  - A real folder where the link is to be, as earlier versions made it, is moved beside the releases
+    under the name C(earlier), from where it still works.
+options:
+  link:
+    description: The link.
+    type: path
+    required: true
+  releases:
+    description: Folder with a folder for each release.
+    type: path
+    required: true
+  release:
+    description: Name of the release that the link shall lead to.
+    type: str
+    required: true
+  keep:
+    description:
+      - How many releases to keep at most. The one that the link led to before, and any that runs
+        something, stay in any case. V(0) keeps all.
+    type: int
+    default: 0
+attributes:
+  check_mode:
+    support: full
+    description: Says what would change without changing it.
+  diff_mode:
+    support: full
+    description: Shows where the link leads, and the releases that are removed.
+author:
+  - gce-vllm maintainers
+"""
+
+EXAMPLES = r"""
+- name: Switch to the release that was tested
+  llmops.gce_vllm.vllm_release:
+    link: /opt/vllm/venv
+    releases: /opt/vllm/releases
+    release: 1f2e3d4c5b6a-cpu
+    keep: 2
+"""
+
+RETURN = r"""
+previous:
+  description: Name of the release that the link led to before; empty where it led to none.
+  returned: success
+  type: str
+moved:
+  description: Where a real folder in the link's place was moved; empty where there was none.
+  returned: success
+  type: str
+removed:
+  description: Names of the releases that were removed.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import releases as known
+
+
+def switch(module: AnsibleModule) -> dict[str, object]:
+    """Brings link and releases to the wish; returns the module's result."""
+    params = module.params
+    link, folder, name = Path(params["link"]), Path(params["releases"]), params["release"]
+    act = not module.check_mode
+    there = known.names_in(folder)
+    if act and name not in there:
+        module.fail_json(
+            msg=f"There is no release {name} in {folder}. Those there are: {', '.join(there)}."
+        )
+    target = known.target_of(link)
+    previous = target.name if target and target.parent == Path(os.path.realpath(folder)) else ""
+    moved = ""
+    if target is None and link.exists():
+        if not link.is_dir():
+            module.fail_json(msg=f"{link} is a file: move it away, a link belongs there.")
+        previous = _free_name(there)
+        moved = str(folder / previous)
+        if act:
+            folder.mkdir(parents=True, exist_ok=True)
+            link.rename(moved)
+    differs = target != Path(os.path.realpath(folder / name))
+    if act and differs:
+        new = link.with_name(f".{link.name}.new")
+        new.unlink(missing_ok=True)
+        new.symlink_to(os.path.relpath(folder / name, link.parent))
+        new.replace(link)
+    needed = {name, previous} - {""}
+    found = known.list_releases(folder, link) if params["keep"] else []
+    removed = known.surplus(found, params["keep"], needed)
+    if act:
+        _remove(folder, removed)
+    return {
+        "changed": bool(differs or removed),
+        "previous": previous,
+        "moved": moved,
+        "removed": removed,
+        "diff": {
+            "before_header": str(link),
+            "after_header": str(link),
+            "before": _text(previous, [*removed]),
+            "after": _text(name, []),
+        },
+    }
+
+
+def _free_name(there: list[str]) -> str:
+    names = [known.EARLIER, *(f"{known.EARLIER}-{number}" for number in range(2, 100))]
+    return next(name for name in names if name not in there)
+
+
+def _remove(folder: Path, names: list[str]) -> None:
+    """A release that is half removed must not look like one."""
+    for name in names:
+        (folder / name).rename(folder / f"{name}.gone")
+    for gone in folder.glob("*.gone") if folder.is_dir() else ():
+        shutil.rmtree(gone)
+
+
+def _text(name: str, others: list[str]) -> str:
+    return "".join(f"{one}\n" for one in [f"-> {name}" if name else "", *others] if one)
+
+
+def main() -> None:
+    """Entry point of the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "link": {"type": "path", "required": True},
+            "releases": {"type": "path", "required": True},
+            "release": {"type": "str", "required": True},
+            "keep": {"type": "int", "default": 0},
+        },
+        supports_check_mode=True,
+    )
+    module.exit_json(**switch(module))
+
+
+if __name__ == "__main__":
+    main()

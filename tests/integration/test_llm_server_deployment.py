@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The role llm_server over releases that only pretend: what fails is put back, and by hand too.
+
+In a mount namespace of its own, where a stand-in for systemctl runs what the unit says. The same
+with a real vLLM is molecule/upgrade.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.modules_fixtures import free_port
+
+pytestmark = pytest.mark.podman
+ROOT = Path(__file__).parents[2]
+KEY = "a-key-for-tests-only"
+OVERLAID = ("/etc", "/opt", "/run", "/var/cache")
+# Its own settings say on which port. A release that is broken has a file of that name.
+SERVER = """\
+import http.server, json, re, sys
+settings = open(sys.argv[sys.argv.index("--config") + 1]).read()
+if "shutdown_timeout: 13" in settings:
+    sys.exit(1)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self, code, body):
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+    def do_GET(self):
+        self.answer(200, {"status": "healthy", "model_loaded": True, "model": "m", "message": ""})
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        known = "KEY" in self.headers.get("Authorization", "")
+        self.answer(200 if known else 401, {"choices": [{"message": {"content": "Paris"}}]})
+    def log_message(self, *_):
+        pass
+port = int(re.search(r"^port: (\\d+)", settings, re.MULTILINE)[1])
+http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+""".replace("KEY", KEY)
+PYTHON = """\
+#!/bin/bash
+release=$(dirname "$(dirname "$0")")
+case "$*" in
+*--check-config*)
+    test ! -e $release/refuses || { echo "x.source.yaml: this release refuses it" >&2; exit 2; } ;;
+*--check-access*) ;;
+*-m\\ llm_server*) test ! -e $release/broken || exit 1; exec -a "$0" /usr/bin/python3 SERVER "$@" ;;
+esac
+"""
+SYSTEMCTL = """\
+#!/usr/bin/python3
+import os, pathlib, re, signal, subprocess, sys, time, urllib.request
+unit = pathlib.Path("/etc/systemd/system/llm-server.service")
+pid_file = pathlib.Path("/run/llm.pid")
+runtime = pathlib.Path("/run/llm-server")
+words = [word for word in sys.argv[1:] if not word.startswith("-")]
+def pid():
+    number = int(pid_file.read_text()) if pid_file.exists() else 0
+    return number if number and pathlib.Path(f"/proc/{number}/cmdline").exists() and (
+        pathlib.Path(f"/proc/{number}/cmdline").read_bytes()) else 0
+def stop():
+    if pid():
+        os.kill(pid(), signal.SIGKILL)
+        while pid():
+            time.sleep(0.01)
+def start():
+    if runtime.exists():
+        for path in runtime.iterdir():
+            path.unlink()
+        runtime.rmdir()
+    runtime.mkdir()
+    command = re.search(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)[1].split()
+    null = open(os.devnull, "r+b")
+    quiet = {"stdin": null, "stdout": null, "stderr": null}
+    child = subprocess.Popen(command, start_new_session=True, **quiet)
+    pid_file.write_text(str(child.pid))
+    for _ in range(600):
+        if child.poll() is not None:
+            sys.exit("Job for llm-server.service failed")
+        try:
+            settings = open("/etc/llm-server/settings.yaml").read()
+            port = re.search(r"^port: (\\d+)", settings, re.M)[1]
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health").read()
+            os.utime(runtime)
+            return
+        except OSError:
+            time.sleep(0.1)
+if words[0] == "show":
+    state = "active" if pid() else "inactive"
+    print(f"Id=llm-server.service\\nLoadState={'loaded' if unit.exists() else 'not-found'}")
+    print(f"ActiveState={state}\\nSubState=x\\nMainPID={pid()}\\nUnitFileState=enabled\\nNRestarts=0")
+elif words[0] in ("restart", "start"):
+    stop()
+    start()
+elif words[0] == "is-enabled":
+    print("enabled")
+elif words[0] == "is-active":
+    print("active" if pid() else "inactive")
+    sys.exit(0 if pid() else 3)
+"""
+
+
+class Machine:
+    """A host of its own, as far as files go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        (folder / "bin").mkdir()
+        (folder / "server.py").write_text(SERVER)
+        journal = "#!/bin/sh\necho 'CRITICAL llm_server broken on purpose'\n"
+        nothing = "#!/bin/sh\nexit 0\n"
+        for name, text in (
+            ("systemctl", SYSTEMCTL),
+            ("journalctl", journal),
+            ("systemd-analyze", nothing),
+        ):
+            (folder / "bin" / name).write_text(text)
+            (folder / "bin" / name).chmod(0o755)
+        layers = []
+        for place in OVERLAID:
+            upper, work = folder / f"upper{place}", folder / f"work{place}"
+            upper.mkdir(parents=True)
+            work.mkdir(parents=True)
+            options = f"lowerdir={place},upperdir={upper},workdir={work}"
+            layers.append(f"mount -t overlay overlay -o {options} {place}")
+        ready = folder / "ready"
+        script = " && ".join([*layers, f"touch {ready}", "exec sleep infinity"])
+        self._holder = subprocess.Popen(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+        )
+        while not ready.exists():
+            assert self._holder.poll() is None
+            time.sleep(0.02)
+
+    def inside(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        path = f"{self.folder / 'bin'}:/usr/sbin:/sbin:{os.environ['PATH']}"
+        return subprocess.run(
+            ["nsenter", "--target", str(self._holder.pid), "--mount", f"--wd={ROOT}", *command],
+            cwd=ROOT,
+            env={**os.environ, "PATH": path, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def shell(self, command: str) -> str:
+        return self.inside("bash", "-ec", command).stdout.strip()
+
+    def build(self, name: str, *traits: str) -> None:
+        """A release that the role vllm_venv would have built, and switched to."""
+        text = PYTHON.replace("SERVER", str(self.folder / "server.py"))
+        (self.folder / "python").write_text(text)
+        release = f"/opt/vllm/releases/{name}"
+        self.shell(
+            f"mkdir -p {release}/bin; install -m755 {self.folder}/python {release}/bin/python; "
+            f"touch {release}/.passed {' '.join(f'{release}/{one}' for one in traits)}; "
+        )
+
+    def run(self, release: str, *options: str, **more: Any) -> tuple[str, bool]:
+        """The role with what vllm_venv leaves behind; what was said, and whether it worked."""
+        python = f"/opt/vllm/releases/{release}/bin/python"
+        result = {"python": python, "lock_sha256": release, "changed": False}
+        result |= {"link": "/opt/vllm/venv", "releases": "/opt/vllm/releases"}
+        return self._play("main", *options, vllm_venv_result=result, **more)
+
+    def rollback(self, *options: str, **more: Any) -> tuple[str, bool]:
+        return self._play("rollback", *options, **more)
+
+    def _play(self, tasks_from: str, *options: str, **more: Any) -> tuple[str, bool]:
+        variables = {
+            "ansible_python_interpreter": sys.executable,
+            "llm_api_key": KEY,
+            "llm_api_port": self.port,
+            "llm_model": "m",
+            "llm_device": "cpu",
+            "llm_server_model_path": "/var/lib/m",
+            **more,
+        }
+        role = {"name": "llmops.gce_vllm.llm_server", "tasks_from": tasks_from}
+        play = {"hosts": "localhost", "connection": "local", "gather_facts": False}
+        tasks = [{"ansible.builtin.include_role": role}]
+        (self.folder / "vars.json").write_text(json.dumps(variables))
+        (self.folder / "play.yml").write_text(json.dumps([{**play, "tasks": tasks}]))
+        ansible = Path(sys.executable).with_name("ansible-playbook")
+        extra = ["-e", f"@{self.folder / 'vars.json'}", self.folder / "play.yml"]
+        done = self.inside(ansible, "-i", "localhost,", *extra, *options)
+        assert "Traceback" not in done.stdout and KEY not in done.stdout, done.stdout
+        return " ".join(done.stdout.split()), done.returncode == 0
+
+    def serves(self) -> tuple[str, str, str]:
+        """Link, release of the process, process."""
+        link = self.shell("basename $(readlink -f /opt/vllm/venv)")
+        pid = self.shell("cat /run/llm.pid")
+        program = self.shell(f"tr '\\0' '\\n' < /proc/{pid}/cmdline | head -1")
+        return link, program.split("/")[4] if program.count("/") > 4 else "", pid
+
+    def close(self) -> None:
+        pid = self.shell("cat /run/llm.pid 2>/dev/null || echo")
+        self._holder.kill()
+        self._holder.wait()
+        if pid:
+            os.kill(int(pid), signal.SIGKILL)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    one = Machine(tmp_path)
+    yield one
+    one.close()
+
+
+def switch(machine: Machine, release: str) -> None:
+    machine.shell(f"ln -sfn releases/{release} /opt/vllm/venv")
+
+
+def test_what_does_not_serve_is_put_back_and_not_tried_again(machine: Machine) -> None:
+    for name, *traits in (("a",), ("b", "broken")):
+        machine.build(name, *traits)
+    switch(machine, "a")
+    said, worked = machine.run("a")
+    assert worked, said
+    assert machine.serves()[:2] == ("a", "a")
+    first = machine.serves()[2]
+    said, worked = machine.run("a")
+    assert worked and "changed=0" in said and machine.serves()[2] == first, said
+
+    # One that can't serve, with settings of its own: both are put back.
+    switch(machine, "b")
+    said, worked = machine.run("b", llm_server_shutdown_timeout=7)
+    assert not worked
+    assert "broken on purpose" in said and "Release a was put back with its settings" in said
+    assert "answered 200" in said
+    assert machine.serves()[:2] == ("a", "a")
+    assert "shutdown_timeout: 30" in machine.shell("cat /etc/llm-server/settings.yaml")
+
+    # It is not tried again, and what serves is left alone; with other settings it is.
+    second = machine.serves()[2]
+    said, worked = machine.run("b", llm_server_shutdown_timeout=7)
+    assert not worked and "did not become ready" in said and "vllm_venv_retry" in said
+    assert machine.serves() == ("a", "a", second)
+    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
+    assert not worked and "Release a was put back" in said
+    assert machine.serves()[:2] == ("a", "a")
+    machine.shell("rm /opt/vllm/releases/b/broken")
+    third = machine.serves()[2]
+    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
+    assert not worked and machine.serves()[2] == third
+    said, worked = machine.run("b", llm_server_shutdown_timeout=8, vllm_venv_retry=True)
+    assert worked, said
+    assert machine.serves()[:2] == ("b", "b")
+    assert machine.shell("ls -A /opt/vllm/releases/b").split() == [".passed", ".served", "bin"]
+
+
+def test_a_release_that_refuses_the_settings_never_comes_near_the_service(
+    machine: Machine,
+) -> None:
+    machine.build("b")
+    machine.build("c", "refuses")
+    switch(machine, "b")
+    assert machine.run("b")[1]
+    fourth = machine.serves()[2]
+    switch(machine, "c")
+    said, worked = machine.run("c", llm_server_shutdown_timeout=8)
+    assert not worked and "this release refuses it" in said
+    assert machine.serves() == ("b", "b", fourth)
+
+
+def test_going_back_by_hand_is_told_first_and_stays(machine: Machine) -> None:
+    for name in ("a", "b"):
+        machine.build(name)
+        switch(machine, name)
+        assert machine.run(name, llm_server_shutdown_timeout={"a": 30, "b": 8}[name])[1]
+        time.sleep(1.1)
+    fourth = machine.serves()[2]
+    said, worked = machine.rollback("--check", "--diff")
+    assert worked and "Release a would serve" in said and "shutdown_timeout: 30" in said, said
+    assert machine.serves() == ("b", "b", fourth)
+    said, worked = machine.rollback()
+    assert worked and "Release a serves" in said and "answered 200" in said, said
+    assert machine.serves()[:2] == ("a", "a")
+    fifth = machine.serves()[2]
+    said, worked = machine.run("b", llm_server_shutdown_timeout=9)
+    assert not worked and "rollback.yml left it" in said and machine.serves()[2] == fifth
+    said, worked = machine.run("a")
+    assert worked and "changed=0" in said and machine.serves() == ("a", "a", fifth), said
+    said, worked = machine.rollback()
+    assert not worked and "rollback_to" in said and "b, served" in said
+    said, worked = machine.rollback(rollback_to="b")
+    assert worked and machine.serves()[:2] == ("b", "b"), said
+    said, worked = machine.rollback(rollback_to="nope")
+    assert not worked and "has no release nope" in said
+
+
+def test_settings_alone_that_do_not_serve_are_put_back(machine: Machine) -> None:
+    machine.build("a")
+    switch(machine, "a")
+    assert machine.run("a")[1]
+    said, worked = machine.run("a", llm_server_shutdown_timeout=13)
+    assert not worked and "Release a was put back with its settings" in said, said
+    assert "shutdown_timeout: 30" in machine.shell("cat /etc/llm-server/settings.yaml")
+    put_back = machine.serves()
+    said, worked = machine.run("a", llm_server_shutdown_timeout=13)
+    assert not worked and "did not become ready" in said and machine.serves() == put_back
+    said, worked = machine.run("a")
+    assert worked and machine.serves() == put_back, said
+
+
+def test_where_what_served_does_not_serve_either_nothing_is_held_against_the_new(
+    machine: Machine,
+) -> None:
+    machine.build("a")
+    switch(machine, "a")
+    assert machine.run("a")[1]
+    machine.shell("touch /opt/vllm/releases/a/broken")
+    said, worked = machine.run("a", llm_server_shutdown_timeout=7)
+    assert not worked and "does not serve either" in said and "Nothing serves" in said, said
+    machine.shell("rm /opt/vllm/releases/a/broken")
+    said, worked = machine.run("a", llm_server_shutdown_timeout=7)
+    assert worked and machine.serves()[:2] == ("a", "a"), said
+
+
+def test_a_run_that_was_cut_off_after_a_repair_is_made_up_for(machine: Machine) -> None:
+    machine.build("a")
+    switch(machine, "a")
+    assert machine.run("a")[1]
+    first = machine.serves()[2]
+    # vllm_venv repaired the environment and tested it, and then the run was killed.
+    time.sleep(1.1)
+    machine.shell("touch /opt/vllm/releases/a/.passed")
+    assert machine.run("a")[1] and machine.serves()[2] != first
+    second = machine.serves()[2]
+    assert "changed=0" in machine.run("a")[0] and machine.serves()[2] == second

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Releases side by side: what is read of them, the link, what is removed, what is put back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import releases
+
+from tests.integration.module_runs import run_module
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    """Three releases, the second current."""
+    for number, name in enumerate(("a", "b", "c")):
+        folder = tmp_path / "releases" / name
+        folder.mkdir(parents=True)
+        (folder / ".passed").touch()
+        os.utime(folder / ".passed", (number, number))
+        os.utime(folder, (number, number))
+    (tmp_path / "venv").symlink_to("releases/b")
+    (tmp_path / "proc").mkdir()
+    return tmp_path
+
+
+def listed(host: Path) -> list[releases.Release]:
+    return releases.list_releases(host / "releases", host / "venv", host / "proc")
+
+
+def process(host: Path, pid: str, program: str, maps: str = "") -> None:
+    (host / "proc" / pid).mkdir()
+    (host / "proc" / pid / "cmdline").write_text(f"{program}\0-m\0llm_server\0")
+    (host / "proc" / pid / "maps").write_text(maps)
+
+
+def test_what_is_known_of_releases(host: Path) -> None:
+    (host / "releases/a/.served").write_text('{"at": "2026-01-01T00:00:00Z", "files": {}}')
+    (host / "releases/c/.refused").write_text('{"reason": "no", "at": "x", "fingerprint": ""}')
+    (host / "releases/c/.served").write_text('{"at": "2026')  # cut off
+    (host / "releases/b.cache").mkdir()
+    process(host, "12", f"{host}/releases/a/bin/python")
+    a, b, c = listed(host)
+    assert (a.name, a.served_at, a.running, a.current) == ("a", "2026-01-01T00:00:00Z", True, False)
+    assert (b.current, b.running, b.passed, b.refused) == (True, False, True, {})
+    assert c.refused["reason"] == "no" and not c.served_at
+
+
+def test_a_process_that_was_started_by_the_link_runs_from_what_it_has_mapped(host: Path) -> None:
+    mapped = f"7f00-7f01 r-xp 0 fe:01 12 {host}/releases/a/lib/python3.11/x.so\n"
+    process(host, "12", f"{host}/venv/bin/python", mapped)
+    assert [one.name for one in listed(host) if one.running] == ["a"]
+
+
+def test_other_processes_are_none_of_ours(host: Path) -> None:
+    process(host, "12", "/usr/bin/python3", f" {host}/releases/a/x.so")
+    (host / "proc/13").mkdir()
+    assert not any(one.running for one in listed(host))
+
+
+@pytest.mark.parametrize(
+    ("keep", "needed", "changes", "gone"),
+    [
+        (3, [], {}, []),
+        (2, [], {}, ["a"]),
+        (1, [], {}, ["a", "c"]),
+        (1, ["a"], {}, ["c"]),
+        (2, [], {"c": ".refused"}, ["c"]),
+        (2, [], {"c": "unpassed"}, ["c"]),
+        (1, [], {"a": "running"}, ["c"]),
+    ],
+)
+def test_what_is_surplus(
+    host: Path, keep: int, needed: list[str], changes: dict[str, str], gone: list[str]
+) -> None:
+    for name, change in changes.items():
+        if change == "running":
+            process(host, "9", f"{host}/releases/{name}/bin/python")
+        elif change == "unpassed":
+            (host / f"releases/{name}/.passed").unlink()
+        else:
+            (host / f"releases/{name}" / change).write_text('{"reason": "x"}')
+    assert releases.surplus(listed(host), keep, needed) == gone
+
+
+def switch(host: Path, release: str, check: bool = False, keep: int = 0) -> dict[str, Any]:
+    options = {"link": str(host / "venv"), "releases": str(host / "releases")}
+    return run_module("vllm_release", {**options, "release": release, "keep": keep}, check)
+
+
+def test_the_link_is_switched_once(host: Path) -> None:
+    foretold = switch(host, "c", check=True)
+    assert foretold["changed"] and (host / "venv").readlink() == Path("releases/b")
+    assert foretold["diff"]["before"] == "-> b\n" and foretold["diff"]["after"] == "-> c\n"
+    done = switch(host, "c")
+    assert done["changed"] and done["previous"] == "b"
+    assert (host / "venv").readlink() == Path("releases/c")
+    assert not switch(host, "c")["changed"]
+
+
+def test_old_releases_go_with_the_switch_but_never_the_one_before(host: Path) -> None:
+    (host / "releases/d").mkdir()
+    assert switch(host, "c", check=True, keep=1)["removed"] == ["a", "d"]
+    assert switch(host, "c", keep=1)["removed"] == ["a", "d"]
+    assert sorted(path.name for path in (host / "releases").iterdir()) == ["b", "c"]
+    assert not switch(host, "c", keep=2)["changed"]
+
+
+def test_one_that_was_half_removed_is_removed(host: Path) -> None:
+    (host / "releases/z.gone/lib").mkdir(parents=True)
+    switch(host, "c", keep=2)
+    assert not (host / "releases/z.gone").exists()
+
+
+def test_a_real_folder_is_moved_beside_the_releases(host: Path) -> None:
+    (host / "venv").unlink()
+    (host / "venv/bin").mkdir(parents=True)
+    assert switch(host, "c", check=True)["moved"] == str(host / "releases/earlier")
+    assert (host / "venv").is_dir() and not (host / "venv").is_symlink()
+    done = switch(host, "c", keep=2)
+    assert done["previous"] == "earlier" and (host / "releases/earlier/bin").is_dir()
+    assert (host / "venv").readlink() == Path("releases/c")
+    assert done["removed"] == ["a", "b"]
+
+
+def test_a_switch_that_was_cut_off_after_the_move_goes_on(host: Path) -> None:
+    (host / "venv").unlink()
+    assert switch(host, "c")["changed"]
+    assert (host / "venv").readlink() == Path("releases/c")
+    (host / ".venv.new").symlink_to("nowhere")
+    assert switch(host, "b")["changed"] and not (host / ".venv.new").is_symlink()
+
+
+def test_no_link_to_nothing(host: Path) -> None:
+    assert "Those there are: a, b, c" in switch(host, "z")["msg"]
+    (host / "venv").unlink()
+    (host / "venv").write_text("")
+    assert "is a file" in switch(host, "a")["msg"]
+
+
+def release_of_seven(pid: str, *_places: Path) -> str:
+    """In place of looking at real processes."""
+    return "b" if pid == "7" else ""
+
+
+@pytest.fixture
+def deployment(host: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """The module over files of a server that serves from release b, by a stand-in for systemctl."""
+    (host / "package").mkdir()
+    for name in ("settings.yaml", "llm-server.service", "package/a.py"):
+        (host / name).write_text(f"{name} one\n")
+    (host / "bin").mkdir()
+    (host / "bin/systemctl").write_text(f"#!/bin/sh\ncat {host}/state\n")
+    (host / "bin/systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{host}/bin:{os.environ['PATH']}")
+    monkeypatch.setattr(releases, "release_of", release_of_seven)
+    (host / "runtime").mkdir()
+    serve(host)
+
+    def run(state: str, check: bool = False, **more: Any) -> dict[str, Any]:
+        options = {
+            "state": state,
+            "link": str(host / "venv"),
+            "releases": str(host / "releases"),
+            "settings": str(host / "settings.yaml"),
+            "package": str(host / "package"),
+            "unit": str(host / "llm-server.service"),
+            "runtime": str(host / "runtime"),
+            **more,
+        }
+        return run_module("llm_deployment", options, check)
+
+    return run
+
+
+def serve(host: Path, state: str = "active", pid: str = "7") -> None:
+    (host / "state").write_text(f"MainPID={pid}\nActiveState={state}\n")
+    (host / "runtime").touch()
+    later = (host / "runtime").stat().st_mtime_ns + 10**9
+    os.utime(host / "runtime", ns=(later, later))
+
+
+def test_what_serves_is_kept_once_and_put_back(
+    host: Path, deployment: Callable[..., dict[str, Any]]
+) -> None:
+    assert deployment("recorded", check=True)["changed"]
+    assert not (host / "releases/b/.served").exists()
+    assert deployment("recorded")["release"] == str(host / "releases/b")
+    assert not deployment("recorded")["changed"]
+    (host / "settings.yaml").write_text("two\n")
+    (host / "package/new.py").write_text("two\n")
+    (host / "package/a.py").unlink()
+    release = {"release": str(host / "releases/b")}
+    foretold = deployment("restored", check=True, **release)
+    names = [str(host / name) for name in ("package/a.py", "package/new.py", "settings.yaml")]
+    assert foretold["files"] == names and (host / "package/new.py").exists()
+    assert [one["before"] for one in foretold["diff"]] == ["", "two\n", "two\n"]
+    done = deployment("restored", **release)
+    assert done["files"] == names and done["settings"] == "settings.yaml one\n"
+    assert (host / "settings.yaml").read_text() == "settings.yaml one\n"
+    assert not (host / "package/new.py").exists() and (host / "package/a.py").exists()
+    assert not deployment("restored", **release)["changed"]
+
+
+@pytest.mark.parametrize("case", ["loading", "foreign", "unread", "never started"])
+def test_only_what_is_known_to_serve_is_kept(
+    host: Path, deployment: Callable[..., dict[str, Any]], case: str
+) -> None:
+    if case == "loading":
+        serve(host, state="activating")
+    elif case == "foreign":
+        serve(host, pid="8")
+    elif case == "unread":
+        os.utime(host / "runtime", (1, 1))
+    else:
+        (host / "runtime").rmdir()
+    result = deployment("recorded")
+    assert not result["changed"] and not result["release"]
+    assert not (host / "releases/b/.served").exists()
+
+
+def test_the_last_that_served_is_known_after_going_back(
+    host: Path, deployment: Callable[..., dict[str, Any]]
+) -> None:
+    deployment("recorded")
+    later = {"at": "2999-01-01T00:00:00Z", "files": {}}
+    (host / "releases/c/.served").write_text(json.dumps(later))
+    found = {"link": str(host / "venv"), "releases": str(host / "releases")}
+    assert run_module("vllm_release_info", found)["last_served"] == str(host / "releases/c")
+    (host / "releases/c/.served").write_text(json.dumps({**later, "at": "2000"}))
+    assert run_module("vllm_release_info", found)["last_served"] == str(host / "releases/b")
+
+
+def test_a_refusal_stays_until_it_is_accepted(
+    host: Path, deployment: Callable[..., dict[str, Any]]
+) -> None:
+    note = {"release": str(host / "releases/b"), "reason": "why", "fingerprint": "f"}
+    assert deployment("refused", check=True, **note)["changed"]
+    assert deployment("refused", **note)["changed"]
+    assert not deployment("refused", **note)["changed"]
+    deployment("recorded")
+    found = json.loads((host / "releases/b/.refused").read_text())
+    assert (found["reason"], found["fingerprint"]) == ("why", "f")
+    assert deployment("recorded", accept=True)["changed"]
+    assert not (host / "releases/b/.refused").exists()
+    assert not deployment("recorded", accept=True)["changed"]
+
+
+def test_nothing_is_put_back_that_never_served(
+    host: Path, deployment: Callable[..., dict[str, Any]]
+) -> None:
+    release = str(host / "releases/a")
+    assert "Nothing is known" in deployment("restored", release=release)["msg"]
+    assert "release" in deployment("restored")["msg"]
