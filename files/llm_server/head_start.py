@@ -8,6 +8,7 @@ vocabulary of 128,000 this waited for seconds.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import gc
 import importlib
@@ -40,19 +41,7 @@ def start_engine(config: Any, args: Namespace, guard: ForkGuard, *, forks: bool)
     home: Any = importlib.import_module(async_llm.__module__)
     maker = home.EngineCoreClient
     make_client, make_renderer = maker.make_async_mp_client, home.renderer_from_config
-    # As AsyncLLM decides itself.
-    log_stats = not args.disable_log_stats or bool(home.load_stat_logger_plugin_factories())
-    client = _in_thread(
-        lambda: make_client(
-            vllm_config=config,
-            executor_class=home.Executor.get_class(config),
-            log_stats=log_stats,
-        )
-    )
-    if forks:
-        # A process forked while this thread is at work would inherit locks that it holds.
-        client.add_done_callback(lambda _: guard.forked.set())
-        guard.forked.wait()
+    client: Future[Any] = Future()
 
     def hand_over(*, renderer: Any = None, **_: Any) -> Any:
         if renderer is not None:  # from 0.32 on; the client itself would do this once it forked
@@ -64,15 +53,37 @@ def start_engine(config: Any, args: Namespace, guard: ForkGuard, *, forks: bool)
         _try_chat(renderer, args)
         return renderer
 
-    maker.make_async_mp_client = staticmethod(hand_over)
-    home.renderer_from_config = renderer_from_config
-    try:
+    def make_rest() -> Any:
+        if forks:
+            # A process forked while this thread is at work would inherit locks that it holds.
+            guard.forked.wait()
         return async_llm.from_vllm_config(
             vllm_config=config,
             usage_context=vllm_compat.get("UsageContext").OPENAI_API_SERVER,
             enable_log_requests=args.enable_log_requests,
             disable_log_stats=args.disable_log_stats,
         )
+
+    maker.make_async_mp_client = staticmethod(hand_over)
+    home.renderer_from_config = renderer_from_config
+    try:
+        rest = _in_thread(make_rest)
+        # The engine is forked from this thread: it goes on with what torch keeps for each.
+        try:
+            client.set_result(
+                make_client(
+                    vllm_config=config,
+                    executor_class=home.Executor.get_class(config),
+                    # As AsyncLLM decides itself.
+                    log_stats=not args.disable_log_stats
+                    or bool(home.load_stat_logger_plugin_factories()),
+                )
+            )
+        except BaseException as error:  # whatever it is, the other thread waits to hear of it
+            client.set_exception(error)
+        finally:
+            guard.forked.set()
+        return rest.result()
     finally:
         maker.make_async_mp_client = staticmethod(make_client)
         home.renderer_from_config = make_renderer
@@ -109,8 +120,9 @@ def _in_thread(work: Callable[[], Any]) -> Future[Any]:
         else:
             future.set_result(result)
 
-    # A daemon: SIGTERM while loading must not wait for the weights.
-    threading.Thread(target=run, name="engine", daemon=True).start()
+    # With the settings that torch keeps for this thread. A daemon: nothing waits for it at the end.
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), name="rest", daemon=True).start()
     return future
 
 

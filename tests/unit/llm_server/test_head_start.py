@@ -8,12 +8,14 @@ import sys
 import threading
 from argparse import Namespace
 from collections.abc import Iterator
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
 import pytest
 from llm_server import head_start, vllm_compat
 
+SETTING = ContextVar("setting", default="by default")
 ARGS = Namespace(disable_log_stats=False, enable_log_requests=False, chat_template=None)
 
 
@@ -51,6 +53,7 @@ class Stage:
         self.forks = True
 
     def make_client(self, **named: Any) -> str:
+        self.forked_by = threading.get_ident()
         self.events.append(f"fork, log_stats={named['log_stats']}")
         if self.engine_error:
             raise self.engine_error
@@ -62,6 +65,7 @@ class Stage:
 
     def make_renderer(self, _: Any) -> Renderer:
         self.events.append("renderer")
+        self.setting = SETTING.get()
         if self.renderer_error:
             raise self.renderer_error
         self.rendered.set()
@@ -115,6 +119,16 @@ def test_the_renderer_is_made_while_the_engine_loads_and_after_the_fork(stage: S
     first, *rest = stage.events
     assert first == "fork, log_stats=True"
     assert set(rest) == {"renderer", "chat template", "media", "engine ready"}
+
+
+def test_what_torch_keeps_for_a_thread_holds_for_engine_and_renderer(stage: Stage) -> None:
+    token = SETTING.set("as set before")
+    try:
+        start(stage)
+    finally:
+        SETTING.reset(token)
+    assert stage.forked_by == threading.get_ident()
+    assert stage.setting == "as set before"
 
 
 def test_a_spawned_engine_needs_no_order(stage: Stage) -> None:
