@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -104,21 +103,16 @@ class Server:
         path = os.pathsep.join([str(ROOT / "files"), str(ROOT), os.environ.get("PYTHONPATH", "")])
         environment = os.environ | {"PYTHONPATH": path} | self.environment
         self.began = time.monotonic()
-        self.process = subprocess.Popen(
-            self.command(),
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        threading.Thread(target=self._copy_log, daemon=True).start()
-
-    def _copy_log(self) -> None:
-        """Writes what the server prints, each line with the seconds since the start."""
+        # A file, not a pipe: who reads one would work in the load tool's process, and a server
+        # that writes faster than that is read would wait.
         with self.log.open("ab") as log:
-            for line in self.process.stdout or ():
-                log.write(f"{time.monotonic() - self.began:8.2f} ".encode() + line)
-                log.flush()
+            self.process = subprocess.Popen(
+                self.command(),
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def wait(self, timeout: float) -> float:
         """Waits until /health says 200; the seconds since the process was started.

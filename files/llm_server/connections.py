@@ -52,7 +52,12 @@ class Connections:
         """Where there are too many, closes the one that has been silent or idle for longest."""
         if len(new.connections) <= self.most:
             return
-        idle = (one for one in new.connections if one.timeout_keep_alive_task is not None)
+        # Websockets are among them, and have no such timer.
+        idle = (
+            one
+            for one in new.connections
+            if getattr(one, "timeout_keep_alive_task", None) is not None
+        )
         victim = next((one for one in self.silent if one is not new), None) or next(idle, new)
         victim.transport.abort()
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import uuid
@@ -38,8 +37,9 @@ class _Call:
         """Ends it in the engine, and a little later wherever else it hangs."""
         self.record.expire(refusal)
         if not self.time.expired():
-            seconds = GRACE_S if grace is None else grace
-            self.time.reschedule(asyncio.get_running_loop().time() + seconds)
+            when = asyncio.get_running_loop().time() + (GRACE_S if grace is None else grace)
+            before = self.time.when()
+            self.time.reschedule(when if before is None else min(before, when))
 
 
 class Edge:
@@ -119,9 +119,11 @@ class Edge:
         """Ends an answer whose app did not, or whose client does not take it."""
         logger.warning("request %s was cut off", record.request_id)
         ended = False
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(LAST_WORDS_S):
                 ended = await self._last_words(record.refusal or TOO_LONG, scope, answer)
+        except Exception as error:  # nobody hears them: a websocket that is closed already, say
+            logger.debug("request %s: no last words: %r", record.request_id, error)
         if not ended and ABORT in scope:
             scope[ABORT]()
             await asyncio.sleep(0.01)  # or uvicorn would still find the answer wanting

@@ -42,6 +42,10 @@ CUT_OFF_S = 1.0
 #: How long a dead engine's server still says so on /health before it exits to be restarted.
 UNHEALTHY_GRACE_S = 3.0
 
+#: When Python looks for garbage while it serves: objects made since the last time, and how many
+#: times for the young before it looks at older ones.
+SELDOM = (50_000, 20, 100)
+
 EXIT_OK, EXIT_FAILED = 0, 1
 
 
@@ -121,6 +125,9 @@ class Service:
             self._fail(f"The model could not be loaded: {type(error).__name__}: {error}")
             return
         async with engine.app.router.lifespan_context(engine.app):
+            # With all that was there frozen, once more by vLLM itself, Python would go through
+            # everything made since about once a second under load, while answers wait.
+            gc.set_threshold(*SELDOM)
             serving = asyncio.create_task(self.server.serve(sockets=[listener]))
             try:
                 # Both accept for a moment and say the same: healthy is told once the room is gone.

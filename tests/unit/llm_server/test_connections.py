@@ -15,8 +15,9 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from llm_server import connections, edge
+from llm_server.answer import Answer
 from llm_server.connections import Connections
-from llm_server.record import Refusal, current
+from llm_server.record import Refusal, RequestRecord, current
 from llm_server.state import Phase
 
 from tests.unit.llm_server.fake_engine import Serving, answer, post
@@ -387,3 +388,54 @@ def test_the_key_of_one_request_bounds_the_next() -> None:
             assert codes == [200, 429]
 
     run(play())
+
+
+def test_a_websocket_counts_as_a_connection_and_is_not_closed_for_a_new_one() -> None:
+    class Transport:
+        aborted = False
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    class Websocket:  # uvicorn keeps those in the same set
+        transport = Transport()
+
+    class Http(Websocket):
+        transport = Transport()
+        timeout_keep_alive_task = None
+
+    old, new = Websocket(), Http()
+    new.connections = {old, new}  # type: ignore[attr-defined]
+    Connections(most=1).make_room(new)  # type: ignore[arg-type]
+    assert (old.transport.aborted, new.transport.aborted) == (False, True)
+
+
+def test_the_end_of_the_server_is_not_put_off_by_a_request_that_takes_too_long() -> None:
+    async def play() -> tuple[float | None, float]:
+        now = asyncio.get_running_loop().time()
+        record = RequestRecord("id", "POST", "/generate")
+        async with asyncio.timeout(None) as time_left:
+            call = edge._Call(record, time_left)
+            call.end(Refusal(503, "stopping"), grace=0.5)
+            call.end()
+            when = time_left.when()
+            time_left.reschedule(None)
+        return when, now
+
+    when, now = run(play())
+    assert when is not None
+    assert when < now + 1
+
+
+def test_last_words_that_cannot_be_said_still_close_the_connection() -> None:
+    async def gone(_: Any) -> None:
+        raise RuntimeError("the websocket is closed")
+
+    async def play() -> list[str]:
+        record = RequestRecord("id", "WEBSOCKET", "/v1/realtime")
+        aborted: list[str] = []
+        scope = {"type": "websocket", connections.ABORT: lambda: aborted.append("closed")}
+        await edge.Edge(app(), None)._cut(record, scope, Answer(record, gone))  # type: ignore[arg-type]
+        return aborted
+
+    assert run(play()) == ["closed"]
