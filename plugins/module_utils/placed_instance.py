@@ -15,6 +15,7 @@ from .gce_client import GceClient
 from .instance import COMING, STOPPED, Instance
 from .operations import finish
 from .placements import Placement
+from .recreate_notes import noted_zones
 from .suggest import listed
 
 Json = dict[str, Any]
@@ -61,12 +62,14 @@ class PlacedInstance:
         if resource is None:
             return self._where_none_is()
         place = self._place_of(resource)
-        self._forget_elsewhere(resource)
+        if state != "absent":
+            self._forget_elsewhere(resource)
         instance, options = self._at(place), place.options(self.params)
         if state == "stopped":
             return self._with_place(instance.stopped(resource, options), place)
         if state == "absent":
-            return self._with_place(instance.absent(resource, options), place)
+            gone = instance.absent(resource, options)
+            return self._with_place(self._with_noted(gone, place.zone), place)
         try:
             return self._reached(instance.present(resource, options), place)
         except GceError as error:
@@ -115,13 +118,20 @@ class PlacedInstance:
     def _all_absent(self) -> Json:
         """There is none; disks that are to go may be left of it in any of the zones."""
         each = {place.zone: self._at(place) for place in self.places}.values()
-        noted = [one for one in each if self.params["delete_disks"] or one.notes.read()]
-        first, *rest = [one.absent(None, self.params) for one in noted or list(each)[:1]]
+        asked = list(each) if self.params["delete_disks"] else list(each)[:1]
+        first, *rest = [one.absent(None, self.params) for one in asked]
         for other in rest:
-            first["changed"] = first["changed"] or other["changed"]
-            first["changes"] += other["changes"]
-            first["diff"]["before"].update(other["diff"]["before"])
-        return self._with_place(first, None)
+            _add(first, other)
+        return self._with_place(self._with_noted(first, *(one.zone for one in asked)), None)
+
+    def _with_noted(self, result: Json, *done: str) -> Json:
+        """Also what earlier runs kept of it in other zones, whether or not it may be there now."""
+        for zone in noted_zones(self.state_dir, self.client, self.name):
+            other = Instance(self.client, zone, self.name, self.check, self.state_dir)
+            # Of one that is there nobody spoke.
+            if zone not in done and other.fetch() is None:
+                _add(result, other.absent(None, {**self.params, "delete_disks": False}))
+        return result
 
     # Where it is
 
@@ -355,3 +365,10 @@ class PlacedInstance:
             result["warnings"].append(self.left_behind[place])
         result["warnings"] += [text for text in self.warnings if text not in result["warnings"]]
         return {**result, "zone": place.zone if place else None, "attempts": self.attempts}
+
+
+def _add(result: Json, other: Json) -> None:
+    """What was deleted in another zone is told with the rest."""
+    result["changed"] = result["changed"] or other["changed"]
+    result["changes"] += other["changes"]
+    result["diff"]["before"].update(other["diff"]["before"])

@@ -160,6 +160,32 @@ def test_one_that_is_no_longer_wished_takes_its_disks_along(cloud: m.Cloud, name
     assert cloud.ok("gce_instance", **gone)["changed"] is False
 
 
+def test_its_disks_go_from_any_zone_that_it_was_in(cloud: m.Cloud, name: str) -> None:
+    more = [{"name": f"{name}-data", "size_gb": 20, "auto_delete": True}]
+    cloud.ok("gce_instance", **m.machine(name, zone=NEAR, disks=more))
+    refuse_machines(cloud, NEAR)
+    cloud.fails("gce_instance", **m.machine(name, zone=NEAR, allow_recreate=True, **SSD))
+    cloud.admin("DELETE", "faults")
+    other = m.machine(f"{name}-b", zone=NEAR)
+    cloud.ok("gce_instance", **other)
+    # The instance of the same name, made since where it belongs, is no hindrance.
+    for made in (False, True):
+        if made:
+            cloud.ok("gce_instance", **m.machine(name, zone=NEAR, disks=more))
+            refuse_machines(cloud, NEAR)
+            cloud.fails("gce_instance", **m.machine(name, zone=NEAR, allow_recreate=True, **SSD))
+            cloud.admin("DELETE", "faults")
+            cloud.ok("gce_instance", **m.machine(name))
+        gone = {"zone": m.ZONE, "name": name, "state": "absent"}
+        planned = cloud.ok("gce_instance", check=True, **gone)
+        deleted = cloud.ok("gce_instance", **gone)
+        assert deleted["changes"] == planned["changes"]
+        assert f"disks.{name}-data" in [one["field"] for one in deleted["changes"]]
+        assert [one["name"] for one in cloud.stored("disks")] == [f"{name}-b"]
+        assert [one for one in notes() if name in one.name] == []
+        assert cloud.ok("gce_instance", **gone)["changed"] is False
+
+
 def test_move_without_room_goes_on_from_what_the_old_one_had(cloud: m.Cloud, name: str) -> None:
     options = m.machine(
         name, zone=None, placements=[{"zone": m.ZONE}, {"zone": NEAR}], allow_recreate=True
