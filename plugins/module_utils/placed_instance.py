@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from . import convert, further_disks, instance_checks, kept_disks, placements
@@ -77,10 +78,10 @@ class PlacedInstance:
             if refused:
                 self._note(place, error)
             if refused and self.params["placements"] is not None:
-                return self._go_on(instance, place, error)
-            if not isinstance(error, WaitTimeoutError):
-                error.message += instance.machine.put_back()
-            raise
+                with _put_back(instance):
+                    return self._go_on(instance, place, error)
+            with _put_back(instance):
+                raise
 
     def _where_none_is(self) -> Json:
         left, zone = self._left()
@@ -98,7 +99,9 @@ class PlacedInstance:
 
     def _left(self) -> tuple[Json | None, str]:
         """Fields of the instance that an earlier run deleted to make it anew, and its zone."""
-        if self.params["state"] != "absent":
+        # In order to stop one, none is made by whoever did not allow making it anew.
+        state = self.params["state"]
+        if state == "present" or (state == "stopped" and self.params["allow_recreate"]):
             for place in self.places:
                 fields = self._at(place).left()
                 if fields is not None:
@@ -324,6 +327,7 @@ class PlacedInstance:
         carried = instance.carried_fields(now)
         plans = self._plans(places, {**carried, "zone": instance.zone})
         instance.removal.to_remake(now, carried)
+        instance.machine.deleted()
         instance.carried = carried
         return self._first_of(plans, origin)
 
@@ -365,6 +369,18 @@ class PlacedInstance:
             result["warnings"].append(self.left_behind[place])
         result["warnings"] += [text for text in self.warnings if text not in result["warnings"]]
         return {**result, "zone": place.zone if place else None, "attempts": self.attempts}
+
+
+@contextmanager
+def _put_back(instance: Instance) -> Iterator[None]:
+    """Where an instance that was stopped for a change doesn't get it, it runs as before."""
+    try:
+        yield
+    except WaitTimeoutError:
+        raise  # it may get it yet
+    except GceError as error:
+        error.message += instance.machine.put_back()
+        raise
 
 
 def _add(result: Json, other: Json) -> None:

@@ -186,6 +186,36 @@ def test_its_disks_go_from_any_zone_that_it_was_in(cloud: m.Cloud, name: str) ->
         assert cloud.ok("gce_instance", **gone)["changed"] is False
 
 
+def test_stop_makes_none_where_it_may_not(cloud: m.Cloud, name: str) -> None:
+    cloud.ok("gce_instance", **m.machine(name))
+    refuse_machines(cloud, m.ZONE)
+    cloud.fails("gce_instance", **m.machine(name, allow_recreate=True, **SSD))
+    cloud.admin("DELETE", "faults")
+    stop = {"zone": m.ZONE, "name": name, "state": "stopped"}
+    for check in (True, False):
+        assert cloud.ok("gce_instance", check=check, **stop)["changed"] is False
+    assert cloud.stored("instances") == []
+    assert len([one for one in notes() if name in one.name]) == 1, "the next run may need it"
+
+
+@pytest.mark.parametrize("why", ["protected", "unknown"])
+def test_server_runs_again_where_no_other_place_can_be_tried(
+    cloud: m.Cloud, name: str, why: str
+) -> None:
+    cloud.ok("gce_instance", **m.machine(name, deletion_protection=why == "protected"))
+    limit(cloud, "NVIDIA_L4_GPUS", 2)
+    second = {"zone": NEAR} if why == "protected" else {"zone": m.ZONE, "machine_type": "g2-none"}
+    places = [{"zone": m.ZONE, "machine_type": BIG}, second]
+    failed = cloud.fails(
+        "gce_instance",
+        **m.machine(name, zone=None, machine_type="g2-standard-4", placements=places),
+        allow_stop=True,
+        allow_recreate=True,
+    )
+    assert "has its former machine (g2-standard-8) again and was started" in failed["msg"]
+    assert machine_of(cloud, name) == ("RUNNING", "g2-standard-8")
+
+
 def test_move_without_room_goes_on_from_what_the_old_one_had(cloud: m.Cloud, name: str) -> None:
     options = m.machine(
         name, zone=None, placements=[{"zone": m.ZONE}, {"zone": NEAR}], allow_recreate=True
