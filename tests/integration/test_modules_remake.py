@@ -216,6 +216,43 @@ def test_server_runs_again_where_no_other_place_can_be_tried(
     assert machine_of(cloud, name) == ("RUNNING", "g2-standard-8")
 
 
+def test_tag_that_went_with_a_recreate_that_was_cut_off_stays_away(
+    cloud: m.Cloud, name: str
+) -> None:
+    def wish(*tags: str) -> m.Json:
+        metadata = {"gce-vllm-tags": ",".join(sorted(tags))}
+        return m.machine(name, tags=list(tags), metadata=metadata, allow_recreate=True)
+
+    cloud.ok("gce_instance", **{**wish("old", "kept"), "tags": ["old", "kept", "theirs"]})
+    refuse_machines(cloud, m.ZONE)
+    cloud.fails("gce_instance", **{**wish("kept", "new"), **SSD}, absent_tags=["old"])
+    cloud.admin("DELETE", "faults")
+    cloud.ok("gce_instance", **{**wish("kept", "new"), **SSD})
+    assert sorted(stored(cloud, name)["tags"]["items"]) == ["kept", "new", "theirs"]
+
+
+@pytest.mark.parametrize("down", ["STOPPING", "SUSPENDING"])
+def test_one_that_goes_down_by_itself_is_stopped_all_the_same(
+    cloud: m.Cloud, name: str, monkeypatch: pytest.MonkeyPatch, down: str
+) -> None:
+    cloud.ok("gce_instance", **m.machine(name))
+    fetch, call = instance_calls.InstanceCalls.fetch, instance_calls.InstanceCalls.call
+    seen: list[str] = []
+
+    def going(self: Any) -> Any:
+        found = fetch(self)
+        seen.append(found["status"])
+        if len(seen) == 2:
+            call(self, "stop")
+            found = {**found, "status": down}
+        return found
+
+    monkeypatch.setattr(instance_calls.InstanceCalls, "fetch", going)
+    cloud.ok("gce_instance", zone=m.ZONE, name=name, state="stopped")
+    assert seen[:2] == ["RUNNING", "RUNNING"]
+    assert stored(cloud, name)["status"] == "TERMINATED"
+
+
 def test_move_without_room_goes_on_from_what_the_old_one_had(cloud: m.Cloud, name: str) -> None:
     options = m.machine(
         name, zone=None, placements=[{"zone": m.ZONE}, {"zone": NEAR}], allow_recreate=True
