@@ -110,6 +110,7 @@ class RecreateNotes:
         }
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._forget_halves()
             handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as out:
@@ -132,3 +133,10 @@ class RecreateNotes:
         """The new one is there, or none is wished."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+            self._forget_halves()
+
+    def _forget_halves(self) -> None:
+        """A run that was killed while it wrote left one, with secrets in it."""
+        if self.path is not None:
+            for half in self.path.parent.glob(f".{self.path.name}.*"):
+                half.unlink(missing_ok=True)

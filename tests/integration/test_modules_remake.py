@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_calls
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.recreate_notes import RecreateNotes
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator
@@ -251,6 +252,17 @@ def test_one_that_goes_down_by_itself_is_stopped_all_the_same(
     cloud.ok("gce_instance", zone=m.ZONE, name=name, state="stopped")
     assert seen[:2] == ["RUNNING", "RUNNING"]
     assert stored(cloud, name)["status"] == "TERMINATED"
+
+
+def test_secrets_in_a_note_that_a_kill_left_half_written_go(
+    cloud: m.Cloud, name: str, tmp_path: Path
+) -> None:
+    with cloud.api() as api:
+        kept = RecreateNotes(str(tmp_path), api, m.ZONE, name)
+        for act in (lambda: kept.write({"id": "1"}, {}), kept.forget):
+            (tmp_path / f".{kept.path.name}.abcd").write_text("correct-horse")
+            act()
+            assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
 
 
 def test_move_without_room_goes_on_from_what_the_old_one_had(cloud: m.Cloud, name: str) -> None:
