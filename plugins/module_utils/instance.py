@@ -275,7 +275,9 @@ class Instance:
         )
         down_for_change = not goes_down and is_up and any(one.how == "stop" for one in fields)
         down = goes_down or down_for_change
-        if down and self._settled("RUNNING", STOPPED)["status"] == "RUNNING":
+        # Also one that goes down by itself meanwhile: its end is waited for below.
+        stopping = STOPPED | GOING | {"SUSPENDED"}
+        if down and self._settled("RUNNING", stopping)["status"] == "RUNNING":
             self.calls.call("stop")
         if goes_down or down_for_change or resource.get("status") in GOING:
             resource = self._settled("TERMINATED")

@@ -34,6 +34,10 @@ class MachineChange:
         """It runs again, as it is."""
         self.before = None
 
+    def deleted(self) -> None:
+        """It is to be made anew: there is nothing that its old form could be given back to."""
+        self.before = None
+
     def put_back(self) -> str:
         """Give the stopped instance its old machine and start it; what to say of that, '' for
         nothing.
@@ -44,7 +48,7 @@ class MachineChange:
         machine = f"its former machine ({before['machine_type']})"
         try:
             resource = self.calls.fetch()
-            if resource is None:
+            if resource is None or resource.get("status") == "RUNNING":
                 return ""
             found = self._changed_since(before, resource)
             self.calls.apply(found, resource, before)

@@ -25,6 +25,8 @@ from .gce_client import GceClient
 from .instance_reader import InstanceReader
 from .instance_table import how
 
+# Metadata key in which the role notes the tags that it gave.
+_OWN_TAGS = "metadata.gce-vllm-tags"
 _RECORDS = [f"metadata.{key}" for key in image_pin.RECORDS]
 
 
@@ -103,7 +105,7 @@ class InstancePlan:
     def moved(self, carried: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
         """As `anew`, of an instance that was elsewhere or is gone already."""
         there = self._there(further_disks.without_detached(wanted, wanted))
-        carried = {**carried, **there}
+        carried = {**_without_former_tags(carried, wanted), **there}
         return self.anew(carried, _following(_without_origins(wanted, there), carried))
 
     def _with_disks_there(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -301,3 +303,13 @@ def _with_termination(wanted: dict[str, Any], current: Mapping[str, Any]) -> dic
     if limit not in wanted or model != "STANDARD" or action in wanted:
         return wanted
     return {**wanted, action: (current.get(action) or "STOP") if wanted[limit] else None}
+
+
+def _without_former_tags(carried: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of an instance that is gone, without the tags that the role gave it and gives no more.
+
+    The caller can't name them as absent: it read what there is, and there is none.
+    """
+    former = str(carried.get(_OWN_TAGS) or "").split(",") if _OWN_TAGS in wanted else []
+    going = {f"tags.{tag}" for tag in former} - set(wanted)
+    return {field: value for field, value in carried.items() if field not in going}

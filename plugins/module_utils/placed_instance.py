@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from . import convert, further_disks, instance_checks, kept_disks, placements
@@ -15,6 +16,7 @@ from .gce_client import GceClient
 from .instance import COMING, STOPPED, Instance
 from .operations import finish
 from .placements import Placement
+from .recreate_notes import noted_zones
 from .suggest import listed
 
 Json = dict[str, Any]
@@ -61,12 +63,14 @@ class PlacedInstance:
         if resource is None:
             return self._where_none_is()
         place = self._place_of(resource)
-        self._forget_elsewhere(resource)
+        if state != "absent":
+            self._forget_elsewhere(resource)
         instance, options = self._at(place), place.options(self.params)
         if state == "stopped":
             return self._with_place(instance.stopped(resource, options), place)
         if state == "absent":
-            return self._with_place(instance.absent(resource, options), place)
+            gone = instance.absent(resource, options)
+            return self._with_place(self._with_noted(gone, place.zone), place)
         try:
             return self._reached(instance.present(resource, options), place)
         except GceError as error:
@@ -74,10 +78,10 @@ class PlacedInstance:
             if refused:
                 self._note(place, error)
             if refused and self.params["placements"] is not None:
-                return self._go_on(instance, place, error)
-            if not isinstance(error, WaitTimeoutError):
-                error.message += instance.machine.put_back()
-            raise
+                with _put_back(instance):
+                    return self._go_on(instance, place, error)
+            with _put_back(instance):
+                raise
 
     def _where_none_is(self) -> Json:
         left, zone = self._left()
@@ -95,7 +99,9 @@ class PlacedInstance:
 
     def _left(self) -> tuple[Json | None, str]:
         """Fields of the instance that an earlier run deleted to make it anew, and its zone."""
-        if self.params["state"] != "absent":
+        # In order to stop one, none is made by whoever did not allow making it anew.
+        state = self.params["state"]
+        if state == "present" or (state == "stopped" and self.params["allow_recreate"]):
             for place in self.places:
                 fields = self._at(place).left()
                 if fields is not None:
@@ -115,13 +121,20 @@ class PlacedInstance:
     def _all_absent(self) -> Json:
         """There is none; disks that are to go may be left of it in any of the zones."""
         each = {place.zone: self._at(place) for place in self.places}.values()
-        noted = [one for one in each if self.params["delete_disks"] or one.notes.read()]
-        first, *rest = [one.absent(None, self.params) for one in noted or list(each)[:1]]
+        asked = list(each) if self.params["delete_disks"] else list(each)[:1]
+        first, *rest = [one.absent(None, self.params) for one in asked]
         for other in rest:
-            first["changed"] = first["changed"] or other["changed"]
-            first["changes"] += other["changes"]
-            first["diff"]["before"].update(other["diff"]["before"])
-        return self._with_place(first, None)
+            _add(first, other)
+        return self._with_place(self._with_noted(first, *(one.zone for one in asked)), None)
+
+    def _with_noted(self, result: Json, *done: str) -> Json:
+        """Also what earlier runs kept of it in other zones, whether or not it may be there now."""
+        for zone in noted_zones(self.state_dir, self.client, self.name):
+            other = Instance(self.client, zone, self.name, self.check, self.state_dir)
+            # Of one that is there nobody spoke.
+            if zone not in done and other.fetch() is None:
+                _add(result, other.absent(None, {**self.params, "delete_disks": False}))
+        return result
 
     # Where it is
 
@@ -314,6 +327,7 @@ class PlacedInstance:
         carried = instance.carried_fields(now)
         plans = self._plans(places, {**carried, "zone": instance.zone})
         instance.removal.to_remake(now, carried)
+        instance.machine.deleted()
         instance.carried = carried
         return self._first_of(plans, origin)
 
@@ -355,3 +369,22 @@ class PlacedInstance:
             result["warnings"].append(self.left_behind[place])
         result["warnings"] += [text for text in self.warnings if text not in result["warnings"]]
         return {**result, "zone": place.zone if place else None, "attempts": self.attempts}
+
+
+@contextmanager
+def _put_back(instance: Instance) -> Iterator[None]:
+    """Where an instance that was stopped for a change doesn't get it, it runs as before."""
+    try:
+        yield
+    except WaitTimeoutError:
+        raise  # it may get it yet
+    except GceError as error:
+        error.message += instance.machine.put_back()
+        raise
+
+
+def _add(result: Json, other: Json) -> None:
+    """What was deleted in another zone is told with the rest."""
+    result["changed"] = result["changed"] or other["changed"]
+    result["changes"] += other["changes"]
+    result["diff"]["before"].update(other["diff"]["before"])

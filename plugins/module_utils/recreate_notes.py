@@ -47,6 +47,29 @@ class Note:
         )
 
 
+def noted_zones(folder: str, client: GceClient, name: str) -> list[str]:
+    """Zones that the folder has a note of this instance for, also where it may not be now."""
+    zones = []
+    for path in sorted(Path(folder).expanduser().glob(f"recreate-{name}-*.json") if folder else []):
+        try:
+            whose = [str(part) for part in json.loads(path.read_text(encoding="utf-8"))["whose"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        # The name of another instance may begin with this one's.
+        if path.name == _file_name(whose) and [*whose[:2], *whose[3:]] == [
+            client.endpoint,
+            client.project,
+            name,
+        ]:
+            zones.append(whose[2])
+    return zones
+
+
+def _file_name(whose: list[str]) -> str:
+    digest = hashlib.sha256("\n".join(whose).encode()).hexdigest()[:12]
+    return f"recreate-{whose[-1]}-{digest}.json"
+
+
 class RecreateNotes:
     """The note of one instance by project, zone and name, as a file that only its user can read.
 
@@ -56,9 +79,8 @@ class RecreateNotes:
 
     def __init__(self, folder: str, client: GceClient, zone: str, name: str) -> None:
         self._whose = [client.endpoint, client.project, zone, name]
-        digest = hashlib.sha256("\n".join(self._whose).encode()).hexdigest()[:12]
         place = Path(folder).expanduser() if folder else None
-        self.path = place / f"recreate-{name}-{digest}.json" if place else None
+        self.path = place / _file_name(self._whose) if place else None
 
     def read(self) -> Note | None:
         """The note; None where there is none, or where it is not to be understood."""
@@ -88,6 +110,7 @@ class RecreateNotes:
         }
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._forget_halves()
             handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as out:
@@ -110,3 +133,10 @@ class RecreateNotes:
         """The new one is there, or none is wished."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+            self._forget_halves()
+
+    def _forget_halves(self) -> None:
+        """A run that was killed while it wrote left one, with secrets in it."""
+        if self.path is not None:
+            for half in self.path.parent.glob(f".{self.path.name}.*"):
+                half.unlink(missing_ok=True)

@@ -37,7 +37,10 @@ def report(
     source = prices or costs.Table()
     loose = [_loose_disk(one) for one in loose_disks]
     static = [_static(one) for one in reserved]
-    left = [source.disk_part(one["size_gb"], one["type"], region) for one in loose]
+    left = [
+        source.disk_part(one["size_gb"], one["type"], convert.region_of(one["zone"] or zone))
+        for one in loose
+    ]
     left += [source.address_part(region, in_use=False) for one in static if not one["in_use"]]
     head: dict[str, Any] = {"project": project, "zone": zone, "name": name}
     own = [rule for rule in rules if _applies(rule, instance, name)]
@@ -108,6 +111,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     ]
     left = [
         f"disk {one['name']}: {one['size_gb']} GB {one['type']}, used by nothing"
+        f"{' in ' + one['zone'] if one['zone'] not in ('', found['zone']) else ''}"
         for one in found["loose_disks"]
     ]
     left += [
@@ -208,6 +212,7 @@ def _loose_disk(disk: Mapping[str, Any]) -> dict[str, Any]:
         "name": disk["name"],
         "size_gb": int(disk.get("sizeGb", 0)),
         "type": convert.short(str(disk.get("type", ""))),
+        "zone": convert.short(str(disk.get("zone", ""))),
     }
 
 

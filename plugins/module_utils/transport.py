@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from urllib3.exceptions import (
     NewConnectionError,
     ProxyError,
     ReadTimeoutError,
+    SSLError,
 )
 from urllib3.util.retry import Retry
 
@@ -21,6 +23,14 @@ FIRST_PAUSE_S = 0.4
 LONGEST_PAUSE_S = 20.0
 # Retries of a connection that nobody takes: more patience would only delay the message.
 UNTAKEN = 3
+
+
+def _stays(error: BaseException) -> bool:
+    """Whether it is a certificate that does not hold, or a proxy that lets nobody through."""
+    if isinstance(error, ProxyError):
+        refused = re.search(r"tunnel connection failed: (403|407)", str(error), re.IGNORECASE)
+        return bool(refused) or _stays(error.original_error)
+    return isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 class DeadlineRetry(Retry):
@@ -64,12 +74,13 @@ class DeadlineRetry(Retry):
         return isinstance(err, NewConnectionError) and "refused" in str(err).lower()
 
     def increment(self, *args: Any, **rest: Any) -> DeadlineRetry:
-        """Count one failure; give up where the deadline has passed."""
+        """Count one failure; give up where the deadline has passed or time won't mend it."""
+        pool = args[4] if len(args) > 4 else rest.get("_pool")
+        url = args[1] if len(args) > 1 else rest.get("url")
+        error = args[3] if len(args) > 3 else rest.get("error")
         following = super().increment(*args, **rest)
-        if time.monotonic() + following.get_backoff_time() > self.deadline:
-            pool = args[4] if len(args) > 4 else rest.get("_pool")
-            url = args[1] if len(args) > 1 else rest.get("url")
-            error = args[3] if len(args) > 3 else rest.get("error")
+        late = time.monotonic() + following.get_backoff_time() > self.deadline
+        if late or (error is not None and _stays(error)):
             raise MaxRetryError(pool, url or "", error)  # type: ignore[arg-type]
         return following
 

@@ -28,6 +28,12 @@ options:
       and disks NAME or NAME-… that nothing uses are listed without one too.
     type: str
     required: true
+  disk_zones:
+    description: Further zones whose disks of its name that nothing uses are listed, such as others
+      that the instance may be in.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -94,11 +100,18 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
     rules = client.list(
         f"{client.root}/global/firewalls", f"list the firewall rules of project {client.project}"
     )
-    disks = client.list(
-        f"{client.root}/zones/{zone}/disks",
+    zones = {zone, *params["disk_zones"]}
+    disks = client.aggregated(
+        f"{client.root}/aggregated/disks",
+        "disks",
         f"list the disks of {name}",
         filter=f'name eq "{name}(-.*)?"',
     )
+    loose = [
+        disk
+        for disk in disks
+        if not disk.get("users") and convert.short(str(disk.get("zone", ""))) in zones
+    ]
     reserved = addresses.everywhere(client, f"{name}-ip")
     prices, instead = billing.prices(
         settings_of(params),
@@ -114,7 +127,7 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         project=client.project,
         zone=zone,
         name=name,
-        loose_disks=[disk for disk in disks if not disk.get("users")],
+        loose_disks=loose,
         reserved=reserved,
         prices=prices,
     )
@@ -130,7 +143,11 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
 
 def main() -> None:
     """Entry point."""
-    spec = {"zone": {"type": "str", "required": True}, "name": {"type": "str", "required": True}}
+    spec = {
+        "zone": {"type": "str", "required": True},
+        "name": {"type": "str", "required": True},
+        "disk_zones": {"type": "list", "elements": "str", "default": []},
+    }
     run(
         AnsibleModule(
             argument_spec={**common_spec(), **price_spec(), **spec}, supports_check_mode=True

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from ansible.parsing.splitter import parse_kv
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.diff import is_secret
 
 # By Ansible's names for them.
 REPEATED = {
@@ -41,6 +42,7 @@ ASKING = {
     "ask_vault_pass": "--vault-password-file",
 }
 _SECRET = re.compile(r"(pass|passwd|password|token|secret|api_?keys?|private_?key)$", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"://[^/\s]+@")
 
 
 def options(cli: Mapping[str, Any]) -> list[str]:
@@ -98,6 +100,8 @@ def secrets(cli: Mapping[str, Any], known: Iterable[str]) -> list[str]:
 
 
 def _secret_names(tree: Any, known: set[str], path: str = "") -> Iterable[str]:
+    if isinstance(tree, str) and _CREDENTIALS.search(tree) and "{{" not in tree:
+        yield path
     if isinstance(tree, list):
         for one in tree:
             yield from _secret_names(one, known, path)
@@ -105,8 +109,11 @@ def _secret_names(tree: Any, known: set[str], path: str = "") -> Iterable[str]:
         return
     for key, value in tree.items():
         where = f"{path}.{key}" if path else str(key)
+        # Google's metadata takes scripts, which hold secrets without saying so.
+        of_metadata = re.search(r"metadata(\.|$)", path) and is_secret(str(key))
+        named = key in known or _SECRET.search(str(key)) or of_metadata
         # A template says where the value lies.
-        if value and (key in known or _SECRET.search(str(key))) and "{{" not in str(value):
+        if value and named and "{{" not in str(value):
             yield where
         else:
             yield from _secret_names(value, known, where)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_calls
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.recreate_notes import RecreateNotes
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator
@@ -158,6 +159,110 @@ def test_one_that_is_no_longer_wished_takes_its_disks_along(cloud: m.Cloud, name
     assert deleted["changes"] == planned["changes"] != []
     assert [one["name"] for one in cloud.stored("disks")] == []
     assert cloud.ok("gce_instance", **gone)["changed"] is False
+
+
+def test_its_disks_go_from_any_zone_that_it_was_in(cloud: m.Cloud, name: str) -> None:
+    more = [{"name": f"{name}-data", "size_gb": 20, "auto_delete": True}]
+    cloud.ok("gce_instance", **m.machine(name, zone=NEAR, disks=more))
+    refuse_machines(cloud, NEAR)
+    cloud.fails("gce_instance", **m.machine(name, zone=NEAR, allow_recreate=True, **SSD))
+    cloud.admin("DELETE", "faults")
+    other = m.machine(f"{name}-b", zone=NEAR)
+    cloud.ok("gce_instance", **other)
+    # The instance of the same name, made since where it belongs, is no hindrance.
+    for made in (False, True):
+        if made:
+            cloud.ok("gce_instance", **m.machine(name, zone=NEAR, disks=more))
+            refuse_machines(cloud, NEAR)
+            cloud.fails("gce_instance", **m.machine(name, zone=NEAR, allow_recreate=True, **SSD))
+            cloud.admin("DELETE", "faults")
+            cloud.ok("gce_instance", **m.machine(name))
+        gone = {"zone": m.ZONE, "name": name, "state": "absent"}
+        planned = cloud.ok("gce_instance", check=True, **gone)
+        deleted = cloud.ok("gce_instance", **gone)
+        assert deleted["changes"] == planned["changes"]
+        assert f"disks.{name}-data" in [one["field"] for one in deleted["changes"]]
+        assert [one["name"] for one in cloud.stored("disks")] == [f"{name}-b"]
+        assert [one for one in notes() if name in one.name] == []
+        assert cloud.ok("gce_instance", **gone)["changed"] is False
+
+
+def test_stop_makes_none_where_it_may_not(cloud: m.Cloud, name: str) -> None:
+    cloud.ok("gce_instance", **m.machine(name))
+    refuse_machines(cloud, m.ZONE)
+    cloud.fails("gce_instance", **m.machine(name, allow_recreate=True, **SSD))
+    cloud.admin("DELETE", "faults")
+    stop = {"zone": m.ZONE, "name": name, "state": "stopped"}
+    for check in (True, False):
+        assert cloud.ok("gce_instance", check=check, **stop)["changed"] is False
+    assert cloud.stored("instances") == []
+    assert len([one for one in notes() if name in one.name]) == 1, "the next run may need it"
+
+
+@pytest.mark.parametrize("why", ["protected", "unknown"])
+def test_server_runs_again_where_no_other_place_can_be_tried(
+    cloud: m.Cloud, name: str, why: str
+) -> None:
+    cloud.ok("gce_instance", **m.machine(name, deletion_protection=why == "protected"))
+    limit(cloud, "NVIDIA_L4_GPUS", 2)
+    second = {"zone": NEAR} if why == "protected" else {"zone": m.ZONE, "machine_type": "g2-none"}
+    places = [{"zone": m.ZONE, "machine_type": BIG}, second]
+    failed = cloud.fails(
+        "gce_instance",
+        **m.machine(name, zone=None, machine_type="g2-standard-4", placements=places),
+        allow_stop=True,
+        allow_recreate=True,
+    )
+    assert "has its former machine (g2-standard-8) again and was started" in failed["msg"]
+    assert machine_of(cloud, name) == ("RUNNING", "g2-standard-8")
+
+
+def test_tag_that_went_with_a_recreate_that_was_cut_off_stays_away(
+    cloud: m.Cloud, name: str
+) -> None:
+    def wish(*tags: str) -> m.Json:
+        metadata = {"gce-vllm-tags": ",".join(sorted(tags))}
+        return m.machine(name, tags=list(tags), metadata=metadata, allow_recreate=True)
+
+    cloud.ok("gce_instance", **{**wish("old", "kept"), "tags": ["old", "kept", "theirs"]})
+    refuse_machines(cloud, m.ZONE)
+    cloud.fails("gce_instance", **{**wish("kept", "new"), **SSD}, absent_tags=["old"])
+    cloud.admin("DELETE", "faults")
+    cloud.ok("gce_instance", **{**wish("kept", "new"), **SSD})
+    assert sorted(stored(cloud, name)["tags"]["items"]) == ["kept", "new", "theirs"]
+
+
+@pytest.mark.parametrize("down", ["STOPPING", "SUSPENDING"])
+def test_one_that_goes_down_by_itself_is_stopped_all_the_same(
+    cloud: m.Cloud, name: str, monkeypatch: pytest.MonkeyPatch, down: str
+) -> None:
+    cloud.ok("gce_instance", **m.machine(name))
+    fetch, call = instance_calls.InstanceCalls.fetch, instance_calls.InstanceCalls.call
+    seen: list[str] = []
+
+    def going(self: Any) -> Any:
+        found = fetch(self)
+        seen.append(found["status"])
+        if len(seen) == 2:
+            call(self, "stop")
+            found = {**found, "status": down}
+        return found
+
+    monkeypatch.setattr(instance_calls.InstanceCalls, "fetch", going)
+    cloud.ok("gce_instance", zone=m.ZONE, name=name, state="stopped")
+    assert seen[:2] == ["RUNNING", "RUNNING"]
+    assert stored(cloud, name)["status"] == "TERMINATED"
+
+
+def test_secrets_in_a_note_that_a_kill_left_half_written_go(
+    cloud: m.Cloud, name: str, tmp_path: Path
+) -> None:
+    with cloud.api() as api:
+        kept = RecreateNotes(str(tmp_path), api, m.ZONE, name)
+        for act in (lambda: kept.write({"id": "1"}, {}), kept.forget):
+            (tmp_path / f".{kept.path.name}.abcd").write_text("correct-horse")
+            act()
+            assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
 
 
 def test_move_without_room_goes_on_from_what_the_old_one_had(cloud: m.Cloud, name: str) -> None:

@@ -135,6 +135,36 @@ def test_destroy_says_which_disk_stays(made: Site) -> None:
     assert made.stored("disks") == []
 
 
+def test_destroy_lists_and_deletes_what_was_kept_elsewhere(site: Site) -> None:
+    near = "us-central1-b"
+    kept = {"name": f"{NAME}-data", "size_gb": 20, "auto_delete": True}
+    site.variables |= {
+        "gce_zone": near,
+        "gce_instance_extra_disks": [kept],
+        "gce_instance_allow_recreate": True,
+    }
+    site.make()
+    stop = {"zone": near, "machine_type": "*"}
+    site.emulator.admin("PUT", "stockouts", stop)
+    site.variables["gce_instance_boot_disk_type"] = "pd-ssd"
+    assert site.play(str(site.folder / "make.yml")).returncode == 2
+    site.emulator.admin("DELETE", "stockouts")
+    del site.variables["gce_instance_extra_disks"]
+    site.variables |= {
+        "gce_zone": ZONE,
+        "gce_instance_placements": [{"zone": ZONE}, {"zone": near}],
+    }
+    loose = f"zones/{near}/disks"
+    site.api.must("POST", loose, {"name": f"{NAME}-old", "sizeGb": "10"})
+    listed = site.ok("destroy", "--check")
+    assert f"disk {NAME}-data" in listed
+    assert f"disk {NAME}-old" not in listed
+    done = site.ok("destroy", "-e", f"confirm={NAME}")
+    assert f"These disks stay and go on costing: {NAME}-old" in done
+    assert [one["name"] for one in site.stored("disks")] == [f"{NAME}-old"]
+    assert list(Path(site.variables["gce_vllm_state_dir"]).glob("recreate-*")) == []
+
+
 def test_destroy_asks_for_the_name_at_a_terminal(made: Site) -> None:
     assert made.at_terminal("destroy", "another-name") == 2
     assert made.api.get(INSTANCE)["status"] == "RUNNING"

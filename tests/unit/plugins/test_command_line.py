@@ -49,6 +49,15 @@ def test_lasts_in_another_folder_and_without_what_concerns_this_run(tmp_path: Pa
         ('{"a": [{"HF_TOKEN": "x"}], "keys": 1}', ["a.HF_TOKEN", "keys"]),
         ("llm_model_token=\"{{ lookup('file', '/token') }}\"", []),
         ("@file-with-llm_api_key", []),
+        ("proxy=http://token@proxy:3128", ["proxy"]),
+        ('{"a": {"mirrors": ["https://u:p@host/simple"]}}', ["a.mirrors"]),
+        ("index=https://host/a@b mail=a@b", []),
+        (
+            '{"gce_instance_metadata": {"startup-script": "x", "team": "y"}}',
+            ["gce_instance_metadata.startup-script"],
+        ),
+        ('{"gce_instance_metadata": {"user-data": "x"}}', ["gce_instance_metadata.user-data"]),
+        ("my_script=x", []),
     ],
 )
 def test_secrets_on_the_command_line_are_named(text: str, named: list[str]) -> None:
