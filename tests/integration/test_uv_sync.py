@@ -118,7 +118,10 @@ def progress(venv: Path) -> int:
     """How far a run to the second lock is, by what has gone of the first and come of the second."""
     if not (venv / "lib").exists():
         return 0
-    names = [path.name for path in site_packages(venv).iterdir()]
+    try:
+        names = [path.name for path in site_packages(venv).iterdir()]
+    except FileNotFoundError:  # the environment is just being made
+        return 0
     old = [name for name in names if name.endswith("-1.0.dist-info")]
     new = [name for name in names if name.endswith("-2.0.dist-info")]
     whole = [name for name in new if (site_packages(venv) / name / "INSTALLER").exists()]
