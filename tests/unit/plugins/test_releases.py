@@ -118,6 +118,10 @@ def test_the_last_that_served_stays_whatever_was_tried_since(host: Path) -> None
     assert (host / "releases/a").is_dir()
 
 
+def test_check_mode_counts_the_release_that_is_still_to_be_built(host: Path) -> None:
+    assert switch(host, "d", check=True, keep=3)["removed"] == ["a"]
+
+
 def test_one_that_was_half_removed_is_removed(host: Path) -> None:
     (host / "releases/z.gone/lib").mkdir(parents=True)
     switch(host, "c", keep=2)
