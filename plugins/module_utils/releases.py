@@ -139,5 +139,5 @@ def surplus(releases: Iterable[Release], keep: int, needed: Iterable[str]) -> li
         (one for one in known if one.name not in stays),
         key=lambda one: (bool(one.refused), not (one.passed or one.served_at), -one.used),
     )
-    room = max(0, keep - len([one for one in known if one.name in stays]))
+    room = max(0, keep - len(stays))
     return sorted(one.name for one in ranked[room:])

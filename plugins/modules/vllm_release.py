@@ -28,8 +28,8 @@ options:
     required: true
   keep:
     description:
-      - How many releases to keep at most. The one that the link led to before, and any that runs
-        something, stay in any case. V(0) keeps all.
+      - How many releases to keep at most. The one that the link led to before, the one that
+        served last, and any that runs something, stay in any case. V(0) keeps all.
     type: int
     default: 0
 attributes:
@@ -103,8 +103,12 @@ def switch(module: AnsibleModule) -> dict[str, object]:
         new.unlink(missing_ok=True)
         new.symlink_to(os.path.relpath(folder / name, link.parent))
         new.replace(link)
-    needed = {name, previous} - {""}
     found = known.list_releases(folder, link) if params["keep"] else []
+    # What was only tried is nothing to go back to.
+    served = max(
+        (one for one in found if one.served_at), key=lambda one: one.served_at, default=None
+    )
+    needed = {name, previous, served.name if served else ""} - {""}
     removed = known.surplus(found, params["keep"], needed)
     if act:
         _remove(folder, removed)

@@ -111,6 +111,17 @@ def test_old_releases_go_with_the_switch_but_never_the_one_before(host: Path) ->
     assert not switch(host, "c", keep=2)["changed"]
 
 
+def test_the_last_that_served_stays_whatever_was_tried_since(host: Path) -> None:
+    (host / "releases/a/.served").write_text('{"at": "2026-01-02T00:00:00Z", "files": {}}')
+    assert switch(host, "c", check=True, keep=2)["removed"] == []
+    assert switch(host, "c", keep=2)["removed"] == []
+    assert (host / "releases/a").is_dir()
+
+
+def test_check_mode_counts_the_release_that_is_still_to_be_built(host: Path) -> None:
+    assert switch(host, "d", check=True, keep=3)["removed"] == ["a"]
+
+
 def test_one_that_was_half_removed_is_removed(host: Path) -> None:
     (host / "releases/z.gone/lib").mkdir(parents=True)
     switch(host, "c", keep=2)
