@@ -88,6 +88,9 @@ class Gate:
         finally:
             self.state.in_flight -= 1
             self._working -= works
+            if record is not None and record.gone:
+                # What vLLM waited for ends whenever Python sees to it: too late to be counted.
+                record.settle()
 
     async def _full(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from . import vllm_client, vllm_compat
@@ -72,6 +73,7 @@ class Meter:
 
     def _admit(self, record: RequestRecord, prompt: Any, params: Any, request_id: str) -> None:
         record.abort = self._abort
+        record.settle = partial(_settle_all, record)
         _check()
         sequences = vllm_client.sequences(params)
         most = self._max_sequences()
@@ -131,6 +133,11 @@ async def _counted(
                     record.first_token = record.seconds()
                 yield output
     finally:
+        _settle(record, request_id)
+
+
+def _settle_all(record: RequestRecord) -> None:
+    for request_id in list(record.states):
         _settle(record, request_id)
 
 

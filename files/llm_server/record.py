@@ -67,6 +67,8 @@ class RequestRecord:
     done: bool = False
     #: Ends the given requests in the engine.
     abort: Callable[[list[str]], None] = lambda _: None
+    #: Adds up what its requests in the engine have used so far.
+    settle: Callable[[], None] = lambda: None
     began: float = field(default_factory=time.monotonic)
 
     def expire(self, refusal: Refusal = TOO_LONG) -> None:
