@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import addresses, convert, instance_fields, machine_types, quota
+from . import addresses, convert, image_pin, instance_fields, machine_types, quota
 from .gce_client import GceClient
 from .quota_needs import draws_preemptible, quota_needs
 
@@ -38,12 +38,14 @@ def held(
     instance = client.find(f"{client.root}/zones/{there}/instances/{name}", what)
     near = convert.region_of(there) == convert.region_of(zone)
     paths = {f"{client.root}/zones/{zone}/disks/{one['name']}" for one in more_disks if _named(one)}
+    recorded: dict[str, Json] = {}
     if instance and near:
-        attached = instance.get("disks") or []
-        paths |= {convert.relative(str(one["source"])) for one in attached if one.get("source")}
-    disks = [
+        attached = [one for one in instance.get("disks") or [] if one.get("source")]
+        paths |= {convert.relative(str(one["source"])) for one in attached}
+        recorded = _recorded(instance, attached)
+    disks = list(recorded.values()) + [
         {"size_gb": int(disk["sizeGb"]), "type": convert.short(str(disk["type"]))}
-        for path in sorted(paths)
+        for path in sorted(paths - recorded.keys())
         if (disk := client.find(path, f"read the disk {convert.short(path)}, whose quota counts"))
     ]
     if instance is None or not near:
@@ -68,6 +70,18 @@ def held(
 def beside(needs: Mapping[str, int], taken: Mapping[str, int]) -> dict[str, int]:
     """What is needed more than is held; every metric of `needs` is in it."""
     return {metric: max(0, amount - taken.get(metric, 0)) for metric, amount in needs.items()}
+
+
+def _recorded(instance: Json, attached: Iterable[Mapping[str, Any]]) -> dict[str, Json]:
+    """Path to size and type of the disks that the instance itself tells all of."""
+    metadata = convert.items_to_dict((instance.get("metadata") or {}).get("items"))
+    found: dict[str, Json] = {}
+    for one in attached:
+        kind = image_pin.recorded_type(metadata, str(one["source"])) if one.get("boot") else ""
+        if kind and one.get("diskSizeGb"):
+            path = convert.relative(str(one["source"]))
+            found[path] = {"size_gb": int(one["diskSizeGb"]), "type": kind}
+    return found
 
 
 def _named(disk: Mapping[str, Any]) -> bool:
