@@ -43,7 +43,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def judged_by_systemd(tmp_path: Path, *units: Path) -> str:
-    """What systemd makes of units; '' where there is none that runs. It has to find nothing wrong."""
+    """What systemd makes of units, in which it must find nothing wrong; '' where none runs."""
     if not shutil.which("systemd-analyze"):
         return ""
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
