@@ -57,7 +57,7 @@ AT_LEAST = 2000
 #: Failures that are vLLM's own, by operation: status, what the answer says, and why it stays.
 KNOWN = {
     # Its own way to say that the model lacks this API.
-    "POST /v1/systemone": (501, "does not support the structured decision API"),
+    "POST /v1/systemone": (501, "Not Implemented."),
 }
 
 #: Of what is generated these are made small, so that the run ends: field → the most it may be.
