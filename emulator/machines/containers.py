@@ -73,6 +73,8 @@ def create(
         *(word for label, value in labels.items() for word in ("--label", f"{label}={value}")),
         *(word for mount in mounts for word in ("--volume", mount)),
         *(f"--device={device}" for device in devices),
+        # Without udev a filesystem is found by its UUID there, or not at all.
+        *(["--security-opt=unmask=/sys/dev/block"] if devices else []),
         # systemd's sandboxing of units (ProtectSystem and its like) needs to mount; without the
         # capability it is left out silently, and tests of hardened units would prove nothing.
         "--systemd=always",
