@@ -20,7 +20,7 @@ from .instance_removal import InstanceRemoval, removed
 from .instance_table import how
 from .lookups import machine_with, zone_known
 from .operations import wait_until
-from .recreate_notes import Note, RecreateNotes
+from .recreate_notes import OLD_DAYS, Note, RecreateNotes
 from .redact import without_secrets
 
 STOPPED = frozenset({"TERMINATED", "STOPPED"})
@@ -77,10 +77,15 @@ class Instance:
     def left(self) -> dict[str, Any] | None:
         """All fields of the instance that an earlier run deleted in order to make it anew, and then
         didn't; None where none did. Disks that it can't have any more are left out.
+
+        Raises:
+            GceError: that was too long ago to go on from it unasked.
         """
         note = self.notes.read()
         if note is None:
             return None
+        if note.days > OLD_DAYS:
+            raise refuse.old_note(self.calls.where, str(self.notes.path), note.days)
         names = further_disks.names(note.fields)
         there = self.reader.unattached(names) if names else {}
         lost = [name for name in names if name not in there or there[name].get("users")]

@@ -12,6 +12,7 @@ from .errors import GceError
 from .gce_client import GceClient
 from .instance_calls import InstanceCalls
 from .instance_reader import InstanceReader
+from .instance_table import way
 from .operations import wait_until
 
 
@@ -50,7 +51,7 @@ class MachineChange:
             resource = self.calls.fetch()
             if resource is None or resource.get("status") == "RUNNING":
                 return ""
-            found = self._changed_since(before, resource)
+            found, stays = self._changed_since(before, resource)
             self.calls.apply(found, resource, before)
             self.calls.call("start")
             wait_until(
@@ -65,23 +66,27 @@ class MachineChange:
                 f" The instance, stopped for this change, did not get {machine} back either and is "
                 f"stopped: {error.message}"
             )
+        kept = f" As the task wished, and not put back: {', '.join(stays)}." if stays else ""
         if not found:
-            return " The instance, stopped for this change, was started again."
-        return f" The instance, stopped for this change, has {machine} again and was started."
+            return f" The instance, stopped for this change, was started again.{kept}"
+        return f" The instance, stopped for this change, has {machine} again and was started.{kept}"
 
     def _changed_since(
         self, before: Mapping[str, Any], resource: Mapping[str, Any]
-    ) -> list[Change]:
-        """Changes that lead back."""
-        now = self.reader.view(resource, {"machine_type"})
-        fields = [field for field in {**before, **now} if _of_machine(field)]
+    ) -> tuple[list[Change], list[str]]:
+        """Changes that lead back, and fields that took a stop too and stay as they are now."""
+        now = self.reader.view(resource, before)
+        differs = [one for one in {**before, **now} if now.get(one) != before.get(one)]
+        back = {one for one in differs if _of_machine(one)}
         if machine_types.bundles_gpus(before["machine_type"]):
-            fields.remove("accelerators")  # they come back with it
-        return [
-            Change(field, now.get(field), before.get(field), "stop")
-            for field in sorted(fields)
-            if now.get(field) != before.get(field)
+            back.discard("accelerators")  # they come back with it
+        stays = [
+            one
+            for one in sorted(set(differs) - back)
+            if one not in ("accelerators", "status")
+            and way(one, before.get(one), now.get(one)) == "stop"
         ]
+        return [Change(one, now.get(one), before.get(one), "stop") for one in sorted(back)], stays
 
 
 def _of_machine(field: str) -> bool:

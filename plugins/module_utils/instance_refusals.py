@@ -101,6 +101,18 @@ def moving_disks(where: str, resource: Mapping[str, Any]) -> None:
         )
 
 
+def old_note(where: str, path: str, days: float) -> GceError:
+    """A recreation that was cut off long ago: what is kept of it may be out of date."""
+    return GceError(
+        f"An earlier run deleted the {where} to make it anew, {days:.0f} days ago, and did not "
+        f"come to that. What it had is kept in {path}, which is too old to be used unasked. "
+        "Nothing was done.",
+        reason="oldNote",
+        remedy=f"`touch {path}` to have it made anew with that, or delete the file to have "
+        "it made as the task says.",
+    )
+
+
 def down_again(where: str, resource: Mapping[str, Any]) -> GceError:
     """The error for an instance that ran and went down by itself while it was waited for."""
     said = str(resource.get("statusMessage") or "").rstrip(".")

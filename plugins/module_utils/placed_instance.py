@@ -16,7 +16,7 @@ from .gce_client import GceClient
 from .instance import COMING, STOPPED, Instance
 from .operations import finish
 from .placements import Placement
-from .recreate_notes import noted_zones
+from .recreate_notes import RecreateNotes, noted_zones
 from .suggest import listed
 
 Json = dict[str, Any]
@@ -114,9 +114,12 @@ class PlacedInstance:
         if self.check or resource.get("status") in COMING:
             return
         here = convert.short(str(resource.get("zone")))
-        for place in self.places:
-            if place.zone != here:
-                self._at(place).notes.forget()
+        for zone in sorted({place.zone for place in self.places} - {here}):
+            if RecreateNotes(self.state_dir, self.client, zone, self.name).forget():
+                self.warnings.append(
+                    f"Forgot what an earlier run had kept of an instance {self.name} in {zone}, "
+                    f"which it deleted to make it anew: the instance is in {here} now."
+                )
 
     def _all_absent(self) -> Json:
         """There is none; disks that are to go may be left of it in any of the zones."""

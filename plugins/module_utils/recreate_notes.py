@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from .errors import GceError
 from .gce_client import GceClient
 
 _FORMAT = 1
+# A recreation that was cut off is gone on with within days. Later nobody remembers it, and others
+# may have made and deleted the instance from a machine that does not have the note.
+OLD_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,12 @@ class Note:
     Attributes:
         instance_id: Google's id of the one that was to be deleted.
         fields: all that it had, flat; secret metadata too.
+        days: its age.
     """
 
     instance_id: str
     fields: dict[str, Any]
+    days: float = 0.0
 
     def is_of(self, resource: Mapping[str, Any]) -> bool:
         """Whether this instance is the old one, so that its deletion is still to come."""
@@ -90,7 +96,8 @@ class RecreateNotes:
             found = json.loads(self.path.read_text(encoding="utf-8"))
             if found["format"] != _FORMAT or found["whose"] != self._whose:
                 return None
-            return Note(str(found["instance_id"]), dict(found["fields"]))
+            days = (time.time() - self.path.stat().st_mtime) / 86_400
+            return Note(str(found["instance_id"]), dict(found["fields"]), days)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -129,11 +136,14 @@ class RecreateNotes:
                 remedy="let that folder be written, or name another (state_dir).",
             ) from None
 
-    def forget(self) -> None:
-        """The new one is there, or none is wished."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
-            self._forget_halves()
+    def forget(self) -> bool:
+        """The new one is there, or none is wished; returns whether there was a note."""
+        if self.path is None:
+            return False
+        there = self.path.exists()
+        self.path.unlink(missing_ok=True)
+        self._forget_halves()
+        return there
 
     def _forget_halves(self) -> None:
         """A run that was killed while it wrote left one, with secrets in it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,18 @@ def test_gpus_and_scheduling_are_put_back_too(cloud: m.Cloud, name: str) -> None
         assert after.get(part) == before.get(part), part
 
 
+def test_what_is_not_put_back_with_the_old_machine_is_said(cloud: m.Cloud, name: str) -> None:
+    """Google takes an instance out of its reservations for good."""
+    plain = m.machine(name, reservation_affinity={"type": "any"})
+    cloud.ok("gce_instance", **plain)
+    limit(cloud, "NVIDIA_L4_GPUS", 2)
+    none = {"reservation_affinity": {"type": "none"}, "machine_type": BIG}
+    failed = cloud.fails("gce_instance", **plain | none, allow_stop=True)
+    assert "has its former machine (g2-standard-8) again and was started." in failed["msg"]
+    assert "As the task wished, and not put back: reservation_affinity." in failed["msg"]
+    assert machine_of(cloud, name) == ("RUNNING", "g2-standard-8")
+
+
 def test_placements_are_tried_before_the_old_machine_comes_back(cloud: m.Cloud, name: str) -> None:
     cloud.ok("gce_instance", **m.machine(name))
     limit(cloud, "NVIDIA_L4_GPUS", 2)
@@ -146,6 +159,44 @@ def test_recreation_without_room_is_said_and_finished_by_the_next(
     assert values["hf-token"] == "correct-horse"
     assert [one for one in notes() if name in one.name] == []
     assert cloud.ok("gce_instance", **wish)["changed"] is False
+
+
+@pytest.mark.parametrize("answer", ["touched", "deleted"])
+def test_recreation_of_long_ago_is_gone_on_with_only_where_that_is_wished(
+    cloud: m.Cloud, name: str, answer: str
+) -> None:
+    cloud.ok("gce_instance", **m.machine(name, labels={"team": "search"}))
+    refuse_machines(cloud, m.ZONE)
+    wish = m.machine(name, allow_recreate=True, labels=None, **SSD)
+    cloud.fails("gce_instance", **wish)
+    cloud.admin("DELETE", "faults")
+    (kept,) = [one for one in notes() if name in one.name]
+    old = time.time() - 8 * 86_400
+    os.utime(kept, (old, old))
+    for check in (True, False):
+        failed = cloud.fails("gce_instance", check=check, **wish)
+        assert failed["reason"] == "oldNote"
+        assert "8 days ago" in failed["msg"] and f"`touch {kept}`" in failed["msg"]
+        assert cloud.stored("instances") == []
+    if answer == "touched":
+        kept.touch()
+    else:
+        kept.unlink()
+    cloud.ok("gce_instance", **wish)
+    labels = {"team": "search"} if answer == "touched" else {}
+    assert stored(cloud, name).get("labels", {}) == labels
+    assert [one for one in notes() if name in one.name] == []
+
+
+def test_note_of_another_zone_goes_not_unsaid(cloud: m.Cloud, name: str) -> None:
+    cloud.ok("gce_instance", **m.machine(name, zone=NEAR))
+    refuse_machines(cloud, NEAR)
+    cloud.fails("gce_instance", **m.machine(name, zone=NEAR, allow_recreate=True, **SSD))
+    cloud.ok("gce_instance", **m.machine(name))
+    both = [{"zone": m.ZONE}, {"zone": NEAR}]
+    found = cloud.ok("gce_instance", **m.machine(name, zone=None, placements=both))
+    assert f"kept of an instance {name} in {NEAR}" in str(found["warnings"])
+    assert [one for one in notes() if name in one.name] == []
 
 
 def test_one_that_is_no_longer_wished_takes_its_disks_along(cloud: m.Cloud, name: str) -> None:

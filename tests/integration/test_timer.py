@@ -163,6 +163,18 @@ def test_no_proxy_password_comes_into_a_unit(
     assert not (home / ".config").exists()
 
 
+def test_token_of_the_hub_stays_out_and_that_is_said(
+    site: Site, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "HF_TOKEN" not in site.ok("timer")
+    monkeypatch.setenv("HF_TOKEN", "hf_never")
+    said = " ".join(site.ok("timer").split())
+    assert "HF_TOKEN of this environment is not handed to the timer" in said
+    assert "hf_never" not in said
+    units = home / ".config" / "systemd" / "user"
+    assert all("hf_never" not in one.read_text() for one in units.iterdir() if one.is_file())
+
+
 def test_installed_judged_by_systemd_never_overlapping_and_removed(
     site: Site, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
