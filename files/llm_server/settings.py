@@ -63,6 +63,15 @@ SUCCESSORS = {
     "guided_decoding_backend": "structured_outputs_config",
 }
 
+#: Switches of vLLM's environment that would undo what this server promises, and why.
+REFUSED_SWITCHES = {
+    "VLLM_ENABLE_RESPONSES_API_STORE": (
+        "vLLM would keep every answer for ever, show it to each key that names its id, and work in"
+        " the background beyond all limits and past the end of the server; take it out of the"
+        " environment (llm_server_environment)"
+    ),
+}
+
 #: A value of `vllm_args`: what YAML can say and a command line can carry.
 ArgValue = bool | int | float | str | list[Any] | dict[str, Any] | None
 
@@ -163,9 +172,13 @@ def load_settings(path: Path) -> Settings:
     if not isinstance(data, dict):
         raise ConfigError([f"{path}: must be a mapping of settings, found {type(data).__name__}"])
     try:
-        return Settings.model_validate(data)
+        settings = Settings.model_validate(data)
     except ValidationError as error:
         raise ConfigError(list(_messages(error))) from None
+    switched = [name for name in REFUSED_SWITCHES if os.environ.get(name, "0") not in ("", "0")]
+    if switched:
+        raise ConfigError([f"{name}: {REFUSED_SWITCHES[name]}" for name in switched])
+    return settings
 
 
 def read_access(settings: Settings) -> Access:

@@ -153,3 +153,15 @@ def test_whether_anything_may_be_compiled(
 ) -> None:
     settings = load_settings(write(tmp_path, good | {"vllm_args": args}))
     assert settings.enforce_eager is expected
+
+
+def test_what_would_undo_the_limits_is_refused(
+    tmp_path: Path, good: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in ("", "0"):
+        monkeypatch.setenv("VLLM_ENABLE_RESPONSES_API_STORE", value)
+        assert load_settings(write(tmp_path, good)).port == 8000
+    monkeypatch.setenv("VLLM_ENABLE_RESPONSES_API_STORE", "1")
+    [message] = problems(tmp_path, good)
+    assert message.startswith("VLLM_ENABLE_RESPONSES_API_STORE: vLLM would keep every answer")
+    assert "llm_server_environment" in message
