@@ -89,6 +89,14 @@ def responses() -> None:
     assert "Paris" in answer.output_text
 
 
+def background_refused() -> None:
+    """What nobody waits for would be bounded by nothing."""
+    refused(
+        openai.BadRequestError,
+        lambda: client.responses.create(model=MODEL, input="x", background=True),
+    )
+
+
 def structured_output() -> None:
     schema = {"name": "city", "schema": CITY, "strict": True}
     answer = ask(response_format={"type": "json_schema", "json_schema": schema})
@@ -219,6 +227,7 @@ CHECKS = (
     chat_streamed,
     completion,
     responses,
+    background_refused,
     structured_output,
     embeddings_refused,
     wrong_key,

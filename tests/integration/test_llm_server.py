@@ -40,6 +40,7 @@ CLIENT_CHECKS = (
     "chat_streamed",
     "completion",
     "responses",
+    "background_refused",
     "structured_output",
     "embeddings_refused",
     "wrong_key",
