@@ -96,8 +96,15 @@ def start():
             return
         except OSError:
             time.sleep(0.1)
+loading = pathlib.Path("/run/llm.loading")  # for how many looks more
+def state_now():
+    if not pid():
+        return "inactive"
+    left = int(loading.read_text()) if loading.exists() else 0
+    loading.write_text(str(max(left - 1, 0)))
+    return "activating" if left else "active"
 if words[0] == "show":
-    state = "active" if pid() else "inactive"
+    state = state_now()
     print(f"Id=llm-server.service\\nLoadState={'loaded' if unit.exists() else 'not-found'}")
     print(f"ActiveState={state}\\nSubState=x\\nMainPID={pid()}\\nUnitFileState=enabled\\nNRestarts=0")
 elif words[0] in ("restart", "start"):
@@ -343,3 +350,43 @@ def test_a_run_that_was_cut_off_after_a_repair_is_made_up_for(machine: Machine) 
     assert machine.run("a")[1] and machine.serves()[2] != first
     second = machine.serves()[2]
     assert "changed=0" in machine.run("a")[0] and machine.serves()[2] == second
+
+
+def cut_off(machine: Machine, release: str) -> None:
+    """As a run leaves it that was killed while it restarted the service in vain."""
+    machine.shell(f"rm -f /opt/vllm/releases/{release}/.served")
+    machine.shell("kill -9 $(cat /run/llm.pid); rm -r /run/llm.pid /run/llm-server; sleep 0.5")
+
+
+def test_a_run_that_was_cut_off_while_it_restarted_is_made_up_for(machine: Machine) -> None:
+    for name in ("a", "b"):
+        machine.build(name)
+        switch(machine, name)
+        assert machine.run(name, llm_server_shutdown_timeout={"a": 30, "b": 8}[name])[1]
+    cut_off(machine, "b")
+    machine.shell("touch /opt/vllm/releases/b/broken")
+    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
+    assert not worked and "Release a was put back" in said and "answered 200" in said, said
+    assert machine.serves()[:2] == ("a", "a")
+    put_back = machine.serves()
+    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
+    assert not worked and "vllm_venv_retry" in said and machine.serves() == put_back
+
+    # The next one asks for something that never gets as far as the service.
+    machine.build("c", "refuses")
+    switch(machine, "c")
+    cut_off(machine, "c")
+    said, worked = machine.run("c", llm_server_shutdown_timeout=7)
+    assert not worked and "this release refuses it" in said and "serves again" in said, said
+    assert machine.serves()[:2] == ("a", "a")
+
+
+def test_a_start_that_goes_on_is_waited_for(machine: Machine) -> None:
+    machine.build("a")
+    switch(machine, "a")
+    assert machine.run("a")[1]
+    first = machine.serves()
+    machine.shell("rm /opt/vllm/releases/a/.served; echo 4 >/run/llm.loading")
+    said, worked = machine.run("a")
+    assert worked and machine.serves() == first, said
+    assert "served" in machine.shell("ls -A /opt/vllm/releases/a")
