@@ -26,8 +26,8 @@ class Release:
 
     Attributes:
         served_at: when it was last found to serve, ISO 8601 in UTC; empty where it never was.
-        refused: empty, or `reason`, `at`, and the `fingerprint` of the settings it failed with,
-            which is empty where it was left by hand.
+        refused: empty, or `reason`, `at`, the `fingerprint` of the settings it failed with, which
+            is empty where it was left by hand, and then its `successor`, a release's name.
         used: seconds since the epoch at which anything was last said of it.
     """
 

@@ -18,9 +18,10 @@ options:
       - V(recorded) keeps what the running service was started with, in the release that it runs
         from. Nothing is kept where the service is not ready, or has not read what is on disk.
       - V(restored) writes the files that O(release) served with. The service is not restarted.
-      - V(refused) notes that O(release) did not serve.
+      - V(refused) notes that O(release) did not serve, or is not to.
+      - V(accepted) forgets such a note.
     type: str
-    choices: [recorded, restored, refused]
+    choices: [recorded, restored, refused, accepted]
     required: true
   link:
     description: The link that leads to the current release.
@@ -63,6 +64,12 @@ options:
         release that is not to be tried again with any.
     type: str
     default: ""
+  successor:
+    description:
+      - For O(state=refused), name of the release that is to serve in its place. Who finds this note
+        knows where a run that was cut off was going.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -84,7 +91,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 release:
-  description: Folder of the release that was recorded, restored or refused; empty where none was.
+  description: Folder of the release that the state was brought about for; empty where none was.
   returned: success
   type: str
 files:
@@ -173,12 +180,21 @@ class Deployment:
     def refused(self) -> Result:
         """Note that a release did not serve, or is not to."""
         release = self._release
-        note = {name: self._module.params[name] for name in ("reason", "fingerprint")}
+        names = ("reason", "fingerprint", "successor")
+        note = {name: self._module.params[name] for name in names}
         before = known.read_note(release / known.REFUSED)
-        changed = {name: before.get(name) for name in note} != note
+        changed = {name: before.get(name, "") for name in names} != note
         if changed and not self._module.check_mode and release.is_dir():
             known.write_note(release / known.REFUSED, {**note, "at": _now()})
         return {"changed": changed, "release": str(release), "files": []}
+
+    def accepted(self) -> Result:
+        """Forget that a release was refused."""
+        note = self._release / known.REFUSED
+        changed = note.exists()
+        if changed and not self._module.check_mode:
+            note.unlink()
+        return {"changed": changed, "release": str(self._release), "files": []}
 
     def _files(self) -> list[Path]:
         package = [path for path in self._package.rglob("*") if "__pycache__" not in path.parts]
@@ -224,7 +240,7 @@ def main() -> None:
         argument_spec={
             "state": {
                 "type": "str",
-                "choices": ["recorded", "restored", "refused"],
+                "choices": ["recorded", "restored", "refused", "accepted"],
                 "required": True,
             },
             "link": {"type": "path", "required": True},
@@ -237,8 +253,11 @@ def main() -> None:
             "accept": {"type": "bool", "default": False},
             "reason": {"type": "str", "default": ""},
             "fingerprint": {"type": "str", "default": ""},
+            "successor": {"type": "str", "default": ""},
         },
-        required_if=[("state", "restored", ["release"]), ("state", "refused", ["release"])],
+        required_if=[
+            ("state", state, ["release"]) for state in ("restored", "refused", "accepted")
+        ],
         supports_check_mode=True,
     )
     module.exit_json(**getattr(Deployment(module), module.params["state"])())

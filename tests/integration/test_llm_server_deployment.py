@@ -60,7 +60,7 @@ esac
 """
 SYSTEMCTL = """\
 #!/usr/bin/python3
-import os, pathlib, re, signal, subprocess, sys, time, urllib.request
+import hashlib, os, pathlib, re, signal, subprocess, sys, time, urllib.request
 unit = pathlib.Path("/etc/systemd/system/llm-server.service")
 pid_file = pathlib.Path("/run/llm.pid")
 runtime = pathlib.Path("/run/llm-server")
@@ -92,6 +92,7 @@ def start():
             settings = open("/etc/llm-server/settings.yaml").read()
             port = re.search(r"^port: (\\d+)", settings, re.M)[1]
             urllib.request.urlopen(f"http://127.0.0.1:{port}/health").read()
+            (runtime / "access_read").touch()
             os.utime(runtime)
             return
         except OSError:
@@ -107,7 +108,14 @@ if words[0] == "show":
     state = state_now()
     print(f"Id=llm-server.service\\nLoadState={'loaded' if unit.exists() else 'not-found'}")
     print(f"ActiveState={state}\\nSubState=x\\nMainPID={pid()}\\nUnitFileState=enabled\\nNRestarts=0")
+elif words[0] == "reload":
+    (runtime / "access_read").touch()
+    with open("/run/llm.reloads", "a") as file:
+        file.write(hashlib.sha256(open("/etc/llm-server/access.yaml", "rb").read()).hexdigest())
 elif words[0] in ("restart", "start"):
+    if pathlib.Path("/run/llm.hangs").exists():
+        pathlib.Path("/run/llm.hangs").write_text("it does")
+        time.sleep(3600)
     stop()
     start()
 elif words[0] == "is-enabled":
@@ -151,16 +159,23 @@ class Machine:
             assert self._holder.poll() is None
             time.sleep(0.02)
 
-    def inside(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    def begin(self, *command: str | Path) -> subprocess.Popen[str]:
+        """A command in there, in a session of its own."""
         path = f"{self.folder / 'bin'}:/usr/sbin:/sbin:{os.environ['PATH']}"
-        return subprocess.run(
+        return subprocess.Popen(
             ["nsenter", "--target", str(self._holder.pid), "--mount", f"--wd={ROOT}", *command],
             cwd=ROOT,
             env={**os.environ, "PATH": path, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
+            start_new_session=True,
+        )
+
+    def inside(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        begun = self.begin(*command)
+        return subprocess.CompletedProcess(
+            command, stdout=begun.communicate()[0], returncode=begun.returncode
         )
 
     def shell(self, command: str) -> str:
@@ -186,7 +201,23 @@ class Machine:
     def rollback(self, *options: str, **more: Any) -> tuple[str, bool]:
         return self._play("rollback", *options, **more)
 
+    def rollback_that_is_killed(self) -> None:
+        """While the service restarts."""
+        self.shell("touch /run/llm.hangs")
+        begun = self.begin(*self._command("rollback"))
+        while not self.shell("cat /run/llm.hangs"):
+            assert begun.poll() is None
+            time.sleep(0.1)
+        os.killpg(begun.pid, signal.SIGKILL)
+        begun.communicate()
+        self.shell("rm /run/llm.hangs")
+
     def _play(self, tasks_from: str, *options: str, **more: Any) -> tuple[str, bool]:
+        done = self.inside(*self._command(tasks_from, *options, **more))
+        assert "Traceback" not in done.stdout and KEY not in done.stdout, done.stdout
+        return " ".join(done.stdout.split()), done.returncode == 0
+
+    def _command(self, tasks_from: str, *options: str, **more: Any) -> list[str | Path]:
         variables = {
             "ansible_python_interpreter": sys.executable,
             "llm_api_key": KEY,
@@ -203,9 +234,7 @@ class Machine:
         (self.folder / "play.yml").write_text(json.dumps([{**play, "tasks": tasks}]))
         ansible = Path(sys.executable).with_name("ansible-playbook")
         extra = ["-e", f"@{self.folder / 'vars.json'}", self.folder / "play.yml"]
-        done = self.inside(ansible, "-i", "localhost,", *extra, *options)
-        assert "Traceback" not in done.stdout and KEY not in done.stdout, done.stdout
-        return " ".join(done.stdout.split()), done.returncode == 0
+        return [ansible, "-i", "localhost,", *extra, *options]
 
     def serves(self) -> tuple[str, str, str]:
         """Link, release of the process, process."""
@@ -390,3 +419,46 @@ def test_a_start_that_goes_on_is_waited_for(machine: Machine) -> None:
     said, worked = machine.run("a")
     assert worked and machine.serves() == first, said
     assert "served" in machine.shell("ls -A /opt/vllm/releases/a")
+
+
+def test_a_rollback_that_was_cut_off_is_held_and_finished(machine: Machine) -> None:
+    bound = {"z": 9, "a": 30, "b": 8}
+    for name, seconds in bound.items():
+        machine.build(name)
+        switch(machine, name)
+        assert machine.run(name, llm_server_shutdown_timeout=seconds)[1]
+        time.sleep(1.1)
+
+    # One that fails leaves nothing behind.
+    machine.shell("touch /opt/vllm/releases/a/broken")
+    said, worked = machine.rollback()
+    assert not worked and "Release a does not serve" in said, said
+    assert "Release b was put back, and serves" in said and machine.serves()[:2] == ("b", "b")
+    machine.shell("rm /opt/vllm/releases/a/broken")
+    put_back = machine.serves()
+    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
+    assert worked and "changed=0" in said and machine.serves() == put_back, said
+
+    machine.rollback_that_is_killed()
+    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
+    assert not worked and "to release a, was cut off: run rollback.yml again" in said, said
+    assert machine.serves()[2] == put_back[2]
+    said, worked = machine.rollback()
+    assert worked and "Release a serves: " in said and "answered 200" in said, said
+    assert machine.serves()[:2] == ("a", "a")
+
+    # Once more is not once further.
+    gone_back = machine.serves()
+    said, worked = machine.rollback()
+    assert not worked and "from release b to a before" in said and "z, served" in said, said
+    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
+    assert not worked and "rollback.yml left it" in said and "cut off" not in said, said
+    said, worked = machine.run("a")
+    assert worked and "changed=0" in said and machine.serves() == gone_back, said
+
+    # Alone it finds a link of another name too.
+    machine.shell("mv /opt/vllm /opt/elsewhere; mv /opt/elsewhere/venv /opt/elsewhere/current")
+    said, worked = machine.rollback(
+        "--check", rollback_to="z", vllm_venv_path="/opt/elsewhere/current"
+    )
+    assert worked and "Release z would serve" in said and "a, current" in said, said
