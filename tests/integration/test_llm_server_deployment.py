@@ -462,3 +462,35 @@ def test_a_rollback_that_was_cut_off_is_held_and_finished(machine: Machine) -> N
         "--check", rollback_to="z", vllm_venv_path="/opt/elsewhere/current"
     )
     assert worked and "Release z would serve" in said and "a, current" in said, said
+
+
+def test_keys_change_although_a_release_is_held(machine: Machine) -> None:
+    machine.build("a")
+    machine.build("b", "broken")
+    switch(machine, "a")
+    assert machine.run("a")[1]
+    switch(machine, "b")
+    assert not machine.run("b")[1]
+    put_back = machine.serves()
+    switch(machine, "a")  # as vllm_venv leaves it
+    revoked = {"llm_server_keys": [{"name": "second", "sha256": "2" * 64}]}
+    foretold, _ = machine.run("b", "--check", **revoked)
+    assert "changed=2" in foretold and "2222" not in machine.shell(
+        "cat /etc/llm-server/access.yaml"
+    )
+    said, worked = machine.run("b", **revoked)
+    assert not worked and "vllm_venv_retry" in said and machine.serves() == put_back, said
+    access = machine.shell("sha256sum /etc/llm-server/access.yaml").split()[0]
+    assert "2222" in machine.shell("cat /etc/llm-server/access.yaml")
+    assert machine.shell("cat /run/llm.reloads") == access
+    said, worked = machine.run("b", **revoked)
+    assert not worked and "changed=0" in said and machine.shell("cat /run/llm.reloads") == access
+
+    # Nor do settings that are refused keep a key from being revoked.
+    machine.build("c", "refuses")
+    switch(machine, "c")
+    said, worked = machine.run("c", llm_server_shutdown_timeout=7)
+    assert not worked and "this release refuses it" in said and machine.serves() == put_back, said
+    assert "2222" not in machine.shell("cat /etc/llm-server/access.yaml")
+    access += machine.shell("sha256sum /etc/llm-server/access.yaml").split()[0]
+    assert machine.shell("cat /run/llm.reloads") == access
