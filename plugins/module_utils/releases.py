@@ -78,10 +78,11 @@ def names_in(folder: Path) -> list[str]:
 def list_releases(folder: Path, link: Path, proc: Path = Path("/proc")) -> list[Release]:
     """All releases, by name."""
     current, busy = target_of(link), running(folder, link, proc)
+    # Whole, because what runs names its release so.
     root = Path(os.path.realpath(folder))
     found = []
-    for name in names_in(folder):
-        path = folder / name
+    for name in names_in(root):
+        path = root / name
         notes = [path / PASSED, path / SERVED, path / REFUSED]
         found.append(
             Release(
@@ -90,7 +91,7 @@ def list_releases(folder: Path, link: Path, proc: Path = Path("/proc")) -> list[
                 passed=notes[0].exists(),
                 served_at=str(read_note(notes[1]).get("at", "")),
                 refused=read_note(notes[2]),
-                current=current == root / name,
+                current=current == path,
                 running=name in busy,
                 used=max(one.stat().st_mtime for one in [path, *notes] if one.exists()),
             )
@@ -108,18 +109,22 @@ def release_of(pid: str, folder: Path, link: Path, proc: Path = Path("/proc")) -
     """The release that a process runs from; empty where it is none, or cannot be told.
 
     A process that was started by the link may belong to an earlier target of it. What it has
-    mapped tells, because the kernel follows a folder that is renamed.
+    mapped tells, because the kernel follows a folder that is renamed. Either may have been named
+    as it is given here, or whole where a folder on the way is a link.
     """
+    roots = (str(folder), os.path.realpath(folder))
+    links = (str(link), str(Path(os.path.realpath(link.parent)) / link.name))
     try:
         program = os.fsdecode((proc / pid / "cmdline").read_bytes().partition(b"\0")[0])
-        if program.startswith(f"{folder}/"):
-            return program[len(f"{folder}/") :].partition("/")[0]
-        if not program.startswith(f"{link}/"):
+        for root in roots:
+            if program.startswith(f"{root}/"):
+                return program[len(f"{root}/") :].partition("/")[0]
+        if not program.startswith(tuple(f"{one}/" for one in links)):
             return ""
         maps = os.fsdecode((proc / pid / "maps").read_bytes())
     except OSError:
         return ""
-    for root in (str(folder), os.path.realpath(folder)):
+    for root in roots:
         _before, found, after = maps.partition(f" {root}/")
         if found:
             return after.partition("/")[0]

@@ -105,6 +105,7 @@ settings:
   type: str
 """
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -212,7 +213,8 @@ class Deployment:
         if any(path.stat().st_ctime_ns > started for path in self._files()):
             return None
         name = known.release_of(state["MainPID"], self._folder, self._link)
-        return self._folder / name if name and (self._folder / name).is_dir() else None
+        release = Path(os.path.realpath(self._folder)) / name
+        return release if name and release.is_dir() else None
 
 
 def _text(path: Path) -> str | None:

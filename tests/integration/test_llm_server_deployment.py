@@ -233,7 +233,7 @@ class Machine:
         (self.folder / "vars.json").write_text(json.dumps(variables))
         (self.folder / "play.yml").write_text(json.dumps([{**play, "tasks": tasks}]))
         ansible = Path(sys.executable).with_name("ansible-playbook")
-        extra = ["-e", f"@{self.folder / 'vars.json'}", self.folder / "play.yml"]
+        extra: list[str | Path] = ["-e", f"@{self.folder / 'vars.json'}", self.folder / "play.yml"]
         return [ansible, "-i", "localhost,", *extra, *options]
 
     def serves(self) -> tuple[str, str, str]:
@@ -494,3 +494,19 @@ def test_keys_change_although_a_release_is_held(machine: Machine) -> None:
     assert "2222" not in machine.shell("cat /etc/llm-server/access.yaml")
     access += machine.shell("sha256sum /etc/llm-server/access.yaml").split()[0]
     assert machine.shell("cat /run/llm.reloads") == access
+
+
+def test_a_folder_that_is_a_link_is_seen_through(machine: Machine) -> None:
+    machine.shell("mkdir -p /opt/disk/vllm; ln -s disk/vllm /opt/vllm")
+    machine.build("a")
+    machine.build("b", "broken")
+    switch(machine, "a")
+    assert machine.run("a")[1]
+    switch(machine, "b")
+    said, worked = machine.run("b")
+    assert not worked and "Release a was put back" in said and machine.serves()[0] == "a", said
+    put_back = machine.serves()[2]
+    said, worked = machine.run("b")
+    assert not worked and "vllm_venv_retry" in said and machine.serves()[2] == put_back, said
+    said, worked = machine.run("a")
+    assert worked and "changed=0" in said and machine.serves()[2] == put_back, said

@@ -57,6 +57,21 @@ def test_a_process_that_was_started_by_the_link_runs_from_what_it_has_mapped(hos
     assert [one.name for one in listed(host) if one.running] == ["a"]
 
 
+@pytest.mark.parametrize("program", ["disk/releases/a", "disk/venv", "releases/a", "venv"])
+def test_a_folder_that_is_a_link_is_seen_through(host: Path, program: str) -> None:
+    (host / "disk").mkdir()
+    for name in ("releases", "venv"):
+        (host / name).rename(host / "disk" / name)
+    (host / "opt").symlink_to("disk")
+    mapped = f"7f00-7f01 r-xp 0 fe:01 12 {host}/disk/releases/a/lib/python3.11/x.so\n"
+    place = program if program.startswith("disk") else f"opt/{program}"
+    process(host, "12", f"{host}/{place}/bin/python", mapped)
+    found = releases.list_releases(host / "opt/releases", host / "opt/venv", host / "proc")
+    assert [one.name for one in found if one.running] == ["a"]
+    assert [one.name for one in found if one.current] == ["b"]
+    assert found[0].path == str(host / "disk/releases/a")
+
+
 def test_other_processes_are_none_of_ours(host: Path) -> None:
     process(host, "12", "/usr/bin/python3", f" {host}/releases/a/x.so")
     (host / "proc/13").mkdir()
