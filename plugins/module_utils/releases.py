@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ SERVED = ".served"  # it served; with the settings, the unit and the package tha
 REFUSED = ".refused"  # it did not serve, or was left by hand; with the reason
 # Where an environment goes that was made before there were releases.
 EARLIER = "earlier"
-# Folders on their way out, and uv's own.
-_PASSING = (".gone", ".cache")
+# Endings of a release that is being removed, and of uv's cache while one is built.
+GONE, CACHE = ".gone", ".cache"
+# A lock's checksum and the build, as the role vllm_venv has it. Others are somebody else's.
+_NAME = re.compile(rf"[0-9a-f]{{12}}-[a-z0-9]+\Z|{EARLIER}(-[0-9]+)?\Z")
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,21 @@ def target_of(link: Path) -> Path | None:
 
 def names_in(folder: Path) -> list[str]:
     """The releases there are, by name."""
+    return [path.name for path in _folders(folder, "")]
+
+
+def _folders(folder: Path, ending: str) -> list[Path]:
+    """Folders in there that are called like a release with that ending, by name."""
     if not folder.is_dir():
         return []
-    folders = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
-    return sorted(path.name for path in folders if not path.name.endswith(_PASSING))
+    found = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+    named = [path for path in found if path.name.endswith(ending)]
+    return sorted(path for path in named if _NAME.match(path.name.removesuffix(ending)))
+
+
+def half_removed(folder: Path) -> list[Path]:
+    """Releases on their way out."""
+    return _folders(folder, GONE)
 
 
 def list_releases(folder: Path, link: Path, proc: Path = Path("/proc")) -> list[Release]:

@@ -19,7 +19,9 @@ options:
     type: path
     required: true
   releases:
-    description: Folder with a folder for each release.
+    description:
+      - Folder with a folder for each release, called by 12 hexadecimal digits of its lock's
+        checksum and its build, or C(earlier). Others in there are left alone.
     type: path
     required: true
   release:
@@ -134,8 +136,8 @@ def _free_name(there: list[str]) -> str:
 def _remove(folder: Path, names: list[str]) -> None:
     """A release that is half removed must not look like one."""
     for name in names:
-        (folder / name).rename(folder / f"{name}.gone")
-    for gone in folder.glob("*.gone") if folder.is_dir() else ():
+        (folder / name).rename(folder / f"{name}{known.GONE}")
+    for gone in known.half_removed(folder):
         shutil.rmtree(gone)
 
 
