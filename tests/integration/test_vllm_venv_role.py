@@ -254,6 +254,26 @@ def test_a_mirror_that_lacks_the_python(host: Host) -> None:
     assert not host.opt.exists()
 
 
+def test_a_uv_that_works_outlives_a_failed_attempt(host: Host, uv: Path) -> None:
+    place = host.opt / "uv"
+    shutil.copytree(uv, place, symlinks=True)
+    before = (place / "bin/uv").stat()
+    (host.folder / "mirror").mkdir()
+    more: Json = {**other_python(host, "3.77")}
+    said, changed = host.run(**more, vllm_venv_python_mirror=f"file://{host.folder}/mirror")
+    assert changed is None and "uv says:" in said, said
+    assert (place / "bin/uv").stat().st_ino == before.st_ino
+
+    # Nor is an older one lost that can't be followed by the lock's.
+    (place / "bin/uv").unlink()
+    (place / "bin/uv").write_text("#!/bin/sh\necho uv 0.0.1\n")
+    (place / "bin/uv").chmod(0o755)
+    offline: Json = {"vllm_venv_uv_path": str(place), "vllm_venv_find_links": []}
+    said, changed = host.run(**offline, vllm_venv_index_url="http://127.0.0.1:9/simple")
+    assert changed is None and "could not get uv from its package index" in said, said
+    assert "0.0.1" in (place / "bin/uv").read_text() and not (place / "pip.conf").exists()
+
+
 def test_a_download_that_is_not_what_uv_knows_is_refused(host: Host) -> None:
     name = "cpython-3.12.12+20260211-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz"
     place = host.folder / "mirror/20260211"
