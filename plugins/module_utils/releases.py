@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -87,6 +88,37 @@ def _folders(folder: Path, ending: str) -> list[Path]:
 def half_removed(folder: Path) -> list[Path]:
     """Releases on their way out."""
     return _folders(folder, GONE)
+
+
+def left_caches(folder: Path, proc: Path = Path("/proc")) -> list[Path]:
+    """uv's caches that nothing uses: a run that was killed could not remove its own."""
+    return [path for path in _folders(folder, CACHE) if not _in_use(path, proc)]
+
+
+def never_good(releases: Iterable[Release], proc: Path = Path("/proc")) -> list[str]:
+    """Names of those that did not pass their test, and that nobody builds just now.
+
+    One that was made before there were releases was never asked to.
+    """
+    return [
+        one.name
+        for one in releases
+        if not (one.passed or one.served_at or one.current or one.running)
+        and not one.name.startswith(EARLIER)
+        and not _in_use(Path(one.path), proc)
+        and not _in_use(Path(f"{one.path}{CACHE}"), proc)
+    ]
+
+
+def _in_use(path: Path, proc: Path) -> bool:
+    """Whether a process was started with this path, as an argument or in its environment."""
+    sought = os.fsencode(str(path))
+    for entry in proc.iterdir():
+        for part in ("cmdline", "environ") if entry.name.isdigit() else ():
+            with contextlib.suppress(OSError):
+                if sought in (entry / part).read_bytes():
+                    return True
+    return False
 
 
 def list_releases(folder: Path, link: Path, proc: Path = Path("/proc")) -> list[Release]:

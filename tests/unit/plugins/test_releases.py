@@ -166,6 +166,37 @@ def test_one_that_was_half_removed_is_removed(host: Path) -> None:
     assert not (host / "releases/eeeeeeeeeeee-cpu.gone").exists()
 
 
+def test_room_is_made_for_a_release_that_is_to_be_built(host: Path) -> None:
+    for name in (A, B, C):
+        (host / "releases" / name / ".passed").unlink()
+    (host / f"releases/{C}/.served").write_text('{"at": "2026", "files": {}}')
+    for name in ("earlier", f"{A}.cache", f"{D}.cache", f"{D}.gone", "mine.cache"):
+        (host / "releases" / name / "lib").mkdir(parents=True)
+    options = {"link": str(host / "venv"), "releases": str(host / "releases"), "state": "room"}
+    # One that is there needs none.
+    assert run_module("vllm_release", {**options, "release": C}, True)["removed"] == [
+        f"{A}.cache",
+        f"{D}.cache",
+        f"{D}.gone",
+    ]
+    made = {"removed": [A, f"{A}.cache", f"{D}.gone"], "changed": True, "there": False}
+    for check in (True, False):
+        found = run_module("vllm_release", {**options, "release": D}, check)
+        assert {name: found[name] for name in made} == made and found["free_mib"] > 0
+    there = {path.name for path in (host / "releases").iterdir()}
+    assert there == {B, C, "earlier", f"{D}.cache", "mine.cache"}
+
+
+def test_what_is_being_built_is_no_leftover(host: Path) -> None:
+    (host / f"releases/{A}/.passed").unlink()
+    (host / f"releases/{A}.cache").mkdir()
+    assert releases.never_good(listed(host), host / "proc") == [A]
+    process(host, "12", "/opt/vllm/uv/bin/uv")
+    (host / "proc/12/environ").write_text(f"A=b\0UV_CACHE_DIR={host}/releases/{A}.cache\0")
+    assert releases.never_good(listed(host), host / "proc") == []
+    assert releases.left_caches(host / "releases", host / "proc") == []
+
+
 def test_a_real_folder_is_moved_beside_the_releases(host: Path) -> None:
     (host / "venv").unlink()
     (host / "venv/bin").mkdir(parents=True)
