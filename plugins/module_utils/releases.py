@@ -23,6 +23,12 @@ GONE, CACHE = ".gone", ".cache"
 # A lock's checksum and the build, as the role vllm_venv has it. Others are somebody else's.
 _NAME = re.compile(rf"[0-9a-f]{{12}}-[a-z0-9]+\Z|{EARLIER}(-[0-9]+)?\Z")
 
+# Options of every module that works on them; documented in the fragment `releases`.
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "link": {"type": "path", "required": True},
+    "releases": {"type": "path", "required": True},
+}
+
 
 @dataclass(frozen=True)
 class Release:

@@ -12,6 +12,8 @@ description:
   - A release serves with settings, a unit and the server's package, and another release may refuse
     them. This keeps them together, in the release's own folder.
   - Keys are no part of it, since one that was revoked must not come back.
+extends_documentation_fragment:
+  - llmops.gce_vllm.releases
 options:
   state:
     description:
@@ -22,14 +24,6 @@ options:
       - V(accepted) forgets such a note.
     type: str
     choices: [recorded, restored, refused, accepted]
-    required: true
-  link:
-    description: The link that leads to the current release.
-    type: path
-    required: true
-  releases:
-    description: Folder with a folder for each release.
-    type: path
     required: true
   release:
     description: Folder of the release. Needed unless O(state=recorded).
@@ -245,8 +239,7 @@ def main() -> None:
                 "choices": ["recorded", "restored", "refused", "accepted"],
                 "required": True,
             },
-            "link": {"type": "path", "required": True},
-            "releases": {"type": "path", "required": True},
+            **known.ARGUMENTS,
             "release": {"type": "path"},
             "settings": {"type": "path", "default": "/etc/llm-server/settings.yaml"},
             "package": {"type": "path", "default": "/opt/llm-server/llm_server"},

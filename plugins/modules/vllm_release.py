@@ -13,17 +13,9 @@ description:
     follows it finds the one or the other.
   - A real folder where the link is to be, as earlier versions made it, is moved beside the releases
     under the name C(earlier), from where it still works.
+extends_documentation_fragment:
+  - llmops.gce_vllm.releases
 options:
-  link:
-    description: The link.
-    type: path
-    required: true
-  releases:
-    description:
-      - Folder with a folder for each release, called by 12 hexadecimal digits of its lock's
-        checksum and its build, or C(earlier). Others in there are left alone.
-    type: path
-    required: true
   release:
     description: Name of the release that the link shall lead to, or that is to be built.
     type: str
@@ -208,8 +200,7 @@ def main() -> None:
     """Entry point of the module."""
     module = AnsibleModule(
         argument_spec={
-            "link": {"type": "path", "required": True},
-            "releases": {"type": "path", "required": True},
+            **known.ARGUMENTS,
             "release": {"type": "str", "required": True},
             "keep": {"type": "int", "default": 0},
             "state": {"type": "str", "choices": ["current", "room"], "default": "current"},
