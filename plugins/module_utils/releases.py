@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,8 +18,16 @@ SERVED = ".served"  # it served; with the settings, the unit and the package tha
 REFUSED = ".refused"  # it did not serve, or was left by hand; with the reason
 # Where an environment goes that was made before there were releases.
 EARLIER = "earlier"
-# Folders on their way out, and uv's own.
-_PASSING = (".gone", ".cache")
+# Endings of a release that is being removed, and of uv's cache while one is built.
+GONE, CACHE = ".gone", ".cache"
+# A lock's checksum and the build, as the role vllm_venv has it. Others are somebody else's.
+_NAME = re.compile(rf"[0-9a-f]{{12}}-[a-z0-9]+\Z|{EARLIER}(-[0-9]+)?\Z")
+
+# Options of every module that works on them; documented in the fragment `releases`.
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "link": {"type": "path", "required": True},
+    "releases": {"type": "path", "required": True},
+}
 
 
 @dataclass(frozen=True)
@@ -26,8 +36,8 @@ class Release:
 
     Attributes:
         served_at: when it was last found to serve, ISO 8601 in UTC; empty where it never was.
-        refused: empty, or `reason`, `at`, and the `fingerprint` of the settings it failed with,
-            which is empty where it was left by hand.
+        refused: empty, or `reason`, `at`, the `fingerprint` of the settings it failed with, which
+            is empty where it was left by hand, and then its `successor`, a release's name.
         used: seconds since the epoch at which anything was last said of it.
     """
 
@@ -69,19 +79,62 @@ def target_of(link: Path) -> Path | None:
 
 def names_in(folder: Path) -> list[str]:
     """The releases there are, by name."""
+    return [path.name for path in _folders(folder, "")]
+
+
+def _folders(folder: Path, ending: str) -> list[Path]:
+    """Folders in there that are called like a release with that ending, by name."""
     if not folder.is_dir():
         return []
-    folders = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
-    return sorted(path.name for path in folders if not path.name.endswith(_PASSING))
+    found = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+    named = [path for path in found if path.name.endswith(ending)]
+    return sorted(path for path in named if _NAME.match(path.name.removesuffix(ending)))
+
+
+def half_removed(folder: Path) -> list[Path]:
+    """Releases on their way out."""
+    return _folders(folder, GONE)
+
+
+def left_caches(folder: Path, proc: Path = Path("/proc")) -> list[Path]:
+    """uv's caches that nothing uses: a run that was killed could not remove its own."""
+    return [path for path in _folders(folder, CACHE) if not _in_use(path, proc)]
+
+
+def never_good(releases: Iterable[Release], proc: Path = Path("/proc")) -> list[str]:
+    """Names of those that did not pass their test, and that nobody builds just now.
+
+    One that was made before there were releases was never asked to.
+    """
+    return [
+        one.name
+        for one in releases
+        if not (one.passed or one.served_at or one.current or one.running)
+        and not one.name.startswith(EARLIER)
+        and not _in_use(Path(one.path), proc)
+        and not _in_use(Path(f"{one.path}{CACHE}"), proc)
+    ]
+
+
+def _in_use(path: Path, proc: Path) -> bool:
+    """Whether a process was started with this path, as an argument or in its environment."""
+    sought = os.fsencode(str(path))
+    for entry in proc.iterdir():
+        for part in ("cmdline", "environ") if entry.name.isdigit() else ():
+            with contextlib.suppress(OSError):
+                if sought in (entry / part).read_bytes():
+                    return True
+    return False
 
 
 def list_releases(folder: Path, link: Path, proc: Path = Path("/proc")) -> list[Release]:
     """All releases, by name."""
     current, busy = target_of(link), running(folder, link, proc)
+    # Whole, because what runs names its release so.
     root = Path(os.path.realpath(folder))
     found = []
-    for name in names_in(folder):
-        path = folder / name
+    for name in names_in(root):
+        path = root / name
         notes = [path / PASSED, path / SERVED, path / REFUSED]
         found.append(
             Release(
@@ -90,7 +143,7 @@ def list_releases(folder: Path, link: Path, proc: Path = Path("/proc")) -> list[
                 passed=notes[0].exists(),
                 served_at=str(read_note(notes[1]).get("at", "")),
                 refused=read_note(notes[2]),
-                current=current == root / name,
+                current=current == path,
                 running=name in busy,
                 used=max(one.stat().st_mtime for one in [path, *notes] if one.exists()),
             )
@@ -108,18 +161,22 @@ def release_of(pid: str, folder: Path, link: Path, proc: Path = Path("/proc")) -
     """The release that a process runs from; empty where it is none, or cannot be told.
 
     A process that was started by the link may belong to an earlier target of it. What it has
-    mapped tells, because the kernel follows a folder that is renamed.
+    mapped tells, because the kernel follows a folder that is renamed. Either may have been named
+    as it is given here, or whole where a folder on the way is a link.
     """
+    roots = (str(folder), os.path.realpath(folder))
+    links = (str(link), str(Path(os.path.realpath(link.parent)) / link.name))
     try:
         program = os.fsdecode((proc / pid / "cmdline").read_bytes().partition(b"\0")[0])
-        if program.startswith(f"{folder}/"):
-            return program[len(f"{folder}/") :].partition("/")[0]
-        if not program.startswith(f"{link}/"):
+        for root in roots:
+            if program.startswith(f"{root}/"):
+                return program[len(f"{root}/") :].partition("/")[0]
+        if not program.startswith(tuple(f"{one}/" for one in links)):
             return ""
         maps = os.fsdecode((proc / pid / "maps").read_bytes())
     except OSError:
         return ""
-    for root in (str(folder), os.path.realpath(folder)):
+    for root in roots:
         _before, found, after = maps.partition(f" {root}/")
         if found:
             return after.partition("/")[0]

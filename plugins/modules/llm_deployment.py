@@ -12,23 +12,18 @@ description:
   - A release serves with settings, a unit and the server's package, and another release may refuse
     them. This keeps them together, in the release's own folder.
   - Keys are no part of it, since one that was revoked must not come back.
+extends_documentation_fragment:
+  - llmops.gce_vllm.releases
 options:
   state:
     description:
       - V(recorded) keeps what the running service was started with, in the release that it runs
         from. Nothing is kept where the service is not ready, or has not read what is on disk.
       - V(restored) writes the files that O(release) served with. The service is not restarted.
-      - V(refused) notes that O(release) did not serve.
+      - V(refused) notes that O(release) did not serve, or is not to.
+      - V(accepted) forgets such a note.
     type: str
-    choices: [recorded, restored, refused]
-    required: true
-  link:
-    description: The link that leads to the current release.
-    type: path
-    required: true
-  releases:
-    description: Folder with a folder for each release.
-    type: path
+    choices: [recorded, restored, refused, accepted]
     required: true
   release:
     description: Folder of the release. Needed unless O(state=recorded).
@@ -63,6 +58,12 @@ options:
         release that is not to be tried again with any.
     type: str
     default: ""
+  successor:
+    description:
+      - For O(state=refused), name of the release that is to serve in its place. Who finds this note
+        knows where a run that was cut off was going.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -84,7 +85,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 release:
-  description: Folder of the release that was recorded, restored or refused; empty where none was.
+  description: Folder of the release that the state was brought about for; empty where none was.
   returned: success
   type: str
 files:
@@ -98,6 +99,7 @@ settings:
   type: str
 """
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -173,12 +175,21 @@ class Deployment:
     def refused(self) -> Result:
         """Note that a release did not serve, or is not to."""
         release = self._release
-        note = {name: self._module.params[name] for name in ("reason", "fingerprint")}
+        names = ("reason", "fingerprint", "successor")
+        note = {name: self._module.params[name] for name in names}
         before = known.read_note(release / known.REFUSED)
-        changed = {name: before.get(name) for name in note} != note
+        changed = {name: before.get(name, "") for name in names} != note
         if changed and not self._module.check_mode and release.is_dir():
             known.write_note(release / known.REFUSED, {**note, "at": _now()})
         return {"changed": changed, "release": str(release), "files": []}
+
+    def accepted(self) -> Result:
+        """Forget that a release was refused."""
+        note = self._release / known.REFUSED
+        changed = note.exists()
+        if changed and not self._module.check_mode:
+            note.unlink()
+        return {"changed": changed, "release": str(self._release), "files": []}
 
     def _files(self) -> list[Path]:
         package = [path for path in self._package.rglob("*") if "__pycache__" not in path.parts]
@@ -196,7 +207,8 @@ class Deployment:
         if any(path.stat().st_ctime_ns > started for path in self._files()):
             return None
         name = known.release_of(state["MainPID"], self._folder, self._link)
-        return self._folder / name if name and (self._folder / name).is_dir() else None
+        release = Path(os.path.realpath(self._folder)) / name
+        return release if name and release.is_dir() else None
 
 
 def _text(path: Path) -> str | None:
@@ -224,11 +236,10 @@ def main() -> None:
         argument_spec={
             "state": {
                 "type": "str",
-                "choices": ["recorded", "restored", "refused"],
+                "choices": ["recorded", "restored", "refused", "accepted"],
                 "required": True,
             },
-            "link": {"type": "path", "required": True},
-            "releases": {"type": "path", "required": True},
+            **known.ARGUMENTS,
             "release": {"type": "path"},
             "settings": {"type": "path", "default": "/etc/llm-server/settings.yaml"},
             "package": {"type": "path", "default": "/opt/llm-server/llm_server"},
@@ -237,8 +248,11 @@ def main() -> None:
             "accept": {"type": "bool", "default": False},
             "reason": {"type": "str", "default": ""},
             "fingerprint": {"type": "str", "default": ""},
+            "successor": {"type": "str", "default": ""},
         },
-        required_if=[("state", "restored", ["release"]), ("state", "refused", ["release"])],
+        required_if=[
+            ("state", state, ["release"]) for state in ("restored", "refused", "accepted")
+        ],
         supports_check_mode=True,
     )
     module.exit_json(**getattr(Deployment(module), module.params["state"])())

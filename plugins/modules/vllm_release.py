@@ -13,19 +13,21 @@ description:
     follows it finds the one or the other.
   - A real folder where the link is to be, as earlier versions made it, is moved beside the releases
     under the name C(earlier), from where it still works.
+extends_documentation_fragment:
+  - llmops.gce_vllm.releases
 options:
-  link:
-    description: The link.
-    type: path
-    required: true
-  releases:
-    description: Folder with a folder for each release.
-    type: path
-    required: true
   release:
-    description: Name of the release that the link shall lead to.
+    description: Name of the release that the link shall lead to, or that is to be built.
     type: str
     required: true
+  state:
+    description:
+      - V(current) lets the link lead to O(release).
+      - V(room) makes room for it before it is built. What runs that were killed left behind is
+        removed, and where the release is still to be made, all others that never passed their test.
+    type: str
+    choices: [current, room]
+    default: current
   keep:
     description:
       - How many releases to keep at most. The one that the link led to before, the one that
@@ -57,15 +59,27 @@ previous:
   description: Name of the release that the link led to before; empty where it led to none.
   returned: success
   type: str
+switched:
+  description: Whether the link led elsewhere before.
+  returned: success
+  type: bool
 moved:
   description: Where a real folder in the link's place was moved; empty where there was none.
   returned: success
   type: str
 removed:
-  description: Names of the releases that were removed.
+  description: Names of the releases that were removed, and of caches.
   returned: success
   type: list
   elements: str
+there:
+  description: For O(state=room), whether the release is there.
+  returned: success
+  type: bool
+free_mib:
+  description: For O(state=room), the space that the disk of O(releases) has after that.
+  returned: success
+  type: int
 """
 
 import os
@@ -103,7 +117,7 @@ def switch(module: AnsibleModule) -> dict[str, object]:
         new.unlink(missing_ok=True)
         new.symlink_to(os.path.relpath(folder / name, link.parent))
         new.replace(link)
-    found = known.list_releases(folder, link) if params["keep"] else []
+    found = _all(module) if params["keep"] else []
     # What was only tried is nothing to go back to.
     served = max(
         (one for one in found if one.served_at), key=lambda one: one.served_at, default=None
@@ -115,6 +129,7 @@ def switch(module: AnsibleModule) -> dict[str, object]:
     return {
         "changed": bool(differs or removed),
         "previous": previous,
+        "switched": differs,
         "moved": moved,
         "removed": removed,
         "diff": {
@@ -126,6 +141,44 @@ def switch(module: AnsibleModule) -> dict[str, object]:
     }
 
 
+def make_room(module: AnsibleModule) -> dict[str, object]:
+    """Removes what is good for nothing; returns the module's result."""
+    folder, name = Path(module.params["releases"]), module.params["release"]
+    there = (folder / name).is_dir()
+    left = known.half_removed(folder)
+    # The next build of the same release takes up its own.
+    left += [one for one in known.left_caches(folder) if one.name != f"{name}{known.CACHE}"]
+    failed = [] if there else known.never_good(_all(module))
+    removed = sorted([*failed, *(path.name for path in left)])
+    if not module.check_mode:
+        _remove(folder, failed)
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True)
+    return {
+        "changed": bool(removed),
+        "removed": removed,
+        "there": there,
+        "free_mib": _free_mib(folder),
+        "diff": {
+            "before_header": str(folder),
+            "after_header": str(folder),
+            "before": _text("", removed),
+            "after": "",
+        },
+    }
+
+
+def _all(module: AnsibleModule) -> list[known.Release]:
+    return known.list_releases(Path(module.params["releases"]), Path(module.params["link"]))
+
+
+def _free_mib(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.parent
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize // 2**20
+
+
 def _free_name(there: list[str]) -> str:
     names = [known.EARLIER, *(f"{known.EARLIER}-{number}" for number in range(2, 100))]
     return next(name for name in names if name not in there)
@@ -134,8 +187,8 @@ def _free_name(there: list[str]) -> str:
 def _remove(folder: Path, names: list[str]) -> None:
     """A release that is half removed must not look like one."""
     for name in names:
-        (folder / name).rename(folder / f"{name}.gone")
-    for gone in folder.glob("*.gone") if folder.is_dir() else ():
+        (folder / name).rename(folder / f"{name}{known.GONE}")
+    for gone in known.half_removed(folder):
         shutil.rmtree(gone)
 
 
@@ -147,14 +200,14 @@ def main() -> None:
     """Entry point of the module."""
     module = AnsibleModule(
         argument_spec={
-            "link": {"type": "path", "required": True},
-            "releases": {"type": "path", "required": True},
+            **known.ARGUMENTS,
             "release": {"type": "str", "required": True},
             "keep": {"type": "int", "default": 0},
+            "state": {"type": "str", "choices": ["current", "room"], "default": "current"},
         },
         supports_check_mode=True,
     )
-    module.exit_json(**switch(module))
+    module.exit_json(**{"current": switch, "room": make_room}[module.params["state"]](module))
 
 
 if __name__ == "__main__":

@@ -11,15 +11,8 @@ version_added: 0.1.0
 description:
   - Lists the releases and says of each whether it passed its test, when it last served, whether it
     failed to, whether the link leads to it and whether anything runs from it. Changes nothing.
-options:
-  link:
-    description: The link that leads to the current release.
-    type: path
-    required: true
-  releases:
-    description: Folder with a folder for each release.
-    type: path
-    required: true
+extends_documentation_fragment:
+  - llmops.gce_vllm.releases
 attributes:
   check_mode:
     support: full
@@ -62,16 +55,16 @@ last_served:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.releases import list_releases
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.releases import (
+    ARGUMENTS,
+    list_releases,
+)
 
 
 def main() -> None:
     """Entry point of the module."""
     module = AnsibleModule(
-        argument_spec={
-            "link": {"type": "path", "required": True},
-            "releases": {"type": "path", "required": True},
-        },
+        argument_spec=ARGUMENTS,
         supports_check_mode=True,
     )
     found = list_releases(Path(module.params["releases"]), Path(module.params["link"]))

