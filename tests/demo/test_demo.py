@@ -149,6 +149,23 @@ def test_status_sees_the_endpoint(demo: dict[str, Any], tmp_path: Path) -> None:
     assert report["endpoint"] == {"url": demo["endpoint"], "healthy": True, "health": "healthy"}
 
 
+def test_a_key_comes_and_goes_without_a_restart(demo: dict[str, Any]) -> None:
+    key = "another-key-for-the-demo"
+    second = json.dumps({"llm_server_keys": [{"name": "second", "key": key}]})
+    command = [".venv/bin/ansible-playbook", "-i", "inventories/demo", "playbooks/keys.yml"]
+    headers = {"Authorization": f"Bearer {key}"}
+    pid = on_instance(demo, "systemctl show --value --property=MainPID llm-server")
+    for options, status in ((["-e", second], 200), ([], 401)):
+        done = run(*command, *options)
+        assert done.returncode == 0, done.stdout
+        assert key not in done.stdout
+        answer = requests.get(f"{demo['endpoint']}/v1/models", headers=headers, timeout=10)
+        assert answer.status_code == status
+    assert on_instance(demo, "systemctl show --value --property=MainPID llm-server") == pid
+    done = run(*command)
+    assert all("changed=0" in line for line in done.stdout.splitlines() if "changed=" in line)
+
+
 def test_drift_in_every_layer_is_named_and_left_alone(demo: dict[str, Any], tmp_path: Path) -> None:
     api(demo, "PATCH", f"global/firewalls/{demo['instance']}-api", {"priority": 900})
     unit, settings = "/etc/systemd/system/llm-server.service", "/etc/llm-server/settings.yaml"

@@ -505,6 +505,27 @@ def test_keys_change_although_a_release_is_held(machine: Machine) -> None:
     assert machine.shell("cat /run/llm.reloads") == access
 
 
+def test_keys_alone_change_in_a_moment(machine: Machine) -> None:
+    said, worked = machine._play("keys")
+    assert not worked and "no server was installed there yet" in said, said
+    machine.build("a")
+    switch(machine, "a")
+    assert machine.run("a")[1]
+    serves, before = machine.serves(), machine.shell("cat /etc/llm-server/access.yaml")
+    more = {"llm_server_keys": [{"name": "second", "sha256": "2" * 64}]}
+    said, worked = machine._play("keys", "--check", "--diff", **more)
+    assert worked and "changed=2" in said and "2222" not in said, said
+    assert machine.shell("cat /etc/llm-server/access.yaml") == before
+    said, worked = machine._play("keys", **more)
+    assert worked and "changed=2" in said, said
+    access = machine.shell("sha256sum /etc/llm-server/access.yaml").split()[0]
+    assert "2222" in machine.shell("cat /etc/llm-server/access.yaml")
+    assert machine.shell("cat /run/llm.reloads") == access
+    assert machine.serves() == serves
+    said, worked = machine._play("keys", **more)
+    assert worked and "changed=0" in said and machine.shell("cat /run/llm.reloads") == access
+
+
 def test_a_folder_that_is_a_link_is_seen_through(machine: Machine) -> None:
     machine.shell("mkdir -p /opt/disk/vllm; ln -s disk/vllm /opt/vllm")
     machine.build("a")
