@@ -16,6 +16,7 @@ import pytest
 
 from tests.integration.emulator_fixture import Api, Emulator
 from tests.integration.lora_adapter import write_adapter
+from tests.integration.playbook_runs import close
 from tests.integration.server_fixture import ARGS, Server, setting
 from tests.integration.site_fixture import Site
 
@@ -29,6 +30,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("GCE_VLLM_STATE_DIR", str(tmp_path_factory.mktemp("state")))
         patch.setenv("GCE_VLLM_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _playbook_runs() -> Iterator[None]:
+    """Ends what playbooks were forked from."""
+    yield
+    close()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ import yaml
 
 from tests.integration.emulator_fixture import ROOT, Api, Emulator
 from tests.integration.modules_fixtures import ZONE, Json, free_port
+from tests.integration.playbook_runs import ansible_playbook
 
 NAME = "llm-server"
 KEY = "an-api-key-that-nobody-may-see"
@@ -111,23 +112,8 @@ class Site:
         self, playbook: str, *options: str, cwd: Path = ROOT
     ) -> subprocess.CompletedProcess[str]:
         """Run one playbook of the collection, or a file, in a folder."""
-        done = subprocess.run(
-            [
-                Path(sys.executable).with_name("ansible-playbook"),
-                *("-i", self._inventory(), ROOT / playbook, *options),
-            ],
-            cwd=cwd,
-            env={
-                **os.environ,
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_FORCE_COLOR": "0",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=900,
-            check=False,
+        done = ansible_playbook(
+            "-i", self._inventory(), ROOT / playbook, *options, cwd=cwd, merged=True
         )
         assert KEY not in done.stdout
         assert "Traceback" not in done.stdout

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 import yaml
 
 from tests.integration.emulator_fixture import ROOT
+from tests.integration.playbook_runs import ansible_playbook
 
 FIXTURES = ROOT / "tests" / "fixtures" / "nvidia_smi"
 NEW = ("530.30.02", "580.95.05")
@@ -96,18 +96,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]
     }
     (folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
     (folder / "play.yml").write_text(yaml.safe_dump([play]))
-    done = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            *("-i", str(folder / "hosts.yml"), str(folder / "play.yml")),
-        ],
-        env=os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    done = ansible_playbook("-i", folder / "hosts.yml", folder / "play.yml", timeout=600)
     assert done.returncode == 2, done.stdout + done.stderr
     results = {path.parent.name: path.read_text() for path in folder.glob("*/result.json")}
     return {name: json.loads(text) for name, text in results.items()}, done.stdout

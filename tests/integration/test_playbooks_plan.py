@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.integration.emulator_fixture import ROOT
+from tests.integration.playbook_runs import ansible_playbook
 
 MODELS = json.loads((ROOT / "tests/fixtures/model_configs.json").read_text())
 
@@ -61,20 +62,13 @@ def hub() -> Iterator[Hub]:
 def play(
     playbook: str, *options: str, hf_endpoint: str = "http://127.0.0.1:1", **variables: Any
 ) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
-        "ANSIBLE_NOCOLOR": "1",
-        "HF_ENDPOINT": hf_endpoint,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    return subprocess.run(
-        ["ansible-playbook", f"playbooks/{playbook}", "-e", json.dumps(variables), *options],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
+    return ansible_playbook(
+        *(f"playbooks/{playbook}", "-e", json.dumps(variables), *options),
+        environment={
+            "HF_ENDPOINT": hf_endpoint,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
         timeout=120,
-        check=False,
     )
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce_client import 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator
 from tests.integration.model_places import Places
+from tests.integration.playbook_runs import ansible_playbook
 from tests.integration.test_weights_followed import Role
 
 TOKEN = "hf_" + "MarkerOfASecret" * 2
@@ -168,17 +167,10 @@ def test_the_plan_asks_the_hub_with_it(emulator: Emulator, name: str, places: Pl
         "gce_endpoint": emulator.endpoint,
         "gce_service_account_file": str(emulator.credentials_file),
     }
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("ansible-playbook"),
-            *("playbooks/plan.yml", "-vvv", "-e", json.dumps(variables)),
-        ],
-        env={**os.environ, "HF_ENDPOINT": places.url, "ANSIBLE_NOCOLOR": "1"},
-        cwd=m.ROOT,
-        capture_output=True,
-        text=True,
+    done = ansible_playbook(
+        *("playbooks/plan.yml", "-vvv", "-e", json.dumps(variables)),
+        environment={"HF_ENDPOINT": places.url},
         timeout=120,
-        check=False,
     )
     assert TOKEN not in done.stdout + done.stderr
     assert f"Bearer {TOKEN}" in {one for _, one in places.tokens}, done.stdout[-2000:]

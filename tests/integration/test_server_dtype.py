@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 import yaml
 
 from tests.integration.emulator_fixture import ROOT
+from tests.integration.playbook_runs import ansible_playbook
 
 ROLE = ROOT / "roles" / "llm_server"
 CPU = {"device": "cpu", "dtype": "float32", "gpus": [], "units": []}
@@ -46,17 +45,10 @@ def vllm_args(tmp_path: Path, **given: Any) -> Any:
         }
     ]
     (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
-    done = subprocess.run(
-        [
-            *(str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,"),
-            *("-c", "local", "-e", json.dumps(given), str(tmp_path / "play.yml")),
-        ],
-        env=os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
+    done = ansible_playbook(
+        *("-i", "localhost,", "-c", "local", "-e", json.dumps(given)),
+        tmp_path / "play.yml",
         timeout=120,
-        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return yaml.safe_load((tmp_path / "settings.yaml").read_text())["vllm_args"]

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.playbook_runs import ansible_playbook
 from tests.wheels import make_wheel
 
 ROOT = Path(__file__).parents[2]
@@ -99,16 +100,10 @@ class Host:
                 ]
             )
         )
-        command = [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,"]
-        extra = ["-e", f"@{self.folder / 'vars.json'}", self.folder / "play.yml", *options]
-        done = subprocess.run(
-            [*command, *extra],
-            cwd=ROOT,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
+        done = ansible_playbook(
+            *("-i", "localhost,", "-e", f"@{self.folder / 'vars.json'}"),
+            *(self.folder / "play.yml", *options),
+            merged=True,
         )
         assert "Traceback" not in done.stdout, done.stdout
         said = " ".join(done.stdout.split())  # Ansible folds long lines
