@@ -83,6 +83,6 @@ def test_settings_that_ansible_reads_early_are_the_runs_own(tmp_path: Path) -> N
 
 
 def test_a_run_that_takes_too_long_is_killed(tmp_path: Path) -> None:
-    path = book(tmp_path, {"ansible.builtin.wait_for": {"timeout": 300}})
+    path = book(tmp_path, {"ansible.builtin.wait_for": {"timeout": 20}})
     with pytest.raises(subprocess.TimeoutExpired):
         ansible_playbook(*HERE, path, timeout=2)
