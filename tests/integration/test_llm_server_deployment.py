@@ -7,6 +7,7 @@ with a real vLLM is molecule/upgrade.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.integration.modules_fixtures import free_port
@@ -253,11 +255,13 @@ class Machine:
         return link, program.split("releases/")[-1][:1] if "releases" in program else "", pid
 
     def close(self) -> None:
-        pid = self.shell("cat /run/llm.pid 2>/dev/null || echo")
-        self._holder.kill()
+        """End all that runs in there: also what a run that was killed had begun."""
+        spaces = Path(f"/proc/{self._holder.pid}/ns/mnt").readlink()
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.NoSuchProcess, OSError):
+                if Path(f"/proc/{process.pid}/ns/mnt").readlink() == spaces:
+                    process.kill()
         self._holder.wait()
-        if pid:
-            os.kill(int(pid), signal.SIGKILL)
 
 
 @pytest.fixture
