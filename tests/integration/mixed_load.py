@@ -140,6 +140,10 @@ class Load:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Asks no more; returns when what was asked is answered."""
         self._stop.set()
         for worker in self._workers:
             worker.join(150)

@@ -189,8 +189,8 @@ class Server:
         """
         deadline = time.monotonic() + timeout
         names = ("vllm:num_requests_running", "vllm:num_requests_waiting")
-        while any(found := {name: self.metric(name) for name in names}.values()):
-            assert time.monotonic() < deadline, found
+        while found := self.metric(*names):
+            assert time.monotonic() < deadline, f"{found:g} requests still run or wait"
             time.sleep(0.1)
 
     def stop(self) -> int:
@@ -212,10 +212,11 @@ class Server:
         self.open.close()
         self.authorised.close()
 
-    def metric(self, name: str) -> float:
-        """Sum of one of the engine's own metrics."""
+    def metric(self, *names: str) -> float:
+        """Sum of some of the engine's own metrics, all of one moment."""
         lines = self.authorised.get("/metrics").text.splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + "{"))
+        wanted = tuple(name + "{" for name in names)
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(wanted))
 
     def tail(self) -> str:
         """The end of the log."""
