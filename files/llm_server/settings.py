@@ -72,6 +72,14 @@ REFUSED_SWITCHES = {
     ),
 }
 
+#: vLLM options that do the same where they are on, and why.
+REFUSED_IF_ON = {
+    "disable_log_stats": (
+        "a step at a long prompt would give no sign of life, and the watchdog would restart a"
+        " server that works; /metrics would say nothing of the engine. Leave it out"
+    ),
+}
+
 #: A value of `vllm_args`: what YAML can say and a command line can carry.
 ArgValue = bool | int | float | str | list[Any] | dict[str, Any] | None
 
@@ -116,9 +124,11 @@ class Settings(BaseModel):
     @classmethod
     def _not_owned(cls, value: dict[str, ArgValue]) -> dict[str, ArgValue]:
         problems = []
-        for name in value:
+        for name, given in value.items():
             key = normalise(name)
-            if key in SUCCESSORS:
+            if key in REFUSED_IF_ON and given is True:
+                problems.append(f"{name} cannot be on: {REFUSED_IF_ON[key]}")
+            elif key in SUCCESSORS:
                 problems.append(f"{name} was removed from vLLM; its successor is {SUCCESSORS[key]}")
             elif key in NO_EFFECT:
                 problems.append(f"{name} would have no effect: {NO_EFFECT[key]}")

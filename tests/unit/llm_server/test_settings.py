@@ -155,6 +155,16 @@ def test_whether_anything_may_be_compiled(
     assert settings.enforce_eager is expected
 
 
+@pytest.mark.parametrize("name", ["disable_log_stats", "--disable-log-stats"])
+def test_what_would_blind_the_watchdog_is_refused(
+    tmp_path: Path, good: dict[str, Any], name: str
+) -> None:
+    for value in (False, None):
+        assert load_settings(write(tmp_path, good | {"vllm_args": {name: value}})).port == 8000
+    [message] = problems(tmp_path, good | {"vllm_args": {name: True}})
+    assert message.startswith(f"vllm_args: {name} cannot be on: a step at a long prompt")
+
+
 def test_what_would_undo_the_limits_is_refused(
     tmp_path: Path, good: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
