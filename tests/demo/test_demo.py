@@ -245,6 +245,7 @@ def test_host_drift_is_repaired(demo: dict[str, Any]) -> None:
     )
     assert repaired(demo) == {
         "Install what the lock says",
+        "Remember that it passed",
         "Write the settings",
         "Write the unit",
         "Have the service enabled, running and up to date",
