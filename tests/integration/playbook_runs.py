@@ -12,6 +12,7 @@ and the descriptors of its output. It answers with the run's process id, then it
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -81,6 +82,7 @@ def ansible_playbook(
     cwd: Path = ROOT,
     timeout: float = 900,
     merged: bool = False,
+    mounts_of: int | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run ansible-playbook with this project's settings and return what it wrote.
 
@@ -88,6 +90,7 @@ def ansible_playbook(
         environment: more variables.
         timeout: seconds, after which the run is killed.
         merged: its errors stand among the rest, as at a terminal.
+        mounts_of: a process whose mount namespace the run enters.
     """
     whole = {
         **os.environ,
@@ -98,7 +101,12 @@ def ansible_playbook(
         **(environment or {}),
     }
     words = [str(PROGRAM), *map(str, arguments)]
-    request = {"arguments": words, "environment": whole, "cwd": str(cwd)}
+    request = {
+        "arguments": words,
+        "environment": whole,
+        "cwd": str(cwd),
+        "mounts": mounts_of and f"/proc/{mounts_of}/ns/mnt",
+    }
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         outputs = [out.fileno(), (out if merged else err).fileno()]
         status = _server(whole).run(request, outputs, timeout)
@@ -197,6 +205,8 @@ def _become(request: Mapping[str, Any], outputs: Sequence[int]) -> None:
         for target, output in enumerate(outputs, start=1):
             os.dup2(output, target)
         os.closerange(3, 256)
+        if request["mounts"]:
+            _enter(request["mounts"])
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["environment"])
@@ -210,6 +220,14 @@ def _become(request: Mapping[str, Any], outputs: Sequence[int]) -> None:
         sys.stderr.flush()
         # What a process does at its end is the server's to do: its folder is the other runs' too.
         os._exit(status)
+
+
+def _enter(mounts: str) -> None:
+    # `os.setns` comes with Python 3.12.
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path(mounts).open("rb") as space:
+        if libc.setns(space.fileno(), 0):
+            raise OSError(ctypes.get_errno(), mounts)
 
 
 if __name__ == "__main__":

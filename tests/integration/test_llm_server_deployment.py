@@ -23,6 +23,7 @@ import psutil
 import pytest
 
 from tests.integration.modules_fixtures import free_port
+from tests.integration.playbook_runs import ansible_playbook
 
 pytestmark = pytest.mark.podman
 ROOT = Path(__file__).parents[2]
@@ -167,13 +168,20 @@ class Machine:
             assert self._holder.poll() is None
             time.sleep(0.02)
 
+    def _path(self) -> str:
+        return f"{self.folder / 'bin'}:/usr/sbin:/sbin:{os.environ['PATH']}"
+
     def begin(self, *command: str | Path) -> subprocess.Popen[str]:
         """A command in there, in a session of its own."""
-        path = f"{self.folder / 'bin'}:/usr/sbin:/sbin:{os.environ['PATH']}"
         return subprocess.Popen(
             ["nsenter", "--target", str(self._holder.pid), "--mount", f"--wd={ROOT}", *command],
             cwd=ROOT,
-            env={**os.environ, "PATH": path, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
+            env={
+                **os.environ,
+                "PATH": self._path(),
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_FORCE_COLOR": "0",
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -223,7 +231,13 @@ class Machine:
         self.shell("rm /run/llm.hangs")
 
     def _play(self, tasks_from: str, *options: str, **more: Any) -> tuple[str, bool]:
-        done = self.inside(*self._command(tasks_from, *options, **more))
+        _, *arguments = self._command(tasks_from, *options, **more)
+        done = ansible_playbook(
+            *arguments,
+            environment={"PATH": self._path()},
+            mounts_of=self._holder.pid,
+            merged=True,
+        )
         assert "Traceback" not in done.stdout and KEY not in done.stdout, done.stdout
         said = re.sub(r"\b([a-f])\1{11}-cpu\b", r"\1", " ".join(done.stdout.split()))
         return said, done.returncode == 0
