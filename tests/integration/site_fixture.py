@@ -10,7 +10,6 @@ import pty
 import re
 import select
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import yaml
 
 from tests.integration.emulator_fixture import ROOT, Api, Emulator
 from tests.integration.modules_fixtures import ZONE, Json, free_port
-from tests.integration.playbook_runs import ansible_playbook
+from tests.integration.playbook_runs import PROGRAM, ansible_playbook
 
 NAME = "llm-server"
 KEY = "an-api-key-that-nobody-may-see"
@@ -66,7 +65,7 @@ class Site:
 
     def at_terminal(self, name: str, answer: str) -> int:
         """Run a playbook at a terminal where somebody answers its question; the exit status."""
-        command = [Path(sys.executable).with_name("ansible-playbook"), "-i", self._inventory()]
+        command = [PROGRAM, "-i", self._inventory()]
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
             ["setsid", "--ctty", "--wait", *command, f"playbooks/{name}.yml"],

@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from tests.integration.modules_fixtures import free_port
-from tests.integration.playbook_runs import ansible_playbook
+from tests.integration.playbook_runs import PROGRAM, ansible_playbook
 
 pytestmark = pytest.mark.podman
 ROOT = Path(__file__).parents[2]
@@ -222,7 +222,7 @@ class Machine:
     def rollback_that_is_killed(self) -> None:
         """While the service restarts."""
         self.shell("touch /run/llm.hangs")
-        begun = self.begin(*self._command("rollback"))
+        begun = self.begin(PROGRAM, *self._arguments("rollback"))
         while not self.shell("cat /run/llm.hangs"):
             assert begun.poll() is None
             time.sleep(0.1)
@@ -231,9 +231,8 @@ class Machine:
         self.shell("rm /run/llm.hangs")
 
     def _play(self, tasks_from: str, *options: str, **more: Any) -> tuple[str, bool]:
-        _, *arguments = self._command(tasks_from, *options, **more)
         done = ansible_playbook(
-            *arguments,
+            *self._arguments(tasks_from, *options, **more),
             environment={"PATH": self._path()},
             mounts_of=self._holder.pid,
             merged=True,
@@ -242,7 +241,7 @@ class Machine:
         said = re.sub(r"\b([a-f])\1{11}-cpu\b", r"\1", " ".join(done.stdout.split()))
         return said, done.returncode == 0
 
-    def _command(self, tasks_from: str, *options: str, **more: Any) -> list[str | Path]:
+    def _arguments(self, tasks_from: str, *options: str, **more: Any) -> list[str | Path]:
         variables = {
             "ansible_python_interpreter": sys.executable,
             "llm_api_key": KEY,
@@ -257,9 +256,8 @@ class Machine:
         tasks = [{"ansible.builtin.include_role": role}]
         (self.folder / "vars.json").write_text(json.dumps(variables))
         (self.folder / "play.yml").write_text(json.dumps([{**play, "tasks": tasks}]))
-        ansible = Path(sys.executable).with_name("ansible-playbook")
         extra: list[str | Path] = ["-e", f"@{self.folder / 'vars.json'}", self.folder / "play.yml"]
-        return [ansible, "-i", "localhost,", *extra, *options]
+        return ["-i", "localhost,", *extra, *options]
 
     def serves(self) -> tuple[str, str, str]:
         """Link, release of the process, process."""

@@ -204,7 +204,7 @@ def test_health_waits_for_no_body(phase: Phase) -> None:
             began = time.monotonic()
             reader, _ = await serving.connect(HEALTH + b"Content-Length: 8000000\r\n\r\n")
             status, body = await answer(reader)
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 0.1
             assert (status, body["status"]) == (200 if phase is Phase.HEALTHY else 503, str(phase))
 
     run(play())
