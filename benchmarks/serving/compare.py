@@ -13,11 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import yaml
+from llm_benchmark.crew import Crew
 from llm_benchmark.environment import describe
 from llm_benchmark.health import Sample, summarise
 from llm_benchmark.load import Level, Load, Tool, measure
@@ -52,7 +53,8 @@ class Comparison:
         }
         os.environ["OPENAI_API_KEY"] = KEY
         began = time.monotonic()
-        self.tool = Tool(plan.get("assume_full_answers", False))
+        full, processes = plan.get("assume_full_answers", False), plan.get("load_processes", 1)
+        self.tool = Crew(processes, full) if processes > 1 else Tool(full)
         self._say(f"the load tool was imported in {time.monotonic() - began:.1f} s")
 
     def run(self) -> None:
@@ -62,6 +64,9 @@ class Comparison:
         GPU, then meets them all.
         """
         rounds = self.options.rounds or self.plan.get("rounds", 1)
+        if self.plan.get("together"):
+            self._together(rounds)
+            return
         failed: set[str] = set()
         for number in range(1, rounds + 1):
             for wanted in self.plan["servers"]:
@@ -75,19 +80,50 @@ class Comparison:
                     failed.add(name)
                 self._save()
 
+    def _together(self, rounds: int) -> None:
+        """All servers are started, then the load goes from one to the next: one start for all.
+
+        Every other round goes backwards, so that none is always the first.
+        """
+        with ExitStack() as stack:
+            running = []
+            for wanted in self.plan["servers"]:
+                with self._noted(wanted):
+                    running.append((wanted, stack.enter_context(self._serving(wanted, 1))))
+            for number in range(1, rounds + 1):
+                for wanted, server in running if number % 2 else running[::-1]:
+                    if time.monotonic() < self.ends and not self.options.starts_only:
+                        with self._noted(wanted):
+                            self._load(server, wanted, number)
+
+    @contextmanager
+    def _noted(self, wanted: dict[str, Any]) -> Iterator[None]:
+        """A server that fails is said and written down, and the others go on."""
+        try:
+            yield
+        except (StartError, RuntimeError) as error:
+            self._say(f"{wanted['name']}: {error}")
+            self.document.setdefault("errors", []).append(f"{wanted['name']}: {error}")
+
     def _starts(self, wanted: dict[str, Any], round_: int) -> bool:
         """The server's starts of one round; the load comes after the last. False: it failed."""
         starts = wanted.get("starts", 1)
         for number in range(1, starts + 1):
-            try:
-                self._one(wanted, (round_ - 1) * starts + number, round_, last=number == starts)
-            except (StartError, RuntimeError) as error:
-                self._say(f"{wanted['name']}: {error}")
-                self.document.setdefault("errors", []).append(f"{wanted['name']}: {error}")
+            good = False
+            with (
+                self._noted(wanted),
+                self._serving(wanted, (round_ - 1) * starts + number) as server,
+            ):
+                if number == starts and not self.options.starts_only:
+                    self._load(server, wanted, round_)
+                good = True
+            if not good:
                 return False
         return True
 
-    def _one(self, wanted: dict[str, Any], number: int, round_: int, last: bool) -> None:
+    @contextmanager
+    def _serving(self, wanted: dict[str, Any], number: int) -> Iterator[Server]:
+        """A server from its start, which is timed, over its first bursts to its end."""
         server = Server(
             wanted["name"],
             wanted["kind"],
@@ -109,17 +145,15 @@ class Comparison:
                 {"server": server.name, "start": number, "seconds": seconds}
                 | ({"cache": wanted["cache"]} if "cache" in wanted else {})
             )
-            if self.options.starts_only:
-                return
-            for burst in range(wanted.get("bursts", 0)):
-                self._burst(server, wanted, number, burst + 1)
+            if not self.options.starts_only:
+                for burst in range(wanted.get("bursts", 0)):
+                    self._burst(server, wanted, number, burst + 1)
             if server.offline:
                 rows = json.loads(server.offline_out.read_text(encoding="utf-8"))
                 self.document["rows"] += rows
                 for row in rows:
                     self._say(f"offline: {row['output_throughput']:.1f} tokens/s")
-            if last:
-                self._load(server, wanted, round_)
+            yield server
         finally:
             server.stop()
             self._save()

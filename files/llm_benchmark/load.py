@@ -140,11 +140,18 @@ class Tool:
         from . import request_functions  # noqa: PLC0415
 
         request_functions.register(assume_full)
-        self._serve = serve
+        self.serve = serve
         self._parser = FlexibleArgumentParser()
         serve.add_cli_args(self._parser)
         #: From the last run's first request to its last answer, on the monotonic clock.
         self.window = (0.0, 0.0)
+
+    def raw(self, load: Load, level: Level, seed: int) -> dict[str, Any]:
+        """One run: all that the tool gives, also the times of each request."""
+        args = self._parser.parse_args(load.words(level, seed))
+        with contextlib.redirect_stdout(sys.stderr):  # the tool prints tables
+            result: dict[str, Any] = asyncio.run(self.serve.main_async(args))
+        return result
 
     def run(self, load: Load, level: Level, seed: int) -> dict[str, Any]:
         """One run: the tool's own figures, those in `KEPT`.
@@ -152,23 +159,31 @@ class Tool:
         Raises:
             NothingAnsweredError: not one request was answered.
         """
-        args = self._parser.parse_args(load.words(level, seed))
-        with contextlib.redirect_stdout(sys.stderr):  # the tool prints tables
-            result = asyncio.run(self._serve.main_async(args))
-        errors = Counter(_last_line(error) for error in result.get("errors") or [] if error)
-        if not result["completed"]:
-            said = f": {errors.most_common(1)[0][0]}" if errors else ""
-            raise NothingAnsweredError(
-                f"{load.base_url}: none of {level.requests} requests was answered{said}"
-            )
-        began = min((at for at in result.get("start_times", []) if at), default=0.0)
-        self.window = (began, began + result["duration"])
-        figures = {name: result[name] for name in KEPT if name in result}
-        if errors:
-            figures["errors"] = dict(errors.most_common(5))
-        if load.target in WHOLE:
-            figures = {k: v for k, v in figures.items() if "_ttft_" not in k and "_itl_" not in k}
+        figures, self.window = figures_of(load, level, self.raw(load, level, seed))
         return figures
+
+
+def figures_of(
+    load: Load, level: Level, result: dict[str, Any]
+) -> tuple[dict[str, Any], tuple[float, float]]:
+    """What is kept of a run, and from when to when it was on the monotonic clock.
+
+    Raises:
+        NothingAnsweredError: not one request was answered.
+    """
+    errors = Counter(_last_line(error) for error in result.get("errors") or [] if error)
+    if not result["completed"]:
+        said = f": {errors.most_common(1)[0][0]}" if errors else ""
+        raise NothingAnsweredError(
+            f"{load.base_url}: none of {level.requests} requests was answered{said}"
+        )
+    began = min((at for at in result.get("start_times", []) if at), default=0.0)
+    figures = {name: result[name] for name in KEPT if name in result}
+    if errors:
+        figures["errors"] = dict(errors.most_common(5))
+    if load.target in WHOLE:
+        figures = {k: v for k, v in figures.items() if "_ttft_" not in k and "_itl_" not in k}
+    return figures, (began, began + result["duration"])
 
 
 def measure(

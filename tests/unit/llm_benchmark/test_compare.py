@@ -143,6 +143,22 @@ def test_a_server_that_did_not_start_is_not_tried_again(run: Run) -> None:
     assert comparison.document["errors"] == ["a: a was not ready after 1 s"]
 
 
+def test_servers_that_stand_side_by_side_take_turns_both_ways(run: Run) -> None:
+    comparison, events = run([one("a"), one("b")], together=True, rounds=2)
+    assert events[:2] == ["start a", "start b"] and events[-2:] == ["stop b", "stop a"]
+    assert [(row["server"], row["run"]) for row in comparison.document["rows"]] == [
+        *(("a", 1), ("b", 1)),
+        *(("b", 2), ("a", 2)),
+    ]
+    assert [each["start"] for each in comparison.document["starts"]] == [1, 1]
+
+
+def test_one_of_them_that_does_not_start_leaves_the_other(run: Run) -> None:
+    comparison, events = run([one("a"), one("b")], fails={"a"}, together=True)
+    assert events == ["start a", "stop a", "start b", "completions 2", "stop b"]
+    assert comparison.document["errors"] == ["a: a was not ready after 1 s"]
+
+
 def test_starts_alone_fill_the_caches(run: Run) -> None:
     comparison, events = run([one("a", bursts=1)], starts_only=True)
     assert events == ["start a", "stop a"]
@@ -192,7 +208,7 @@ def test_the_tool_keeps_what_failed_requests_were_told() -> None:
             assert "--save-detailed" in words
 
     tool = Tool.__new__(Tool)
-    tool._serve, tool._parser = Serve(), Parser()
+    tool.serve, tool._parser = Serve(), Parser()
     figures = tool.run(Load("http://h", "m", "/t"), Level.closed("1"), 1)
     assert figures["errors"] == {"ValueError: too long": 1}
     assert tool.window == (10.0, 12.5)
