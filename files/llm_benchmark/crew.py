@@ -112,6 +112,7 @@ class Crew:
         results = [end.recv() for end, _part in zip(self._ends, parts, strict=False)]
         for one in results:
             if isinstance(one, str):
+                self._barriers[len(parts)].reset()  # those that waited for it in vain broke it
                 raise RuntimeError(f"the load tool failed: {one}")
         figures, self.window = figures_of(load, level, merged(results))
         return figures | {"load_processes": len(parts)}
