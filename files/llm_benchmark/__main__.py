@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from . import crew
 from . import load as loads
 from .progress import Progress, end_when_abandoned
 
@@ -65,6 +66,9 @@ def _add_load(commands: Any) -> None:
     load.add_argument("--temperature", type=float, default=0.7)
     load.add_argument("--top-p", type=float, default=0.9)
     load.add_argument("--runs", type=int, default=3, help="of each level; the report takes medians")
+    load.add_argument(
+        "--processes", type=int, default=1, help="that the load comes from; each gets 16 or more"
+    )
     load.add_argument("--first-seed", type=int, default=1)
     load.add_argument("--key-file", type=Path, help="holds the key; removed once it is read")
     load.add_argument("--progress", type=Path, help="file that gets a line for each run")
@@ -110,7 +114,7 @@ def _load(options: argparse.Namespace) -> int:
             os.environ["OPENAI_API_KEY"] = key
         options.key_file.unlink()
     progress.note("vLLM's load tool is being loaded")
-    tool = loads.Tool()
+    tool: loads.Runs = crew.Crew(options.processes) if options.processes > 1 else loads.Tool()
     rows: list[dict[str, Any]] = []
     seed = options.first_seed
     for target in targets:

@@ -8,7 +8,9 @@ slower than the one that falls behind and sends two together.
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
+import signal
 import statistics
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
@@ -20,6 +22,8 @@ from .load import PERCENTILES, Level, Load, Tool, figures_of
 FEWEST = 16
 #: Seconds in which all have to have made their prompts.
 START_S = 120.0
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def split(level: Level, processes: int) -> list[Level]:
@@ -118,7 +122,13 @@ class Crew:
         return figures | {"load_processes": len(parts)}
 
 
+def _end_with_parent() -> None:
+    # Also with one that ends without a word: what it has begun would go on pressing.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _work(end: Connection, barriers: dict[int, Any], assume_full: bool) -> None:
+    _end_with_parent()
     tool = Tool(assume_full)
     inner = tool.serve.benchmark
     parts = 1

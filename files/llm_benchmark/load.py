@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 #: What is asked → the tool's name for it, and the path.
 TARGETS = {
@@ -186,8 +186,15 @@ def figures_of(
     return figures, (began, began + result["duration"])
 
 
+class Runs(Protocol):
+    """What a load can be run with: a `Tool`, or several."""
+
+    def run(self, load: Load, level: Level, seed: int) -> dict[str, Any]:
+        """One run's figures."""
+
+
 def measure(
-    tool: Tool,
+    tool: Runs,
     load: Load,
     levels: list[Level],
     runs: int,
