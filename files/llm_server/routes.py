@@ -6,13 +6,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import CLIENT_CLOSED_REQUEST, error_body, error_response
@@ -165,7 +167,7 @@ def without_generate(model: str, tasks: Iterable[str]) -> APIRouter:
 
 
 def _with_root(model: str) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=PlainErrors)
 
     @router.get("/")
     async def root() -> Root:
@@ -173,6 +175,41 @@ def _with_root(model: str) -> APIRouter:
         return Root(message="vLLM serves this model; see /docs for its API.", model=model)
 
     return router
+
+
+class PlainErrors(APIRoute):
+    """Says what is wrong with a body in a sentence; vLLM would print pydantic's own records."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler, with that around it."""
+        inner = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            try:
+                return await inner(request)
+            except RequestValidationError as error:
+                field, message = _what_is_wrong(error.errors())
+                return error_response(400, message, param=field)
+
+        return handler
+
+
+def _what_is_wrong(errors: Sequence[Any]) -> tuple[str | None, str]:
+    """The first field that is wrong, if it is one, and what to say of all that are."""
+    fields = ", ".join(GenerateRequest.model_fields)
+    said: dict[str, str | None] = {}
+    for item in errors:
+        # A value that may be one of several kinds has an entry for each, under the same name.
+        path = [str(part) for part in item["loc"][1:2] if isinstance(part, str)]
+        field = path[0] if path else None
+        if item["type"] == "extra_forbidden":
+            text = f"{field}: there is no such field; there are {fields}"
+        elif field is None:
+            text = f"The body is not what /generate takes ({item['msg']}): JSON with {fields}"
+        else:
+            text = f"{field}: {item['msg']}"
+        said.setdefault(text, field)
+    return next(iter(said.values())), "; ".join(said) + "."
 
 
 async def _events(pieces: AsyncGenerator[Generated, None]) -> AsyncGenerator[str, None]:

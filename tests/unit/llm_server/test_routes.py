@@ -133,7 +133,7 @@ def test_bad_bodies(body: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         GenerateRequest.model_validate(body)
     with TestClient(app_for(Echo())) as http:
-        assert http.post("/generate", json=body).status_code == 422
+        assert http.post("/generate", json=body).status_code == 400
 
 
 def test_a_client_that_leaves_cancels_the_work() -> None:
@@ -172,3 +172,28 @@ def test_a_client_that_leaves_cancels_the_work() -> None:
     cancelled, sent = asyncio.run(play())
     assert cancelled
     assert sent[0]["status"] == 499
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "says"),
+    [
+        ({"prompt": "x", "model": "m"}, "model", "model: there is no such field; there are prompt"),
+        ({}, "prompt", "prompt: Field required."),
+        ({"prompt": "x", "max_tokens": 0}, "max_tokens", "greater than or equal to 1."),
+        ({"prompt": "x", "stop": 5}, "stop", "stop: Input should be a valid string"),
+        ({"prompt": "x", "stop": ["a", ""]}, "stop", "stop: "),
+        ([], None, "The body is not what /generate takes"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_a_sentence(body: Any, param: str | None, says: str) -> None:
+    with TestClient(app_for(Echo())) as http:
+        answer = http.post("/generate", json=body)
+    error = answer.json()["error"]
+    assert answer.status_code == error["code"] == 400 and error["param"] == param
+    assert says in error["message"] and not set("{}[]") & set(error["message"]), error
+
+
+def test_what_is_no_json_is_told_so() -> None:
+    with TestClient(app_for(Echo())) as http:
+        answer = http.post("/generate", content=b"{'prompt'", headers={"content-type": "text/json"})
+    assert answer.status_code == 400 and "JSON" in answer.json()["error"]["message"]
