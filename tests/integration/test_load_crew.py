@@ -92,7 +92,7 @@ def test_two_processes_press_at_once_and_give_one_result(
         env={**os.environ, "PYTHONPATH": str(ROOT / "files"), "OPENAI_API_KEY": "unused"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
