@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from llm_benchmark.crew import Crew
+from llm_benchmark.crew import load_tool
 from llm_benchmark.environment import describe
 from llm_benchmark.health import Sample, summarise
-from llm_benchmark.load import Level, Load, Tool, measure
+from llm_benchmark.load import Level, Load, measure
 from llm_benchmark.report import load_of
 
 from .servers import KEY, MODEL_NAME, ROOT, Server, StartError
@@ -38,6 +38,8 @@ class Comparison:
         self.out: Path = options.out
         self.ends = time.monotonic() + options.seconds
         self.seed = options.first_seed
+        #: Names of servers that did not start, or whose load could not be run.
+        self.failed: set[str] = set()
         #: Samples of /health by server and what went on meanwhile, over all rounds.
         self.health: dict[tuple[str, str], list[Sample]] = {}
         self.document: dict[str, Any] = {
@@ -53,8 +55,7 @@ class Comparison:
         }
         os.environ["OPENAI_API_KEY"] = KEY
         began = time.monotonic()
-        full, processes = plan.get("assume_full_answers", False), plan.get("load_processes", 1)
-        self.tool = Crew(processes, full) if processes > 1 else Tool(full)
+        self.tool = load_tool(plan.get("load_processes", 1), plan.get("assume_full_answers", False))
         self._say(f"the load tool was imported in {time.monotonic() - began:.1f} s")
 
     def run(self) -> None:
@@ -67,17 +68,16 @@ class Comparison:
         if self.plan.get("together"):
             self._together(rounds)
             return
-        failed: set[str] = set()
         for number in range(1, rounds + 1):
             for wanted in self.plan["servers"]:
                 name = wanted["name"]
-                if name in failed or number > wanted.get("rounds", rounds):
+                if name in self.failed or number > wanted.get("rounds", rounds):
                     continue
                 if self.ends - time.monotonic() < wanted.get("needs_seconds", 0):
                     self._say(f"no time left for {name}")
                     continue
-                if not self._starts(wanted, number):
-                    failed.add(name)
+                with self._noted(wanted):
+                    self._starts(wanted, number)
                 self._save()
 
     def _together(self, rounds: int) -> None:
@@ -104,22 +104,15 @@ class Comparison:
         except (StartError, RuntimeError) as error:
             self._say(f"{wanted['name']}: {error}")
             self.document.setdefault("errors", []).append(f"{wanted['name']}: {error}")
+            self.failed.add(wanted["name"])
 
-    def _starts(self, wanted: dict[str, Any], round_: int) -> bool:
-        """The server's starts of one round; the load comes after the last. False: it failed."""
+    def _starts(self, wanted: dict[str, Any], round_: int) -> None:
+        """The server's starts of one round; the load comes after the last."""
         starts = wanted.get("starts", 1)
         for number in range(1, starts + 1):
-            good = False
-            with (
-                self._noted(wanted),
-                self._serving(wanted, (round_ - 1) * starts + number) as server,
-            ):
+            with self._serving(wanted, (round_ - 1) * starts + number) as server:
                 if number == starts and not self.options.starts_only:
                     self._load(server, wanted, round_)
-                good = True
-            if not good:
-                return False
-        return True
 
     @contextmanager
     def _serving(self, wanted: dict[str, Any], number: int) -> Iterator[Server]:

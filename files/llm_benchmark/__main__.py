@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import crew
 from . import load as loads
+from .crew import load_tool
 from .progress import Progress, end_when_abandoned
 
 #: Who follows a load test touches its heartbeat far more often.
@@ -114,7 +114,7 @@ def _load(options: argparse.Namespace) -> int:
             os.environ["OPENAI_API_KEY"] = key
         options.key_file.unlink()
     progress.note("vLLM's load tool is being loaded")
-    tool: loads.Runs = crew.Crew(options.processes) if options.processes > 1 else loads.Tool()
+    tool = load_tool(options.processes)
     rows: list[dict[str, Any]] = []
     seed = options.first_seed
     for target in targets:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import signal
-import statistics
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from .load import PERCENTILES, Level, Load, Tool, figures_of
+from .load import PERCENTILES, Level, Load, Runs, Tool, figures_of
+from .summary import percentile
 
 #: No process gets fewer requests at once than these: the single-process figures stay comparable.
 FEWEST = 16
@@ -72,14 +72,10 @@ def merged(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
         seconds = whole["duration"]
         whole[f"{rate}_throughput"] = whole.get(count, 0) / seconds if seconds else 0.0
     for metric, values in (("ttft", ttfts), ("itl", itls), ("e2el", totals)):
-        if not values:
-            continue
-        # As numpy's percentiles. A single value has no quantiles: it is taken twice.
-        cuts = statistics.quantiles(
-            values if len(values) > 1 else values * 2, n=100, method="inclusive"
-        )
         for percent in PERCENTILES:
-            whole[f"p{percent}_{metric}_ms"] = cuts[percent - 1] * 1000
+            value = percentile(values, percent)
+            if value is not None:
+                whole[f"p{percent}_{metric}_ms"] = value * 1000
     return whole
 
 
@@ -120,6 +116,11 @@ class Crew:
                 raise RuntimeError(f"the load tool failed: {one}")
         figures, self.window = figures_of(load, level, merged(results))
         return figures | {"load_processes": len(parts)}
+
+
+def load_tool(processes: int, assume_full: bool = False) -> Runs:
+    """The load tool: in this process, or in so many others where it is more than one."""
+    return Crew(processes, assume_full) if processes > 1 else Tool(assume_full)
 
 
 def _end_with_parent() -> None:

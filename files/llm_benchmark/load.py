@@ -189,6 +189,9 @@ def figures_of(
 class Runs(Protocol):
     """What a load can be run with: a `Tool`, or several."""
 
+    #: From the last run's first request to its last answer, on the monotonic clock.
+    window: tuple[float, float]
+
     def run(self, load: Load, level: Level, seed: int) -> dict[str, Any]:
         """One run's figures."""
 

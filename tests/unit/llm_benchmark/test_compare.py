@@ -75,7 +75,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             series = [(at / 10, at / 1000, 200) for at in range(1000)]
             self._health(server.name, when, series, windows)
 
-        monkeypatch.setattr(compare, "Tool", lambda _assume_full: FakeTool(events))
+        monkeypatch.setattr(compare, "load_tool", lambda _processes, _full: FakeTool(events))
         monkeypatch.setattr(
             compare, "Server", lambda *words: FakeServer(events, fails or set(), *words)
         )

@@ -3,23 +3,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import fit, gpu_table, model_shape
 
-ROOT = Path(__file__).parents[3]
-MODELS = json.loads((ROOT / "tests/fixtures/model_configs.json").read_text())
-LINES = (ROOT / "tests/fixtures/vllm_memory/h100.jsonl").read_text().splitlines()
-RUNS: list[dict[str, Any]] = [json.loads(line) for line in LINES if '"run"' in line]
+from tests.unit.plugins.measured_runs import plan, runs
+
+RUNS = runs("h100.jsonl")
 STARTED = [run for run in RUNS if run["started"]]
-
-
-def plan(run: dict[str, Any]) -> dict[str, Any]:
-    shape = model_shape.parse(MODELS[run["model"]]["config"])
-    return fit.judge(shape, run["arguments"], gpu_table.GPUS["nvidia-h100-80gb"], 1)
 
 
 def named(run: dict[str, Any]) -> str:

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What vLLM counted on a real H100 (dummy weights), and what the plan says of the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import fit, gpu_table, model_shape
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+MODELS = json.loads((FIXTURES / "model_configs.json").read_text())
+
+
+def runs(name: str) -> list[dict[str, Any]]:
+    """The runs of one file of measurements."""
+    lines = (FIXTURES / "vllm_memory" / name).read_text().splitlines()
+    return [json.loads(line) for line in lines if '"run"' in line]
+
+
+def plan(run: dict[str, Any]) -> dict[str, Any]:
+    """The plan's answer for a run."""
+    shape = model_shape.parse(MODELS[run["model"]]["config"])
+    return fit.judge(shape, run["arguments"], gpu_table.GPUS["nvidia-h100-80gb"], 1)
