@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that tests take from Debian, installed where they are missing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+#: Long enough for a slow mirror.
+TIMEOUT_S = 900
+
+
+def install(*programs: str) -> None:
+    """Has each of them, by the package of the same name; waits where another test installs.
+
+    Raises:
+        RuntimeError: it is missing and cannot be installed; the text says what to do.
+    """
+    with (Path(tempfile.gettempdir()) / f"gce-vllm-debian-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        missing = [name for name in programs if shutil.which(name, path=_path()) is None]
+        if not missing:
+            return
+        if shutil.which("apt-get") is None or os.geteuid() != 0:
+            raise RuntimeError(f"Missing: {' '.join(missing)}. Install them and run again.")
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        for command in (
+            ["apt-get", "update", "-qq"],
+            ["apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing],
+        ):
+            done = subprocess.run(
+                command,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
+            if done.returncode:
+                said = (done.stderr or done.stdout)[-1500:]
+                raise RuntimeError(f"{' '.join(command[:2])} failed:\n{said}")
+
+
+def program(name: str) -> str:
+    """Where an installed program is, which may be among those for root."""
+    found = shutil.which(name, path=_path())
+    if found is None:
+        raise RuntimeError(f"Missing: {name}. Install it and run again.")
+    return found
+
+
+def _path() -> str:
+    return os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
