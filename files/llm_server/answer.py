@@ -81,6 +81,7 @@ class Answer:
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answers with the refusal."""
+        self.record.reason = refusal.reason or self.record.reason
         await self.fail(refusal.status, refusal.message, refusal.headers)
 
     async def fail(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocketClose
 from .access import AccessControl, Key
 from .errors import error_response
 from .page import page_for
-from .record import current
+from .record import current, note_reason
 
 #: What anyone may ask. An allow-list, so that a route which a new vLLM adds is closed.
 OPEN = frozenset({("GET", "/health"), ("GET", "/health/live"), ("GET", "/health/ready")})
@@ -47,6 +47,7 @@ class ApiKeyMiddleware:
             record.key, record.rates = key.name, rates
         seconds = rates.admit()
         if seconds and scope["type"] == "websocket":
+            note_reason(rates.scarcer())
             await WebSocketClose(code=1013, reason="rate limit")(scope, receive, send)
             return
         if seconds:
@@ -55,6 +56,7 @@ class ApiKeyMiddleware:
                 f"The key {key.name} has used up what it may ask in a minute"
                 f" ({_bounds(key)}); try again in {seconds} s.",
                 headers={"Retry-After": str(seconds)},
+                reason=rates.scarcer(),
             )
             await response(scope, receive, send)
             return
@@ -67,6 +69,8 @@ class ApiKeyMiddleware:
 
     @staticmethod
     async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        given = {"authorization", "x-api-key"} & set(Headers(scope=scope).keys())
+        note_reason("wrong_key" if given else "no_key")
         if scope["type"] == "websocket":
             await WebSocketClose(code=1008, reason="API key needed")(scope, receive, send)
             return

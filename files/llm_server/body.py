@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .access import AccessControl
 from .batch import too_many
 from .errors import error_response
+from .reasons import Reason
 from .record import current
 
 #: So much of a body is logged where that was switched on.
@@ -55,7 +56,8 @@ class BodyLimit:
                 f"{field} has {entries} entries; this server takes {most} at once (prompts times"
                 " n). Send several requests."
             )
-            await error_response(400, text, param=field)(scope, receive, send)
+            response = error_response(400, text, param=field, reason="too_many_sequences")
+            await response(scope, receive, send)
             return
         await self.app(scope, _Replay(body, receive), send)
 
@@ -81,10 +83,12 @@ class BodyLimit:
                             429,
                             "Too many large bodies are being sent at once; try again later.",
                             {"Retry-After": "2"},
+                            reason="bodies_full",
                         )
         except TimeoutError:
             seconds = f"{limits.max_body_seconds:g} seconds"
-            raise _RefusedError(408, f"The body did not arrive within {seconds}.") from None
+            text = f"The body did not arrive within {seconds}."
+            raise _RefusedError(408, text, reason="body_slow") from None
         finally:
             self.held -= size
         return b"".join(parts)
@@ -92,14 +96,21 @@ class BodyLimit:
     def _too_large(self) -> _RefusedError:
         most = self.control.limits.max_body_bytes
         text = f"The body is larger than the {most} bytes that this server takes."
-        return _RefusedError(413, text)
+        return _RefusedError(413, text, reason="body_too_large")
 
 
 class _RefusedError(Exception):
-    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        text: str,
+        headers: dict[str, str] | None = None,
+        *,
+        reason: Reason,
+    ) -> None:
         # The rest of the body is not read: the connection is of no more use.
         headers = {"Connection": "close"} | (headers or {})
-        self.response = error_response(status, text, headers=headers)
+        self.response = error_response(status, text, headers=headers, reason=reason)
 
 
 class _Replay:

@@ -8,6 +8,9 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+from .reasons import Reason
+from .record import note_reason
+
 #: What proxies log where the client left first; nobody receives it.
 CLIENT_CLOSED_REQUEST = 499
 
@@ -41,7 +44,13 @@ def error_body(
 
 
 def error_response(
-    status: int, message: str, *, param: str | None = None, headers: dict[str, str] | None = None
+    status: int,
+    message: str,
+    *,
+    param: str | None = None,
+    headers: dict[str, str] | None = None,
+    reason: Reason | None = None,
 ) -> JSONResponse:
-    """An answer of that shape."""
+    """An answer of that shape; why this server refuses is kept for the request served now."""
+    note_reason(reason)
     return JSONResponse(error_body(status, message, param=param), status, headers)

@@ -10,7 +10,8 @@ from starlette.websockets import WebSocketClose
 from .access import AccessControl
 from .errors import error_response
 from .page import page_for
-from .record import current
+from .reasons import Reason
+from .record import current, note_reason
 from .state import Phase, ServerState
 
 RETRY_AFTER_S = {
@@ -18,6 +19,14 @@ RETRY_AFTER_S = {
     Phase.DRAINING: "10",
     Phase.STUCK: "10",
     Phase.UNHEALTHY: "10",
+}
+_REASONS: dict[Phase, Reason] = {
+    Phase.LOADING: "loading",
+    Phase.DRAINING: "draining",
+    Phase.STUCK: "stuck",
+    # Where its engine died a moment ago it is healthy still by name.
+    Phase.HEALTHY: "unhealthy",
+    Phase.UNHEALTHY: "unhealthy",
 }
 #: Where there is no room: half of the requests of a busy server end within seconds.
 RETRY_AFTER_FULL_S = "2"
@@ -56,6 +65,7 @@ class Gate:
         if state.can_answer and state.app is not None:
             await self._forward(self.inner or state.app, scope, receive, send)
         elif scope["type"] == "websocket":
+            note_reason(_REASONS[state.phase])
             await WebSocketClose(code=1013, reason=str(state.phase))(scope, receive, send)
         else:
             phase = Phase.UNHEALTHY if state.phase is Phase.HEALTHY else state.phase
@@ -63,6 +73,7 @@ class Gate:
                 503,
                 f"The model cannot answer now ({phase}); see /health.",
                 headers={"Retry-After": RETRY_AFTER_S[phase]},
+                reason=_REASONS[phase],
             )
             await response(scope, receive, send)
 
@@ -94,11 +105,13 @@ class Gate:
 
     async def _full(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
+            note_reason("full")
             await WebSocketClose(code=1013, reason="full")(scope, receive, send)
             return
         response = error_response(
             429,
             f"{self._working} requests run or wait already, which is all that this server takes.",
             headers={"Retry-After": RETRY_AFTER_FULL_S},
+            reason="full",
         )
         await response(scope, receive, send)

@@ -79,6 +79,7 @@ class Meter:
         most = self._max_sequences()
         wanted = sum(record.running.values()) + sequences
         if wanted > most:
+            record.reason = "too_many_sequences"
             raise vllm_compat.get("VLLMValidationError")(
                 f"The request asks for {wanted} or more answers at once (prompts times n);"
                 f" this server gives {most}. Send several requests.",
@@ -93,12 +94,14 @@ class Meter:
     def _reserve(record: RequestRecord, rates: KeyRates, tokens: int) -> None:
         seconds = rates.reserve(tokens, more=record.reserved > 0)
         if seconds:
-            record.refusal = Refusal(
+            refusal = Refusal(
                 429,
                 f"The requests of the key {record.key} may use all tokens that it has in a"
                 f" minute (prompts plus max_tokens); try again in {seconds} s.",
                 retry_after=seconds,
+                reason="rate_tokens",
             )
+            record.refuse(refusal)
             _check()
         record.reserved += tokens
 

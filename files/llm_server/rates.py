@@ -7,6 +7,8 @@ import math
 import time
 from collections.abc import Callable
 
+from .reasons import Reason
+
 MINUTE_S = 60.0
 
 
@@ -65,6 +67,11 @@ class KeyRates:
         if not seconds and self._requests is not None:
             self._requests.take(1)
         return seconds
+
+    def scarcer(self) -> Reason:
+        """Which of the two a request has to wait for the longest."""
+        requests = 0.0 if self._requests is None else self._requests.wait(1)
+        return "rate_tokens" if self._token_wait() > requests else "rate_requests"
 
     def _token_wait(self) -> float:
         if self._tokens is None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .rates import KeyRates
+from .reasons import Reason
 
 #: An id that a client may choose: it goes into logs and into the engine.
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -27,6 +28,7 @@ class Refusal:
     status: int
     message: str
     retry_after: int | None = None
+    reason: Reason | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -34,7 +36,7 @@ class Refusal:
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
-TOO_LONG = Refusal(504, "The request took longer than this server allows.")
+TOO_LONG = Refusal(504, "The request took longer than this server allows.", reason="timeout")
 
 
 @dataclass
@@ -60,6 +62,8 @@ class RequestRecord:
     #: Whether the client left before the answer was complete.
     gone: bool = False
     refusal: Refusal | None = None
+    #: Why this server refused it, in one word.
+    reason: Reason | None = None
     #: What its key may use in a minute, and how much of that is set aside for it.
     rates: KeyRates | None = None
     reserved: int = 0
@@ -73,9 +77,14 @@ class RequestRecord:
 
     def expire(self, refusal: Refusal = TOO_LONG) -> None:
         """Its time is over: the engine works for it no more."""
-        self.refusal = self.refusal or refusal
+        self.refuse(self.refusal or refusal)
         if self.running:
             self.abort(list(self.running))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Whatever the app inside says of it, this is what its client is told."""
+        self.refusal = refusal
+        self.reason = refusal.reason
 
     def seconds(self) -> float:
         """Since its start."""
@@ -97,9 +106,18 @@ class RequestRecord:
         }
         if self.refusal is TOO_LONG:
             line["expired"] = True
+        if self.reason is not None:
+            line["reason"] = self.reason
         if self.content is not None:
             line["content"] = self.content
         return line
+
+
+def note_reason(reason: Reason | None) -> None:
+    """Keeps, for the request that is served now, why it is refused; also a websocket's."""
+    record = current.get()
+    if record is not None and reason is not None:
+        record.reason = reason
 
 
 def accept_id(wish: str | None) -> str:

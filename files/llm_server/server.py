@@ -36,7 +36,9 @@ logger = logging.getLogger("llm_server")
 #: How often the engine is looked at.
 WATCH_INTERVAL_S = 1.0
 #: What a client is told whose answer has not begun when the time to finish is over.
-CUT_OFF = Refusal(503, "The server stops; send the request again.", retry_after=10)
+CUT_OFF = Refusal(
+    503, "The server stops; send the request again.", retry_after=10, reason="cut_off"
+)
 #: How long such a request gets to end by itself, once the engine has dropped it.
 CUT_OFF_S = 1.0
 #: How long a dead engine's server still says so on /health before it exits to be restarted.
