@@ -64,14 +64,17 @@ def commands(tool: str, cache: Path, sources: dict[str, Any]) -> tuple[Any, dict
         }
         if sources["index_url"]:
             settings["UV_DEFAULT_INDEX"] = sources["index_url"]
-        common = ["--quiet", "--no-deps", "--require-hashes"]
+        common = ["--quiet", "--no-deps", "--require-hashes", "--no-build"]
         return (
             lambda venv: ["uv", "pip", "install", *common, "--python", f"{venv}/bin/python"],
             settings,
         )
     settings = {"PIP_CACHE_DIR": str(cache), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     return (
-        lambda venv: [f"{venv}/bin/pip", "install", "--quiet", "--no-deps", "--require-hashes"],
+        lambda venv: [
+            *(f"{venv}/bin/pip", "install", "--quiet", "--no-deps"),
+            *("--require-hashes", "--only-binary=:all:"),
+        ],
         settings,
     )
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from emulator import (
     admin,
     admin_faults,
+    admin_guest,
     batch,
     cloudbilling,
     cloudquotas,
@@ -87,6 +88,7 @@ def create_app(world: World, authority: Authority) -> ASGIApp:
             *admin.routes(world),
             *cloudbilling.routes(world, authority),
             *admin_faults.routes(world, authority, log),
+            *admin_guest.routes(world),
             *iamcredentials.routes(authority),
             *cloudquotas.routes(world, authority),
             *oslogin.routes(world, authority),

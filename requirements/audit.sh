@@ -10,7 +10,7 @@ venv=.venv-audit
 if ! [ $venv/.installed -nt requirements/audit.txt ]; then
     rm -rf $venv
     python3 -m venv $venv
-    $venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt
+    $venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r requirements/audit.txt
     touch $venv/.installed
 fi
 worst=0

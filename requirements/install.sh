@@ -21,7 +21,8 @@ find_python() {
 
 if command -v uv >/dev/null 2>&1; then
     [ -x $venv/bin/python ] || uv venv --quiet --python "$(find_python)" $venv
-    uv pip install --quiet --python $venv/bin/python --require-hashes -r "$lock"
+    # Wheels only: a build would run code that no hash covers.
+    uv pip install --quiet --python $venv/bin/python --require-hashes --no-build -r "$lock"
     exit 0
 fi
 
@@ -38,4 +39,4 @@ if ! [ -x $venv/bin/pip ]; then
     fi
     "$python" -m venv $venv
 fi
-$venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+$venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r "$lock"

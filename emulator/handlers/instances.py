@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from emulator import guest_attributes
 from emulator.backend import HasConsole
 from emulator.call import Call, handles
 from emulator.errors import ApiError, Json, not_found, not_ready
@@ -24,7 +25,8 @@ def get_guest_attributes(call: Call) -> Json:
     if instance["status"] != "RUNNING":
         raise not_ready(ref.path)
     namespace, _, wanted = path.partition("/")
-    found = call.world.backend.guest_attributes(key_of(ref))
+    published = call.world.backend.guest_attributes(key_of(ref))
+    found = guest_attributes.merged(call.world.store, instance, published)
     items = [
         {"namespace": space, "key": name, "value": value}
         for space, values in sorted(found.items())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import parse_lock
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.wheelhouse import (
@@ -52,7 +53,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         lacking = self._lacking(args, task_vars)
         folder = Path(args["wheelhouse"]).expanduser()
         try:
-            files = choose(folder, parse_lock(lock.read_text(encoding="utf-8")), lacking)
+            files = choose(
+                folder,
+                parse_lock(lock.read_text(encoding="utf-8")),
+                lacking,
+                sources=boolean(args.get("build_from_source", False)),
+            )
         except (OSError, ValueError) as error:
             kind = "" if isinstance(error, WheelhouseError) else f"The wheelhouse {folder}: "
             raise AnsibleActionFail(f"{kind}{error}") from error

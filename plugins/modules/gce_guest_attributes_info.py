@@ -12,6 +12,8 @@ description:
   - Reads guest attributes, and waits for them while the instance boots.
   - With the host keys read over Google's API, an SSH client can check them at the first connection
     already.
+  - Any process on the instance may write them. So under C(hostkeys) only a well-formed public key
+    of a known kind is taken, and anything else is an error.
   - The instance's metadata needs C(enable-guest-attributes=TRUE).
 author:
   - gce-vllm maintainers (@llmops)
@@ -46,10 +48,13 @@ EXAMPLES = r"""
     wait: 300
   register: guest
 
-- name: Trust the key for its address
-  ansible.builtin.known_hosts:
-    name: 203.0.113.10
-    key: "203.0.113.10 ssh-ed25519 {{ guest.attributes.hostkeys['ssh-ed25519'] }}"
+- name: Trust them for its address
+  llmops.gce_vllm.known_host:
+    path: ~/.ssh/gce-vllm-known-hosts
+    hosts: [203.0.113.10]
+    keys: "{{ guest.attributes.hostkeys }}"
+    owner: my-project-123456/llm-server
+    instance_id: "{{ server.instance.id }}"
 """
 
 RETURN = r"""

@@ -53,6 +53,13 @@ options:
       - Folder on the controller with the packages' files. Those of what has to be installed are
         copied to the host, if the lock knows their checksum, and no package index is asked.
     type: path
+  build_from_source:
+    description:
+      - Whether a package may come as a source archive, which is built on the host. The build runs
+        code of the archive, and packages that the lock does not name, as the user who installs.
+      - Without it only wheels are taken.
+    type: bool
+    default: false
   no_index:
     description: Ask no package index at all; everything is in O(find_links).
     type: bool
@@ -228,10 +235,10 @@ class Environment:
         with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as subset:
             subset.writelines(f"{pins[name].text}\n" for name in plan.install)
             subset.flush()
-            self._uv.run(
+            self._uv.install(
                 f"install into {self.path}",
-                *("pip", "install", "--quiet", *self._target()),
-                *("--no-deps", "--require-hashes", "--requirement", subset.name),
+                *self._target(),
+                *("--requirement", subset.name),
                 *(f"--reinstall-package={name}" for name in same),
             )
 
@@ -250,6 +257,17 @@ class Environment:
             else:
                 path.unlink()
 
+    @property
+    def has_open_lock(self) -> bool:
+        """Whether others may open the file by which uv waits for uv, and hold it for ever."""
+        file = self.path / ".lock"
+        return file.exists() and file.stat().st_mode & 0o077 != 0
+
+    def close_lock(self) -> None:
+        """Leave it to its owner alone; uv makes it for everybody."""
+        if self.has_open_lock:
+            (self.path / ".lock").chmod(0o600)
+
     def _target(self) -> tuple[str, str]:
         return ("--python", str(self.python))
 
@@ -267,6 +285,7 @@ def sync(module: AnsibleModule, uv: Uv) -> dict[str, object]:
         module.fail_json(msg=f"uv is not at {params['uv']}: install it there, or name where it is.")
 
     created = _reason_to_create(module, env)
+    open_lock = not created and env.has_open_lock
     installed = {} if created else env.installed()
     plan = make_plan(pins, {}, {}) if created else env.plan(pins, installed)
     if not module.check_mode and (created or plan):
@@ -285,15 +304,23 @@ def sync(module: AnsibleModule, uv: Uv) -> dict[str, object]:
                 msg=f"{env.path} still differs from the lock after the install: "
                 f"{dict(rest.install)}, to be removed: {[*rest.remove, *rest.strays]}"
             )
+    if not module.check_mode:
+        env.close_lock()
+    diff = describe(plan, pins, installed)
+    if open_lock:
+        diff = {
+            "before": f"{diff['before']}.lock open to everybody\n",
+            "after": f"{diff['after']}.lock open to its owner\n",
+        }
     return {
-        "changed": bool(created or plan),
+        "changed": bool(created or plan or open_lock),
         "created": created,
         "installed": dict(plan.install),
         "removed": list(plan.remove),
         "strays": list(plan.strays),
         "lock_sha256": hashlib.sha256(lock_text.encode()).hexdigest(),
         "diff": {
-            **describe(plan, pins, installed),
+            **diff,
             "before_header": str(env.path),
             "after_header": f"{env.path} by its lock",
         },
@@ -334,6 +361,7 @@ def main() -> None:
             "python_version": {"type": "str"},
             "verify": {"type": "str", "choices": ["size", "full"], "default": "size"},
             "stamp": {"type": "path"},
+            "build_from_source": {"type": "bool", "default": False},
             "no_index": {"type": "bool", "default": False},
             "wheelhouse": {"type": "path"},
             "cache_dir": {"type": "path"},

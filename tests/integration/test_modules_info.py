@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -316,6 +318,81 @@ def test_host_keys(cloud: m.Cloud) -> None:
     cloud.ok("gce_instance", **m.machine(name))
     found = cloud.ok("gce_guest_attributes_info", zone=m.ZONE, name=name, wait=10)
     assert found["attributes"]["hostkeys"]["ssh-ed25519"].startswith("AAAA")
+
+
+def test_host_keys_that_are_none(cloud: m.Cloud) -> None:
+    name = m.new_name("llm")
+    cloud.ok("gce_instance", **m.machine(name))
+    asked = {"zone": m.ZONE, "name": name}
+    good = cloud.ok("gce_guest_attributes_info", **asked, wait=10)["attributes"]["hostkeys"]
+    where = f"projects/{cloud.emulator.project}/zones/{m.ZONE}/instances/{name}/guest-attributes"
+    bad = {"ssh-ed25519": f"{good['ssh-ed25519']}\n* ssh-ed25519 {good['ssh-ed25519']}"}
+    for kind, value in (bad | {"ssh-rsa": good["ssh-ed25519"], "*": "x"}).items():
+        cloud.admin("PUT", f"{where}/hostkeys/{kind}", {"value": value})
+        for path in ("hostkeys/", f"hostkeys/{kind}"):
+            refused = cloud.fails("gce_guest_attributes_info", **asked, query_path=path, wait=60)
+            assert refused["reason"] == "malformedHostKey"
+            assert f"'{kind}' that is none" in refused["msg"]
+        cloud.admin("PUT", f"{where}/hostkeys/{kind}", {"value": good.get(kind)})
+    assert cloud.ok("gce_guest_attributes_info", **asked)["attributes"]["hostkeys"] == good
+    # Other namespaces may hold anything: nobody believes them.
+    cloud.admin("PUT", f"{where}/own/note", {"value": "a\nb"})
+    found = cloud.ok("gce_guest_attributes_info", **asked, query_path="own/")
+    assert found["attributes"] == {"own": {"note": "a\nb"}}
+
+
+def test_known_host(cloud: m.Cloud, tmp_path: Path) -> None:
+    name = m.new_name("llm")
+    made = cloud.ok("gce_instance", **m.machine(name))
+    keys = cloud.ok("gce_guest_attributes_info", zone=m.ZONE, name=name, wait=10)["attributes"]
+    file = tmp_path / "known_hosts"
+    key = keys["hostkeys"]["ssh-ed25519"]
+    poisoned = f"203.0.113.1 ssh-ed25519 {key}\n* ssh-ed25519 {key}\n"
+    file.write_bytes(poisoned.encode() + b"\xff\n")
+    options = {
+        "path": str(file),
+        "hosts": ["203.0.113.1"],
+        "keys": keys["hostkeys"],
+        "owner": f"{cloud.emulator.project}/{name}",
+        "instance_id": made["instance"]["id"],
+    }
+
+    def run(check: bool = False, **changes: Any) -> dict[str, Any]:
+        cloud.options = {}
+        return cloud.run("known_host", check, **(options | changes))
+
+    foretold = run(check=True)
+    assert foretold["changed"] and file.read_bytes().startswith(poisoned.encode())
+    done = run()
+    assert {**done, "warnings": 0} == {**foretold, "warnings": 0}
+    assert done["foreign"] == ["203.0.113.1", "*", "\ufffd"]
+    assert "(203.0.113.1, *, " in str(done["warnings"]) and "start.yml" in str(done["warnings"])
+    text = file.read_text(encoding="utf-8")
+    assert done["diff"]["after"] == text
+    assert (
+        text
+        == f"203.0.113.1 ssh-ed25519 {key} gce-vllm:{options['owner']}/{options['instance_id']}\n"
+    )
+    assert file.stat().st_mode & 0o022 == 0
+    assert not run()["changed"]
+    # OpenSSH reads it.
+    found = subprocess.run(
+        ["ssh-keygen", "-F", "203.0.113.1", "-f", str(file)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert key in found.stdout
+
+    for refused, says in (
+        (run(hosts=["*"]), "'*', which is neither"),
+        (run(hosts=[]), "at least one each"),
+        (run(keys={"ssh-ed25519": key + "\n"}), "not one word of base64"),
+        (run(instance_id="x"), "is a number"),
+        (run(owner="a b/c"), "PROJECT/NAME"),
+    ):
+        assert refused["failed"] and says in refused["msg"]
+    assert file.read_text(encoding="utf-8") == text
 
 
 def test_host_keys_that_can_not_come(cloud: m.Cloud) -> None:

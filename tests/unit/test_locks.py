@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,3 +77,36 @@ def test_a_source_that_was_changed_alone_is_found(tmp_path: Path) -> None:
         "ansible~=99.0",
         "no-such-package",
     ]
+
+
+def test_every_install_takes_wheels_alone() -> None:
+    """A source archive with the right checksum is built with packages that no checksum covers."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "*.sh", "*.yml", "*.py", "*.md", "Makefile", "requirements"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    found = []
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        # It is an option of the module, which test_uv_sync tries.
+        if name.startswith(("plugins/module_utils/", "tests/")):
+            continue
+        if path.is_symlink() or not path.is_file():
+            continue
+        for at in re.finditer("--require-hashes", text := path.read_text(encoding="utf-8")):
+            command = text[max(0, at.start() - 150) : at.end() + 80]
+            # An audit of locks installs nothing.
+            if "--disable-pip --require" in command:
+                continue
+            found.append(name)
+            assert "--only-binary=:all:" in command or "--no-build" in command, (name, command)
+    assert {"requirements/install.sh", "roles/vllm_venv/tasks/uv_install.yml"} <= set(found)
+
+
+@pytest.mark.parametrize("script", [OURS / "lock.sh", VLLM / "lock.sh"], ids=str)
+def test_nothing_is_built_to_make_a_lock(script: Path) -> None:
+    text = script.read_text()
+    assert text.count("uv pip compile") == text.count("--no-build")

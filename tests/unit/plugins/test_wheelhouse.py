@@ -26,5 +26,5 @@ def test_only_what_is_known_and_needed_is_taken(tmp_path: Path) -> None:
 def test_a_wheel_of_other_bytes_is_none(tmp_path: Path) -> None:
     lock = make_wheel(tmp_path, "my-pkg", "1.0", {"my_pkg.py": ""})
     make_wheel(tmp_path, "my-pkg", "1.0", {"my_pkg.py": "evil = True\n"})
-    with pytest.raises(WheelhouseError, match=r"no file that the lock knows for my-pkg==1\.0\."):
+    with pytest.raises(WheelhouseError, match=r"no wheel that the lock knows for my-pkg==1\.0\."):
         choose(tmp_path, parse_lock(lock), ["my-pkg"])

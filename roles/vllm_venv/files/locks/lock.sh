@@ -10,7 +10,7 @@ set -eu
 not_after=2026-11-25T00:00:00Z
 cd "$(dirname "$0")"
 compile() {
-    uv pip compile --quiet --exclude-newer "$not_after" --generate-hashes --no-emit-index-url --no-emit-find-links \
+    uv pip compile --quiet --exclude-newer "$not_after" --generate-hashes --no-build --no-emit-index-url --no-emit-find-links \
         --no-annotate --custom-compile-command roles/vllm_venv/files/locks/lock.sh "$@"
 }
 # One Python and one platform per lock: those of the images the hosts boot (Debian 12, Ubuntu 24.04).
