@@ -7,13 +7,11 @@ import base64
 import binascii
 
 from starlette.datastructures import Headers
-from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from .access import AccessControl, Key
 from .errors import error_response
-from .page import page_for
 from .record import current, note_reason
 
 #: What anyone may ask. An allow-list, so that a route which a new vLLM adds is closed.
@@ -75,16 +73,10 @@ class ApiKeyMiddleware:
             await WebSocketClose(code=1008, reason="API key needed")(scope, receive, send)
             return
         headers = {"WWW-Authenticate": _ASK_A_PERSON if _for_browsers(scope) else "Bearer"}
-        page = page_for(scope)
-        response = (
-            # A browser cannot send the key before a page has asked for it.
-            HTMLResponse(page.html, 401, headers | page.headers)
-            if page
-            else error_response(
-                401,
-                "An API key is needed: send the header 'Authorization: Bearer <key>'.",
-                headers=headers,
-            )
+        response = error_response(
+            401,
+            "An API key is needed: send the header 'Authorization: Bearer <key>'.",
+            headers=headers,
         )
         await response(scope, receive, send)
 

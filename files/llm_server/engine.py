@@ -240,7 +240,11 @@ class Loader:
         app = vllm_compat.get("build_app")(args, tasks, config.model_config)
         engine = Engine(client, args, app, tuple(tasks))
         name = self._settings.served_model_name
-        router = create_router(name, engine) if engine.generates else without_generate(name, tasks)
+        router = (
+            create_router(name, engine, tasks)
+            if engine.generates
+            else without_generate(name, tasks)
+        )
         app.include_router(router)
         return engine
 

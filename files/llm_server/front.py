@@ -14,6 +14,7 @@ from .body import BodyLimit
 from .edge import Edge
 from .errors import ConfigError
 from .gate import Gate
+from .page import FrontPage
 from .settings import Settings, read_access
 from .state import ServerState
 
@@ -21,7 +22,7 @@ logger = logging.getLogger("llm_server")
 
 
 def build_front(settings: Settings, state: ServerState, control: AccessControl) -> Edge:
-    """Edge (id, log, errors), keys, gate, body; the model's app comes last."""
+    """Edge (id, log, errors), page, keys, gate, body; the model's app comes last."""
 
     async def model(scope: Scope, receive: Receive, send: Send) -> None:
         if state.app is None:
@@ -32,6 +33,7 @@ def build_front(settings: Settings, state: ServerState, control: AccessControl) 
     app = Gate(state, control, app)
     if settings.api_key_required:
         app = ApiKeyMiddleware(app, control)
+    app = FrontPage(app, key_needed=settings.api_key_required)
     return Edge(app, control)
 
 

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from .access import AccessControl
 from .errors import error_response
-from .page import page_for
 from .reasons import Reason
 from .record import current, note_reason
 from .state import Phase, ServerState
@@ -53,14 +52,10 @@ class Gate:
         state = self.state
         if scope["type"] == "http" and scope["method"] == "GET":
             answer = self._health(scope["path"])
-            page = page_for(scope)
             if answer:
                 status, body = answer
                 headers = {"Cache-Control": "no-store"}
                 await JSONResponse(body, status, headers)(scope, receive, send)
-                return
-            if page:
-                await HTMLResponse(page.html, headers=page.headers)(scope, receive, send)
                 return
         if state.can_answer and state.app is not None:
             await self._forward(self.inner or state.app, scope, receive, send)

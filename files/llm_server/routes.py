@@ -76,6 +76,8 @@ class Root(BaseModel):
 
     message: str
     model: str
+    #: What vLLM can do with the model: `generate`, or for pooling `embed`, `classify` and others.
+    tasks: list[str]
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,11 @@ class TextGenerator(Protocol):
         """The text piece by piece, after one that is empty; being closed aborts it."""
 
 
-def create_router(model: str, generator: TextGenerator) -> APIRouter:
+def create_router(
+    model: str, generator: TextGenerator, tasks: Iterable[str] = ("generate",)
+) -> APIRouter:
     """Builds `GET /` and `POST /generate` for one model."""
-    router = _with_root(model)
+    router = _with_root(model, tasks)
 
     @router.post(
         "/generate",
@@ -154,7 +158,7 @@ def create_router(model: str, generator: TextGenerator) -> APIRouter:
 
 def without_generate(model: str, tasks: Iterable[str]) -> APIRouter:
     """The same for a model that makes no text: `POST /generate` says so."""
-    router = _with_root(model)
+    router = _with_root(model, tasks)
     known = ", ".join(sorted(tasks))
 
     @router.post("/generate", include_in_schema=False)
@@ -166,13 +170,16 @@ def without_generate(model: str, tasks: Iterable[str]) -> APIRouter:
     return router
 
 
-def _with_root(model: str) -> APIRouter:
+def _with_root(model: str, tasks: Iterable[str]) -> APIRouter:
+    known = sorted(tasks)
     router = APIRouter(route_class=PlainErrors)
 
     @router.get("/")
     async def root() -> Root:
         """Says what this server is."""
-        return Root(message="vLLM serves this model; see /docs for its API.", model=model)
+        return Root(
+            message="vLLM serves this model; see /docs for its API.", model=model, tasks=known
+        )
 
     return router
 

@@ -461,10 +461,11 @@ def test_limits(server: Server) -> None:
 def test_a_browser_gets_a_page(server: Server) -> None:
     wanted = {"Accept": "text/html"}
     page = server.open.get("/", headers=wanted)
-    assert page.status_code == 401, "without a key even the page is an answer of 401"
+    assert page.status_code == 200, "the page asks for the key itself"
     assert "<form" in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert server.authorised.get("/", headers=wanted).status_code == 200
+    assert server.authorised.get("/").json()["tasks"] == ["generate"]
 
 
 def test_idle_connections_hold_up_nobody(server: Server) -> None:

@@ -13,7 +13,6 @@ from fastapi.responses import JSONResponse
 from llm_server.access import Access, AccessControl, Limits
 from llm_server.body import BodyLimit
 from llm_server.edge import Edge
-from llm_server.page import load, page_for
 from starlette.testclient import TestClient
 from starlette.types import Message
 
@@ -128,15 +127,3 @@ def test_a_body_that_never_ends_is_given_up() -> None:
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
     asyncio.run(BodyLimit(app, control)(scope, receive, send))
     assert sent[0]["status"] == 408
-
-
-def test_the_page_allows_only_itself() -> None:
-    page = load()
-    policy = page.headers["Content-Security-Policy"]
-    assert policy.count("'sha256-") == 2
-    assert "unsafe" not in policy
-    assert "localStorage" not in page.html
-    browser = {"type": "http", "method": "GET", "path": "/", "headers": [(b"accept", b"text/html")]}
-    assert page_for(browser) is page
-    assert page_for(browser | {"headers": [(b"accept", b"*/*")]}) is None
-    assert page_for(browser | {"path": "/docs"}) is None

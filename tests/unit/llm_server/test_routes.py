@@ -49,7 +49,8 @@ def app_for(generator: Echo) -> FastAPI:
 def test_root() -> None:
     with TestClient(app_for(Echo())) as http:
         body = http.get("/").json()
-    assert set(body) == {"message", "model"}
+    assert set(body) == {"message", "model", "tasks"}
+    assert body["tasks"] == ["generate"]
     assert body["model"] == "m"
 
 
