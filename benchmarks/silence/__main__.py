@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
-import socket
 import tempfile
 import threading
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import httpx
@@ -22,14 +19,12 @@ import httpx
 from tests.integration.server_fixture import KEY, Server, setting
 
 from .bodies import REPORTED, Heavy, largest
+from .probe import probe
 
-#: Between two questions of /health.
-INTERVAL_S = 0.02
 #: How long each body is sent, again and again, by so many clients at once.
 SEND_S, CLIENTS = 8.0, 2
 #: How long one body may take, and how long the server gets afterwards to answer again.
 BODY_S, REST_S = 30.0, 90.0
-EARLIEST_END_S = 1.0
 
 
 def main() -> None:
@@ -70,7 +65,7 @@ def main() -> None:
 def _row(port: int, heavy: Heavy) -> str:
     body = heavy.make()
     mine, its = multiprocessing.Pipe()
-    prober = multiprocessing.get_context("spawn").Process(target=_probe, args=(port, its))
+    prober = multiprocessing.get_context("spawn").Process(target=probe, args=(port, its))
     prober.start()
     mine.recv()  # it has begun
     statuses = _send(port, heavy.path, body)
@@ -109,29 +104,6 @@ def _send(port: int, path: str, body: bytes) -> str:
     for one in clients:
         one.join()
     return ", ".join(f"{count} x {status}" for status, count in sorted(seen.items()))
-
-
-def _probe(port: int, pipe: Connection) -> None:
-    """Times /health by a plan: what was late makes those after it late too."""
-    os.nice(-5) if os.geteuid() == 0 else None
-    took: list[float] = []
-    planned = time.monotonic()
-    pipe.send("began")
-    while not pipe.poll():
-        time.sleep(max(0.0, planned - time.monotonic()))
-        _ask(port)
-        now = time.monotonic()
-        while planned < now:
-            took.append(now - planned)
-            planned += INTERVAL_S
-    pipe.send(took)
-
-
-def _ask(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=REST_S) as connection:
-        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        while connection.recv(4096):
-            pass
 
 
 if __name__ == "__main__":

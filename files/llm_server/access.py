@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import ConfigError
+from .facts import ModelFacts
 from .rates import KeyRates
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -41,11 +42,20 @@ class Limits(BaseModel):
 
     #: Requests that run or wait; one more is told to come back later.
     max_requests: int = Field(default=1024, ge=1, strict=True)
-    max_body_bytes: int = Field(default=8 * 2**20, ge=1024, strict=True)
+    #: None follows from the model; see `facts`.
+    max_body_bytes: int | None = Field(default=None, ge=1024, strict=True)
     #: Seconds that a client may take to send its body.
     max_body_seconds: float = Field(default=30, gt=0, le=3600)
     #: Answers at once for one request: prompts times `n`.
     max_sequences: int = Field(default=128, ge=1, strict=True)
+    #: Inputs at once where nothing is generated: to embed, to rank, to classify.
+    max_inputs: int = Field(default=2048, ge=1, strict=True)
+    #: Values in a body of JSON. Lists of token ids are counted apart; see `facts`.
+    max_elements: int = Field(default=20_000, ge=100, strict=True)
+    #: What an answer is held to (a schema, a regex, choices): bytes of it, and the seconds of a
+    #: processor that it may take to compile.
+    max_grammar_bytes: int = Field(default=64 * 2**10, ge=16, strict=True)
+    max_grammar_seconds: float = Field(default=5, gt=0, le=600)
     #: Seconds from the first byte of a request to the last of its answer.
     max_request_seconds: float = Field(default=600, gt=0, le=86400)
 
@@ -105,12 +115,19 @@ class AccessControl:
 
     def __init__(self, access: Access) -> None:
         self.access = access
+        #: What is known of the model; nothing is read from a client before it is.
+        self.model = ModelFacts()
         self._rates: dict[str, KeyRates] = {}
 
     @property
     def limits(self) -> Limits:
         """The limits in force."""
         return self.access.limits
+
+    @property
+    def max_body_bytes(self) -> int:
+        """How large a body may be."""
+        return self.limits.max_body_bytes or self.model.body_bytes
 
     def replace(self, access: Access) -> None:
         """Puts another access in force; requests that run are left alone."""

@@ -3,43 +3,69 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
+from typing import Any
 
-#: Where vLLM's APIs take several prompts at once.
-FIELDS = (
-    "prompt",
+#: What a model that makes text answers one by one.
+_PROMPTS = ("prompt",)
+#: What a model that makes vectors or scores reads.
+_INPUTS = (
     "input",
     "inputs",
     "texts",
-    "documents",
     "queries",
+    "items",
     "text_1",
     "text_2",
     "data_1",
     "data_2",
 )
-#: Where `input` is one conversation.
-_CONVERSATIONS = ("/v1/responses",)
+#: What is ranked; in a chat they are something to read.
+_RANKED = ("documents",)
+_RANKING = ("rerank", "score", "scoring", "invocations", "pooling")
+#: Where each entry of a field is answered, by the end of the path.
+_ANSWERED = {"/batch": ("messages",), "/systemone": ("questions",)}
 
 
-def too_many(path: str, body: bytes, most: int) -> tuple[str, int] | None:
-    """The field of a batch with more than `most` prompts, and how many it has; None is fine.
+@dataclass(frozen=True)
+class Batch:
+    """One that is too large."""
 
-    A flat list of numbers is one prompt, of tokens. A body with fewer commas than that is not
-    parsed: counting them takes microseconds, where a list of 8 MiB takes some 50 ms to parse.
+    field: str
+    entries: int
+    most: int
+    #: The setting that says so.
+    setting: str
+
+
+def too_many(path: str, data: Any, sequences: int, inputs: int) -> Batch | None:
+    """The field of a batch with more entries than the server takes; None is fine.
+
+    A flat list of numbers is one prompt, of tokens.
+
+    Args:
+        path: where it was sent.
+        data: the body.
+        sequences: how many answers one request may have.
+        inputs: how many inputs, where nothing is generated.
     """
-    if path in _CONVERSATIONS or body.count(b",") < most:
-        return None
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):  # vLLM says what is wrong with it
-        return None
-    for field in FIELDS if isinstance(data, dict) else ():
+    for field, most, setting in _bounds(path, sequences, inputs) if isinstance(data, dict) else ():
         values = data.get(field)
         if isinstance(values, list) and len(values) > most and not _is_tokens(values):
-            return field, len(values)
+            return Batch(field, len(values), most, setting)
     return None
 
 
+def _bounds(path: str, sequences: int, inputs: int) -> list[tuple[str, int, str]]:
+    answered = next((some for end, some in _ANSWERED.items() if path.endswith(end)), ())
+    # There `input` is one conversation.
+    read: tuple[str, ...] = () if path.startswith("/v1/responses") else _INPUTS
+    if any(word in path for word in _RANKING):
+        read += _RANKED
+    return [(field, sequences, "max_sequences") for field in (*_PROMPTS, *answered)] + [
+        (field, inputs, "max_inputs") for field in read
+    ]
+
+
 def _is_tokens(values: list[object]) -> bool:
-    return all(type(value) is int for value in values)
+    return set(map(type, values)) == {int}

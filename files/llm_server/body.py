@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bounds what a client may send: bytes, and the seconds that it takes to send them."""
+"""Bounds what a client may send: bytes, what is in them, and the seconds of sending them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access import AccessControl
-from .batch import too_many
 from .errors import error_response
+from .examine import SMALL_BYTES, Fine, Wrong, examine
 from .reasons import Reason
 from .record import current
 
 #: So much of a body is logged where that was switched on.
 LOGGED_BYTES = 16_384
-#: All bodies that are being received may take as much memory as so many of the largest.
+#: All bodies that are here may take as much memory as so many of the largest.
 BODIES = 32
+#: In an answer: fields of the request that its path does not know.
+IGNORED = "x-ignored-fields"
+#: Bodies that are no JSON.
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 class BodyLimit:
@@ -27,45 +31,74 @@ class BodyLimit:
         self.app = app
         self.control = control
         self.log_content = log_content
-        #: Bytes of all bodies that are being received.
+        #: Bytes of all bodies that are here: each until its request has ended.
         self.held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on, or answers 400, 408, 413 or 429."""
+        """Passes the request on, or answers 400, 408, 413, 415 or 429."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
+        holding = _Holding(self)
         try:
-            if declared.isdecimal() and int(declared) > self.control.limits.max_body_bytes:
-                raise self._too_large()
-            body = await self._receive(receive)
+            await self._serve(holding, scope, receive, send)
         except _RefusedError as refused:
             await refused.response(scope, receive, send)
-            return
+        finally:
+            self.held -= holding.size
+
+    async def _serve(self, holding: _Holding, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            shown = "".join(c for c in encoding if c.isalnum() or c in "-, ")[:64]
+            text = f"Content-Encoding: {shown} is not taken. Send the body as it is."
+            raise _RefusedError(415, text, {"Accept-Encoding": "identity"}, reason="body_encoding")
+        declared = headers.get("content-length", "0")
+        if declared.isdecimal() and int(declared) > self.control.max_body_bytes:
+            raise self._too_large()
+        body = await self._receive(holding, receive)
         if body is None:  # the client has gone
             return
         record = current.get()
         if self.log_content and record is not None:
             record.content = body[:LOGGED_BYTES].decode("utf-8", "replace")
-        most = self.control.limits.max_sequences
-        batch = too_many(scope["path"], body, most)
-        if batch:
-            field, entries = batch
-            text = (
-                f"{field} has {entries} entries; this server takes {most} at once (prompts times"
-                " n). Send several requests."
+        found = await self._examine(scope["path"], headers.get("content-type", ""), body)
+        if isinstance(found, Wrong):
+            response = error_response(
+                found.status, found.message, param=found.param, reason=found.reason
             )
-            response = error_response(400, text, param=field, reason="too_many_sequences")
             await response(scope, receive, send)
             return
-        await self.app(scope, _Replay(body, receive), send)
+        if found.ignored:
+            send = _telling(send, ", ".join(found.ignored))
+        if len(found.body) != len(body):
+            length = (b"content-length", str(len(found.body)).encode())
+            kept = [pair for pair in scope["headers"] if pair[0] != length[0]]
+            scope["headers"] = [*kept, length]
+        replay = _Replay(found.body, receive)
+        del body, found  # it can be large, and the app has its own
+        await self.app(scope, replay, send)
 
-    async def _receive(self, receive: Receive) -> bytes | None:
+    async def _examine(self, path: str, kind: str, body: bytes) -> Wrong | Fine:
+        if not body:
+            return Fine(body)
+        if kind.startswith(_FORMS):
+            most = self.control.limits.max_elements
+            fields = body.count(b"&") if "urlencoded" in kind else body.count(b"\r\n--")
+            if fields <= most:
+                return Fine(body)
+            text = f"The form has {fields} fields; this server takes {most}."
+            return Wrong(400, text, None, "too_many_elements")
+        if len(body) <= SMALL_BYTES:
+            return examine(path, body, self.control)
+        return await asyncio.to_thread(examine, path, body, self.control)
+
+    async def _receive(self, holding: _Holding, receive: Receive) -> bytes | None:
         """The whole body, None where the client leaves before its end."""
-        limits = self.control.limits
+        limits, most = self.control.limits, self.control.max_body_bytes
         parts: list[bytes] = []
-        size, more = 0, True
+        more = True
         try:
             async with asyncio.timeout(limits.max_body_seconds):
                 while more:
@@ -74,29 +107,54 @@ class BodyLimit:
                         return None
                     parts.append(message.get("body", b""))
                     more = message.get("more_body", False)
-                    size += len(parts[-1])
-                    self.held += len(parts[-1])
-                    if size > limits.max_body_bytes:
+                    holding.add(len(parts[-1]))
+                    if holding.size > most:
                         raise self._too_large()
-                    if self.held > BODIES * limits.max_body_bytes:
+                    if self.held > BODIES * most:
                         raise _RefusedError(
                             429,
-                            "Too many large bodies are being sent at once; try again later.",
+                            "Too many large bodies are here at once; try again later.",
                             {"Retry-After": "2"},
                             reason="bodies_full",
                         )
         except TimeoutError:
-            seconds = f"{limits.max_body_seconds:g} seconds"
-            text = f"The body did not arrive within {seconds}."
+            text = (
+                f"The body did not arrive within {limits.max_body_seconds:g} seconds"
+                " (llm_server_limits.max_body_seconds)."
+            )
             raise _RefusedError(408, text, reason="body_slow") from None
-        finally:
-            self.held -= size
         return b"".join(parts)
 
     def _too_large(self) -> _RefusedError:
-        most = self.control.limits.max_body_bytes
-        text = f"The body is larger than the {most} bytes that this server takes."
+        text = (
+            f"The body is larger than the {self.control.max_body_bytes} bytes that this server"
+            " takes (llm_server_limits.max_body_bytes)."
+        )
         return _RefusedError(413, text, reason="body_too_large")
+
+
+class _Holding:
+    """What one request keeps of the bytes of all."""
+
+    def __init__(self, limit: BodyLimit) -> None:
+        self.size = 0
+        self._limit = limit
+
+    def add(self, size: int) -> None:
+        self.size += size
+        self._limit.held += size
+
+
+def _telling(send: Send, names: str) -> Send:
+    """Has the answer say which fields were ignored."""
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message["headers"], (IGNORED.encode(), names.encode())]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return told
 
 
 class _RefusedError(Exception):

@@ -105,7 +105,8 @@ class Gate:
             return
         response = error_response(
             429,
-            f"{self._working} requests run or wait already, which is all that this server takes.",
+            f"{self._working} requests run or wait already, which is all that this server takes"
+            " (llm_server_limits.max_requests).",
             headers={"Retry-After": RETRY_AFTER_FULL_S},
             reason="full",
         )

@@ -82,7 +82,8 @@ class Meter:
             record.reason = "too_many_sequences"
             raise vllm_compat.get("VLLMValidationError")(
                 f"The request asks for {wanted} or more answers at once (prompts times n);"
-                f" this server gives {most}. Send several requests.",
+                f" this server gives {most} (llm_server_limits.max_sequences). Send several"
+                " requests.",
                 parameter="n",
                 value=sequences,
             )

@@ -36,7 +36,11 @@ class Refusal:
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
-TOO_LONG = Refusal(504, "The request took longer than this server allows.", reason="timeout")
+TOO_LONG = Refusal(
+    504,
+    "The request took longer than this server allows (llm_server_limits.max_request_seconds).",
+    reason="timeout",
+)
 
 
 @dataclass

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from .access import Access, AccessControl
 from .engine import Engine, Loader, make_first_token
 from .errors import ConfigError, LoadError
+from .facts import facts_of
 from .fork_guard import ForkGuard
 from .front import apply_limits, build_front, reload_access
 from .listener import HttpServer, bind
@@ -107,6 +108,7 @@ class Service:
         began = time.monotonic()
         try:
             engine = self._engine = await loader.load()
+            self.control.model = facts_of(engine.client, engine.app, engine.tasks)
             Meter(self.progress, lambda: self.control.limits.max_sequences).attach(engine.client)
             engine.app.state.server = self.server  # vLLM's handlers end it when the engine dies
             self._say("generating the first token")

@@ -32,8 +32,8 @@ def wanted_tokens(prompt: Any, params: Any) -> int:
 
 
 def sequences(params: Any) -> int:
-    """How many answers a request generates."""
-    return int(getattr(params, "n", 1) or 1)
+    """How many answers a request generates; what makes vectors or scores generates none."""
+    return int(getattr(params, "n", 0) or 0)
 
 
 def is_final_only(params: Any) -> bool:
