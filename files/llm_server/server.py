@@ -10,13 +10,13 @@ import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 
 import psutil
 from starlette.types import ASGIApp
 
+from . import log
 from .access import Access, AccessControl
 from .engine import Engine, Loader, make_first_token
 from .errors import ConfigError, LoadError
@@ -222,9 +222,7 @@ def run(settings: Settings, access: Access) -> int:
             status = runner.run(main())
     finally:
         _end_children()
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        log.finish()
         # Not sys.exit: a thread that still loads weights would be waited for, and torch's
         # teardown takes seconds and prints pages about leaked objects.
         os._exit(status)

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from starlette.types import ASGIApp
 
+from . import log
 from .listener import HttpServer
 from .state import ServerState
 
@@ -107,6 +108,7 @@ def _live(
         state, app, reload = build()
         asyncio.run(_serve(listener, pipe, state, app, reload))
     finally:
+        log.finish()
         os._exit(0)
 
 
