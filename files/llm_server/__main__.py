@@ -33,7 +33,7 @@ def main() -> int:
         if options.user:
             _become(options.user)
         access = read_access(settings)
-        log.configure(settings.log_level)
+        log.configure(settings.log_level, content=settings.log_content)
         if options.check_config:
             # Imported here: a mistake found above is told without waiting for vLLM.
             from .engine import check  # noqa: PLC0415

@@ -54,7 +54,7 @@ class Answer:
         if message["status"] >= 400 and not page:
             self._held = message
         else:
-            self._events = kind.startswith("text/event-stream")
+            self._events = self.record.stream = kind.startswith("text/event-stream")
             self.passed = True
             await self._send(message)
 

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access import AccessControl
+from .asked import model_asked
 from .errors import error_response
 from .examine import SMALL_BYTES, Fine, Wrong, examine
 from .reasons import Reason
@@ -61,6 +62,8 @@ class BodyLimit:
         if body is None:  # the client has gone
             return
         record = current.get()
+        if record is not None:
+            record.model = model_asked(body)
         if self.log_content and record is not None:
             record.content = body[:LOGGED_BYTES].decode("utf-8", "replace")
         found = await self._examine(scope["path"], headers.get("content-type", ""), body)

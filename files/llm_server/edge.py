@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import uuid
 from dataclasses import dataclass
@@ -17,7 +16,9 @@ from .answer import REQUEST_ID, Answer
 from .auth import OPEN
 from .connections import ABORT
 from .errors import CLIENT_CLOSED_REQUEST
+from .failures import keep, report
 from .record import TOO_LONG, Refusal, RequestRecord, accept_id, current
+from .request_line import request_lines
 
 logger = logging.getLogger("llm_server.edge")
 access_log = logging.getLogger("llm_server.access")
@@ -67,6 +68,8 @@ class Edge:
         inner_id = f"{request_id}-{uuid.uuid4().hex[:8]}"
         scope["headers"] = [*kept, (REQUEST_ID.encode(), inner_id.encode())]
         record = RequestRecord(request_id, scope.get("method", "WEBSOCKET"), scope["path"])
+        record.client = (scope.get("client") or (None,))[0]
+        record.agent = Headers(scope=scope).get("user-agent")
         current.set(record)
         answer = Answer(record, send)
 
@@ -81,7 +84,9 @@ class Edge:
         finally:
             if scope["type"] == "http" and (record.gone or record.status is None):
                 record.status = CLIENT_CLOSED_REQUEST
-            access_log.info("%s", json.dumps(record.line()))
+            report(record)
+            for line in request_lines(record):
+                access_log.info("%s", line)
 
     async def _run(
         self, record: RequestRecord, scope: Scope, receive: Receive, answer: Answer
@@ -103,14 +108,18 @@ class Edge:
             if isinstance(error, TimeoutError) and time.expired():
                 await self._cut(record, scope, answer)
                 return
+            keep(error)
             if record.gone:
-                logger.info("request %s failed as its client left: %r", record.request_id, error)
                 return
-            logger.exception("request %s failed", record.request_id)
+            record.failed = record.failed or ""
             if scope["type"] == "http" and not answer.complete:
-                if answer.passed:
-                    raise  # too late for an error: the connection is closed instead
-                await answer.fail(500, "The server failed.")
+                if not answer.passed:
+                    await answer.fail(500, "The server failed.")
+                elif ABORT in scope:  # too late for an error: the connection is closed instead
+                    scope[ABORT]()
+                    await asyncio.sleep(0.01)
+                else:
+                    raise
         else:
             if time.expired() and not answer.complete:  # an app that took its end for an answer
                 await self._cut(record, scope, answer)

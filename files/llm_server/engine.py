@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from . import vllm_client, vllm_compat
 from .causes import CauseRecorder
 from .errors import ConfigError, LoadError
+from .failures import remember_errors
 from .fork_guard import ForkGuard
 from .head_start import spare_garbage_collection, start_engine
 from .routes import Generated, GenerateRequest, Part, create_router, without_generate
@@ -238,6 +239,7 @@ class Loader:
         self._say("building the API")
         tasks = self._on_loop(client.get_supported_tasks())
         app = vllm_compat.get("build_app")(args, tasks, config.model_config)
+        remember_errors(app)
         engine = Engine(client, args, app, tuple(tasks))
         name = self._settings.served_model_name
         router = (

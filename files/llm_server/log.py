@@ -7,6 +7,7 @@ import logging.config
 import os
 from pathlib import Path
 
+from .failures import LOG_CONTENT, OfRequests
 from .log_lines import LineFormatter
 from .log_queue import STDERR, QueuedStderr
 
@@ -18,7 +19,7 @@ _OPERATORS_OWN = ("VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING")
 LAST_LINES_S = 1.0
 
 
-def configure(level: str) -> None:
+def configure(level: str, *, content: bool = False) -> None:
     """Sets up this package's and uvicorn's loggers, whatever libraries do to the root logger."""
     logging.config.dictConfig(
         {
@@ -43,6 +44,10 @@ def configure(level: str) -> None:
         }
     )
     logging.captureWarnings(True)
+    if content:
+        os.environ[LOG_CONTENT] = "1"
+    else:
+        os.environ.pop(LOG_CONTENT, None)
     if not any(name in os.environ for name in _OPERATORS_OWN):
         os.environ["VLLM_LOGGING_CONFIG_PATH"] = str(_VLLM_CONFIG)
     if to_journal():
@@ -56,6 +61,7 @@ def make_handler() -> QueuedStderr:
         if isinstance(handler, QueuedStderr):
             return handler
     handler = QueuedStderr()
+    handler.addFilter(OfRequests())
     handler.setFormatter(LineFormatter(priorities=to_journal()))
     return handler
 

@@ -135,6 +135,7 @@ async def _counted(
             async for output in outputs:
                 if timed and record.first_token is None:
                     record.first_token = record.seconds()
+                record.finish_reasons.update(vllm_client.finish_reasons(output))
                 yield output
     finally:
         _settle(record, request_id)
@@ -156,6 +157,11 @@ def _settle(record: RequestRecord, request_id: str) -> None:
     tokens_out = sum(map(vllm_client.generated, states))
     record.tokens_in += tokens_in
     record.tokens_out += tokens_out
+    record.tokens_cached += max(map(vllm_client.cached, states))
+    record.model = vllm_client.adapter(states[0]) or record.model
+    waited = (record.queue_seconds, *map(vllm_client.queue_seconds, states))
+    record.queue_seconds = max(waited, key=lambda seconds: seconds or 0.0)
+    record.used(tokens_in, tokens_out)
     if record.first_token is None:
         known = [vllm_client.first_token_seconds(state) for state in states]
         record.first_token = min((seconds for seconds in known if seconds), default=None)

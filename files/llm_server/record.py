@@ -50,12 +50,25 @@ class RequestRecord:
     request_id: str
     method: str
     path: str
+    #: Who asks: an address, and what it says that it is.
+    client: str | None = None
+    agent: str | None = None
     key: str | None = None
+    #: The model or adapter that was asked for.
+    model: str | None = None
+    #: Whether the answer is a stream.
+    stream: bool = False
     status: int | None = None
     tokens_in: int = 0
     tokens_out: int = 0
     #: Seconds from the start.
     first_token: float | None = None
+    #: The longest that one of its requests waited for the engine to begin with it.
+    queue_seconds: float | None = None
+    #: Tokens of prompts that were in the cache.
+    tokens_cached: int = 0
+    #: Why the engine ended its answers, `stop` or `length` for instance.
+    finish_reasons: set[str] = field(default_factory=set)
     content: str | None = None
     #: Its requests in the engine, by their ids there, with how many answers each generates.
     running: dict[str, int] = field(default_factory=dict)
@@ -68,6 +81,13 @@ class RequestRecord:
     refusal: Refusal | None = None
     #: Why this server refused it, in one word.
     reason: Reason | None = None
+    #: What an app said of its own failure where it answered with one, and the status of that.
+    failed: str | None = None
+    failed_status: int = 500
+    #: What went wrong on the way; see `failures`.
+    failures: list[Any] = field(default_factory=list)
+    #: Whether its line is in the log.
+    ended: bool = False
     #: What its key may use in a minute, and how much of that is set aside for it.
     rates: KeyRates | None = None
     reserved: int = 0
@@ -77,6 +97,8 @@ class RequestRecord:
     abort: Callable[[list[str]], None] = lambda _: None
     #: Adds up what its requests in the engine have used so far.
     settle: Callable[[], None] = lambda: None
+    #: Counts tokens as they are settled, prompts' and answers'.
+    used: Callable[[int, int], None] = lambda *_: None
     began: float = field(default_factory=time.monotonic)
 
     def expire(self, refusal: Refusal = TOO_LONG) -> None:
@@ -93,28 +115,6 @@ class RequestRecord:
     def seconds(self) -> float:
         """Since its start."""
         return time.monotonic() - self.began
-
-    def line(self) -> dict[str, Any]:
-        """What is logged; never what was asked or answered, unless that was switched on."""
-        first = self.first_token
-        line: dict[str, Any] = {
-            "request_id": self.request_id,
-            "key": self.key,
-            "method": self.method,
-            "path": self.path,
-            "status": self.status,
-            "tokens_in": self.tokens_in,
-            "tokens_out": self.tokens_out,
-            "time_to_first_token_s": None if first is None else round(first, 4),
-            "total_s": round(self.seconds(), 4),
-        }
-        if self.refusal is TOO_LONG:
-            line["expired"] = True
-        if self.reason is not None:
-            line["reason"] = self.reason
-        if self.content is not None:
-            line["content"] = self.content
-        return line
 
 
 def note_reason(reason: Reason | None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
@@ -18,8 +17,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import CLIENT_CLOSED_REQUEST, error_body, error_response
-
-logger = logging.getLogger("llm_server.routes")
+from .failures import keep
 
 
 class GenerateRequest(BaseModel):
@@ -231,8 +229,8 @@ async def _events(pieces: AsyncGenerator[Generated, None]) -> AsyncGenerator[str
                         yield _event(asdict(part))
         if last is not None:
             yield _event({"finish_reason": reason, "usage": last.usage()})
-    except Exception:  # too late for a status
-        logger.exception("a stream failed")
+    except Exception as error:  # too late for a status
+        keep(error)
         yield _event(error_body(500, "The server failed."))
     yield "data: [DONE]\n\n"
 

@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from typing import Any
 
 from .errors import error_body, phrase
-
-logger = logging.getLogger("llm_server.edge")
+from .record import current
 
 #: Absolute paths of this host. Not those of the API, which begin with its version, and not what
 #: follows a host in a URL.
@@ -49,12 +47,18 @@ def _reshape(data: Any, status: int, request_id: str, *, inside: bool) -> dict[s
     kind = found.get("type")
     if status == 500 or (inside and status > 500):
         # Whatever it says is for who runs the server.
-        logger.error("request %s: an app answered %d: %s", request_id, status, message)
+        _keep(status, message)
         kind = None
         message = "The server failed." if status == 500 else f"{phrase(status)}."
     message = _PATHS.sub("a file", message.split(_TRACEBACK)[0]).strip()
     error = error_body(status, message, param=found.get("param"), kind=kind)["error"]
     return error | {"request_id": request_id}
+
+
+def _keep(status: int, message: str) -> None:
+    record = current.get()
+    if record is not None:
+        record.failed, record.failed_status = message, status
 
 
 def stream_error(chunk: bytes, request_id: str) -> bytes:

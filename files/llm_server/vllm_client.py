@@ -7,7 +7,7 @@ all of it alike. Nothing here costs anything for a token: what counts them is vL
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import vllm_compat
@@ -115,6 +115,31 @@ def generated(state: Any) -> int:
 def first_token_seconds(state: Any) -> float | None:
     """Seconds to the first token by vLLM's own clock; None where it has not come."""
     return getattr(getattr(state, "stats", None), "first_token_latency", 0.0) or None
+
+
+def queue_seconds(state: Any) -> float | None:
+    """Seconds that it waited for the engine to begin with it; None where it has not."""
+    stats = getattr(state, "stats", None)
+    queued, begun = getattr(stats, "queued_ts", 0.0), getattr(stats, "scheduled_ts", 0.0)
+    return begun - queued if queued and begun else None
+
+
+def cached(state: Any) -> int:
+    """Tokens of the prompt that were in the cache."""
+    return int(getattr(state, "num_cached_tokens", 0) or 0)
+
+
+def adapter(state: Any) -> str | None:
+    """The adapter that was asked for; None is the model itself."""
+    return getattr(state, "lora_name", None)
+
+
+def finish_reasons(output: Any) -> Iterator[str]:
+    """Why answers have ended of which this message is the last; vectors have no such thing."""
+    outputs = getattr(output, "outputs", None)
+    for each in outputs if isinstance(outputs, list) else ():
+        if each.finish_reason:
+            yield str(each.finish_reason)
 
 
 def stop_listening(client: Any) -> None:
