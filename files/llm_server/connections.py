@@ -7,6 +7,7 @@ import asyncio
 import json
 import resource
 import uuid
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -32,10 +33,17 @@ ABORT = "llm_server.abort"
 class Connections:
     """Makes uvicorn's protocols, and knows those that wait for the head of a request."""
 
-    def __init__(self, most: int | None = None, head_seconds: float = HEAD_SECONDS) -> None:
+    def __init__(
+        self,
+        most: int | None = None,
+        head_seconds: float = HEAD_SECONDS,
+        not_http: Callable[[str, str | None], None] = lambda *_: None,
+    ) -> None:
+        """`not_http` hears of what is no request: the id that it is answered with, and whose."""
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.most = most or max(64, min(MOST, files - OTHER_FILES))
         self.head_seconds = head_seconds
+        self.not_http = not_http
         #: In the order in which they began to wait.
         self.silent: dict[Protocol, None] = {}
 
@@ -107,6 +115,7 @@ class Protocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
         """Answers what is no HTTP, in the shape of every other error."""
         self._stop_waiting()
         request_id = uuid.uuid4().hex
+        self._opened.not_http(request_id, (self.client or (None,))[0])
         error = error_body(400, msg)["error"] | {"request_id": request_id}
         body = json.dumps({"error": error})
         self.transport.write(

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from .access import AccessControl
 from .answer import REQUEST_ID, Answer
@@ -17,6 +21,7 @@ from .auth import OPEN
 from .connections import ABORT
 from .errors import CLIENT_CLOSED_REQUEST
 from .failures import keep, report
+from .noise import Noise
 from .record import TOO_LONG, Refusal, RequestRecord, accept_id, current
 from .request_line import request_lines
 
@@ -46,9 +51,13 @@ class _Call:
 class Edge:
     """Wraps everything else."""
 
-    def __init__(self, app: ASGIApp, control: AccessControl) -> None:
+    def __init__(self, app: ASGIApp, control: AccessControl, proxies: Sequence[str] = ()) -> None:
+        """Of the proxies it believes what they say of who asks; addresses and networks."""
         self.app = app
+        trusted = list(proxies) or os.environ.get("FORWARDED_ALLOW_IPS", "")
+        self._door: Any = ProxyHeadersMiddleware(self._serve, trusted)  # type: ignore[arg-type]
         self.control = control
+        self.noise = Noise()
         self._calls: set[_Call] = set()
 
     def end_all(self, refusal: Refusal, grace: float) -> None:
@@ -58,6 +67,9 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one HTTP request or websocket; no exception of an app gets out."""
+        await self._door(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or (scope.get("method"), scope["path"]) in OPEN:
             await self.app(scope, receive, send)
             return
@@ -84,7 +96,16 @@ class Edge:
         finally:
             if scope["type"] == "http" and (record.gone or record.status is None):
                 record.status = CLIENT_CLOSED_REQUEST
-            report(record)
+            self._log(record)
+
+    def not_http(self, request_id: str, client: str | None) -> None:
+        """Logs what was refused before it was a request."""
+        record = RequestRecord(request_id, "", "", client=client, status=400, reason="not_http")
+        self._log(record)
+
+    def _log(self, record: RequestRecord) -> None:
+        report(record)
+        if self.noise.is_logged(record.reason, record.client):
             for line in request_lines(record):
                 access_log.info("%s", line)
 

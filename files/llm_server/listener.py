@@ -21,7 +21,7 @@ class HttpServer(uvicorn.Server):
     """uvicorn without its own signal handlers: the service decides what a signal means."""
 
     def __init__(self, app: ASGIApp, *, keep_alive: bool = True) -> None:
-        self.connections = Connections()
+        self.connections = Connections(not_http=getattr(app, "not_http", lambda *_: None))
         super().__init__(
             uvicorn.Config(
                 app,
@@ -33,6 +33,7 @@ class HttpServer(uvicorn.Server):
                 timeout_keep_alive=65,  # above the 60 s of common load balancers
                 timeout_graceful_shutdown=CLOSE_TIMEOUT_S,
                 server_header=False,
+                proxy_headers=False,  # the edge's business: it would believe each local process
             )
         )
 

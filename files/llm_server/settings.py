@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -104,6 +105,8 @@ class Settings(BaseModel):
     stall_timeout: float = Field(120, ge=1, le=3600)
     #: Whether what is asked is logged with each request; it may hold secrets.
     log_content: bool = Field(False, strict=True)
+    #: Addresses or networks of proxies whose X-Forwarded-For names the client.
+    trusted_proxies: tuple[str, ...] = ()
     #: How the engine's process begins; see `engine.choose_start_method`.
     start_method: Literal["auto", "fork", "spawn"] = "auto"
     #: Requests in the burst before the server says that it is ready; unset: by the device.
@@ -140,6 +143,18 @@ class Settings(BaseModel):
                 )
         if problems:
             raise ValueError(" | ".join(problems))
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            try:
+                ipaddress.ip_network(each)
+            except ValueError:
+                raise ValueError(
+                    f"{each} is no address and no network; write 10.0.0.5 or 10.0.0.0/24"
+                ) from None
         return value
 
     @property
