@@ -21,7 +21,8 @@ from .auth import OPEN
 from .connections import ABORT
 from .errors import CLIENT_CLOSED_REQUEST
 from .failures import keep, report
-from .noise import Noise
+from .noise import OPEN as OPEN_TO_ALL
+from .noise import STRANGERS, Noise
 from .record import TOO_LONG, Refusal, RequestRecord, accept_id, current
 from .request_line import request_lines
 
@@ -51,8 +52,16 @@ class _Call:
 class Edge:
     """Wraps everything else."""
 
-    def __init__(self, app: ASGIApp, control: AccessControl, proxies: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        control: AccessControl,
+        proxies: Sequence[str] = (),
+        *,
+        key_needed: bool = False,
+    ) -> None:
         """Of the proxies it believes what they say of who asks; addresses and networks."""
+        self.key_needed = key_needed
         self.app = app
         trusted = list(proxies) or os.environ.get("FORWARDED_ALLOW_IPS", "")
         self._door: Any = ProxyHeadersMiddleware(self._serve, trusted)  # type: ignore[arg-type]
@@ -105,7 +114,10 @@ class Edge:
 
     def _log(self, record: RequestRecord) -> None:
         report(record)
-        if self.noise.is_logged(record.reason, record.client):
+        kind: str | None = record.reason if record.reason in STRANGERS else None
+        if self.key_needed and record.key is None and record.reason is None:
+            kind = OPEN_TO_ALL
+        if kind is None or self.noise.is_logged(kind, record.client):
             for line in request_lines(record):
                 access_log.info("%s", line)
 

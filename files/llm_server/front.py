@@ -34,7 +34,7 @@ def build_front(settings: Settings, state: ServerState, control: AccessControl) 
     if settings.api_key_required:
         app = ApiKeyMiddleware(app, control)
     app = FrontPage(app, key_needed=settings.api_key_required)
-    return Edge(app, control, settings.trusted_proxies)
+    return Edge(app, control, settings.trusted_proxies, key_needed=settings.api_key_required)
 
 
 def apply_limits(control: AccessControl) -> None:

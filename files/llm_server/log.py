@@ -44,6 +44,7 @@ def configure(level: str, *, content: bool = False) -> None:
         }
     )
     logging.captureWarnings(True)
+    logging.getLogger("uvicorn.error").addFilter(_is_not_told_by_the_edge)
     if content:
         os.environ[LOG_CONTENT] = "1"
     else:
@@ -53,6 +54,11 @@ def configure(level: str, *, content: bool = False) -> None:
     if to_journal():
         # Bars that are drawn over and over are blobs in the journal.
         os.environ.setdefault("TQDM_DISABLE", "1")
+
+
+def _is_not_told_by_the_edge(record: logging.LogRecord) -> bool:
+    # The same with its id and the client's address is a line of JSON.
+    return record.msg != "Invalid HTTP request received."
 
 
 def make_handler() -> QueuedStderr:
