@@ -35,6 +35,8 @@ def main() -> int:
         access = read_access(settings)
         log.configure(settings.log_level, content=settings.log_content)
         if options.check_config:
+            if settings.tls:
+                settings.tls.check()
             # Imported here: a mistake found above is told without waiting for vLLM.
             from .engine import check  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Message, Send
 
-from .errors import error_body
+from .errors import error_body, is_anthropic, whole_body
 from .record import Refusal, RequestRecord
 from .shape import STREAM_ERROR, error_of, last_events, stream_error
 
@@ -46,7 +46,7 @@ class Answer:
             return
         self.record.status = message["status"]
         headers = MutableHeaders(raw=list(message["headers"]))
-        headers[REQUEST_ID] = self.record.request_id
+        self._name(headers)
         headers["X-Content-Type-Options"] = "nosniff"
         message["headers"] = headers.raw
         kind = headers.get("content-type", "")
@@ -97,15 +97,21 @@ class Answer:
             return
         self.complete = True
         error = error_body(refusal.status, refusal.message)["error"]
-        body = last_events(self.record.path, error | {"request_id": self.record.request_id})
+        error |= {"request_id": self.record.request_id}
+        body = last_events(self.record.path, error, refusal.status)
         await self._send({"type": "http.response.body", "body": body})
 
     async def _finish(self, status: int, error: dict[str, Any], before: Headers) -> None:
         self.passed = self.complete = True
-        body = json.dumps({"error": error}).encode()
+        body = json.dumps(whole_body(error, status, self.record.path)).encode()
         headers = MutableHeaders(raw=list(before.raw))
         headers["content-type"] = "application/json"
         headers["content-length"] = str(len(body))
-        headers[REQUEST_ID] = self.record.request_id
+        self._name(headers)
         await self._send({"type": "http.response.start", "status": status, "headers": headers.raw})
         await self._send({"type": "http.response.body", "body": body})
+
+    def _name(self, headers: MutableHeaders) -> None:
+        headers[REQUEST_ID] = self.record.request_id
+        if is_anthropic(self.record.path):
+            headers["request-id"] = self.record.request_id

@@ -3,24 +3,27 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from .access import AccessControl, Key
+from .credentials import UNKNOWN, Given, read
 from .errors import error_response
+from .rates import KeyRates
 from .record import current, note_reason
 
 #: What anyone may ask. An allow-list, so that a route which a new vLLM adds is closed.
-OPEN = frozenset({("GET", "/health"), ("GET", "/health/live"), ("GET", "/health/ready")})
+OPEN = frozenset(
+    (method, path)
+    for method in ("GET", "HEAD")
+    for path in ("/health", "/health/live", "/health/ready")
+)
 #: What a person opens in a browser, which asks for a password and sends that: the key. Nothing
 #: else takes one, or every other site could have the browser spend the key's tokens.
 _BROWSER = ("/docs", "/openapi.json")
 _BROWSER_FILES = "/static/"
-_ASK_A_PERSON = 'Basic realm="the API key is the password", Bearer'
+_ASK_A_PERSON = 'Basic realm="the API key is the password"'
 
 
 class ApiKeyMiddleware:
@@ -35,15 +38,18 @@ class ApiKeyMiddleware:
         if scope["type"] == "lifespan" or self._is_open(scope):
             await self.app(scope, receive, send)
             return
-        key = self._key(scope)
+        given = read(Headers(scope=scope), password=_for_browsers(scope))
+        key = None if given.token is None else self.control.find(given.token)
         if key is None:
-            await self._refuse(scope, receive, send)
+            wrong = given if given.token is None else UNKNOWN
+            await self._refuse(wrong, scope, receive, send)
             return
         record = current.get()
         rates = self.control.rates(key)
         if record is not None:
             record.key, record.rates = key.name, rates
-        seconds = rates.admit()
+        send = _telling(send, rates)
+        seconds = rates.admit() if _counts(scope) else 0
         if seconds and scope["type"] == "websocket":
             note_reason(rates.scarcer())
             await WebSocketClose(code=1013, reason="rate limit")(scope, receive, send)
@@ -66,17 +72,20 @@ class ApiKeyMiddleware:
                 rates.settle(record.reserved, record.tokens_in + record.tokens_out)
 
     @staticmethod
-    async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-        given = {"authorization", "x-api-key"} & set(Headers(scope=scope).keys())
-        note_reason("wrong_key" if given else "no_key")
+    async def _refuse(given: Given, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
+            note_reason(given.reason)
             await WebSocketClose(code=1008, reason="API key needed")(scope, receive, send)
             return
+        # Not both in one line: a browser takes that for one that it does not know.
         headers = {"WWW-Authenticate": _ASK_A_PERSON if _for_browsers(scope) else "Bearer"}
         response = error_response(
             401,
-            "An API key is needed: send the header 'Authorization: Bearer <key>'.",
+            given.problem,
+            kind="invalid_request_error",
+            code="invalid_api_key",
             headers=headers,
+            reason=given.reason,
         )
         await response(scope, receive, send)
 
@@ -84,33 +93,29 @@ class ApiKeyMiddleware:
     def _is_open(scope: Scope) -> bool:
         return scope["type"] == "http" and (scope["method"], scope["path"]) in OPEN
 
-    def _key(self, scope: Scope) -> Key | None:
-        headers = Headers(scope=scope)
-        values = headers.getlist("authorization")
-        if not values:
-            # What clients of the Anthropic API send.
-            tokens = headers.getlist("x-api-key")
-            return self.control.find(tokens[0].strip()) if len(tokens) == 1 else None
-        if len(values) != 1:  # several are ambiguous: a proxy may have checked another one
-            return None
-        scheme, _, given = values[0].partition(" ")
-        if scheme.lower() == "basic" and _for_browsers(scope):
-            return self.control.find(_password(given))
-        return self.control.find(given.strip()) if scheme.lower() == "bearer" else None
+
+def _counts(scope: Scope) -> bool:
+    """Whether a request is one for the model, of which a key has so many in a minute."""
+    return scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD", "OPTIONS")
 
 
 def _for_browsers(scope: Scope) -> bool:
-    if scope["type"] != "http" or scope["method"] != "GET":
+    if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
         return False
     return scope["path"] in _BROWSER or scope["path"].startswith(_BROWSER_FILES)
 
 
-def _password(given: str) -> str:
-    try:
-        pair = base64.b64decode(given.strip(), validate=True).decode("utf-8", "surrogateescape")
-    except (binascii.Error, ValueError):
-        return ""
-    return pair.partition(":")[2]
+def _telling(send: Send, rates: KeyRates) -> Send:
+    """`send` that adds what is left to the key."""
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start" and (left := rates.headers()):
+            headers = MutableHeaders(raw=list(message["headers"]))
+            headers.update(left)
+            message = {**message, "headers": headers.raw}
+        await send(message)
+
+    return told
 
 
 def _bounds(key: Key) -> str:

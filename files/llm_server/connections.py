@@ -14,6 +14,7 @@ from typing import Any
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from .errors import error_body
+from .upgrades import Parser
 
 #: How long a client may take to send the head of a request; as long as for the body.
 HEAD_SECONDS = 30.0
@@ -79,6 +80,7 @@ class Protocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
         self._timer: asyncio.TimerHandle | None = None
         self._head = 0
         self.app: Any = partial(self._serve, self.config.loaded_app)
+        self.parser: Any = Parser(self)
 
     def _serve(self, app: Any, scope: Any, receive: Any, send: Any) -> Any:
         scope[ABORT] = self.transport.abort
@@ -105,6 +107,14 @@ class Protocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
             self.send_400_response("The head of the request is too large.")
         elif self.cycle is not None and self._head > self._rest():
             self.transport.abort()
+
+    def takes_upgrade(self) -> bool:
+        """Whether the protocol that the request offers is spoken here; only websockets are."""
+        return bool(self._should_upgrade())
+
+    def begin_body(self) -> None:
+        """The head is whole, and its body comes after all."""
+        self.cycle.more_body = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""

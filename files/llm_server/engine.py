@@ -23,6 +23,7 @@ from .fork_guard import ForkGuard
 from .head_start import spare_garbage_collection, start_engine
 from .routes import Generated, GenerateRequest, Part, create_router, without_generate
 from .settings import Settings
+from .swagger import put_prefix_into_docs
 
 logger = logging.getLogger("llm_server.engine")
 T = TypeVar("T")
@@ -240,6 +241,8 @@ class Loader:
         tasks = self._on_loop(client.get_supported_tasks())
         app = vllm_compat.get("build_app")(args, tasks, config.model_config)
         remember_errors(app)
+        # The redirect of a slash would lead to an absolute address; see `paths`.
+        app.router.redirect_slashes = False
         engine = Engine(client, args, app, tuple(tasks))
         name = self._settings.served_model_name
         router = (
@@ -248,6 +251,7 @@ class Loader:
             else without_generate(name, tasks)
         )
         app.include_router(router)
+        put_prefix_into_docs(app, self._settings.root_path)
         return engine
 
     def _preload_app(self) -> None:

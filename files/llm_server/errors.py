@@ -23,6 +23,19 @@ class ConfigError(Exception):
         self.messages = messages
 
 
+#: What the Anthropic API calls errors, by status; there are more statuses than names.
+_ANTHROPIC = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+ANTHROPIC_PATHS = "/v1/messages"
+
+
 class LoadError(Exception):
     """The model could not be loaded; the text is one line that names the cause."""
 
@@ -36,11 +49,19 @@ def phrase(status: int) -> str:
 
 
 def error_body(
-    status: int, message: str, *, param: str | None = None, kind: str | None = None
+    status: int,
+    message: str,
+    *,
+    param: str | None = None,
+    kind: str | None = None,
+    code: str | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Builds `{"error": {"message", "type", "param", "code"}}`; the edge adds `request_id`."""
+    """Builds `{"error": {"message", "type", "param", "code"}}`; the edge adds `request_id`.
+
+    `code` is the status, unless the OpenAI API has a word that its clients look for.
+    """
     kind = kind or phrase(status)
-    return {"error": {"message": message, "type": kind, "param": param, "code": status}}
+    return {"error": {"message": message, "type": kind, "param": param, "code": code or status}}
 
 
 def error_response(
@@ -48,9 +69,29 @@ def error_response(
     message: str,
     *,
     param: str | None = None,
+    kind: str | None = None,
+    code: str | None = None,
     headers: dict[str, str] | None = None,
     reason: Reason | None = None,
 ) -> JSONResponse:
     """An answer of that shape; why this server refuses is kept for the request served now."""
     note_reason(reason)
-    return JSONResponse(error_body(status, message, param=param), status, headers)
+    body = error_body(status, message, param=param, kind=kind, code=code)
+    return JSONResponse(body, status, headers)
+
+
+def is_anthropic(path: str) -> bool:
+    """Whether clients of the Anthropic API ask there."""
+    return path == ANTHROPIC_PATHS or path.startswith(ANTHROPIC_PATHS + "/")
+
+
+def whole_body(error: dict[str, Any], status: int, path: str) -> dict[str, Any]:
+    """All of an answer with that error: around it, what clients of the path look for."""
+    if not is_anthropic(path):
+        return {"error": error}
+    kind = _ANTHROPIC.get(status, "invalid_request_error" if status < 500 else "api_error")
+    return {
+        "type": "error",
+        "error": error | {"type": kind},
+        "request_id": error.get("request_id"),
+    }

@@ -5,28 +5,61 @@ from __future__ import annotations
 
 import logging
 import os
+from ssl import SSLContext
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .access import AccessControl
 from .auth import ApiKeyMiddleware
 from .body import BodyLimit
+from .cors import Cors
 from .edge import Edge
 from .errors import ConfigError
 from .gate import Gate
 from .page import FrontPage
+from .paths import PlainPaths
+from .record import Refusal
 from .settings import Settings, read_access
 from .state import ServerState
+from .streams import LiveStreams
+from .tls import reload_certificate
 
 logger = logging.getLogger("llm_server")
 
 
-def build_front(settings: Settings, state: ServerState, control: AccessControl) -> Edge:
-    """Edge (id, log, errors), page, keys, gate, body; the model's app comes last."""
+class Front:
+    """All of it, as one app."""
+
+    def __init__(self, app: ASGIApp, edge: Edge) -> None:
+        self._app = app
+        self.edge = edge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one HTTP request or websocket."""
+        await self._app(scope, receive, send)
+
+    def end_all(self, refusal: Refusal, grace: float) -> None:
+        """Ends all requests; see `Edge.end_all`."""
+        self.edge.end_all(refusal, grace)
+
+    def not_http(self, request_id: str, client: str | None) -> None:
+        """Logs what was refused before it was a request; see `Edge.not_http`."""
+        self.edge.not_http(request_id, client)
+
+
+def build_front(settings: Settings, state: ServerState, control: AccessControl) -> Front:
+    """Pages of other sites, paths, edge (id, log, errors), streams, page, keys, gate, body.
+
+    The model's app comes last.
+    """
 
     async def model(scope: Scope, receive: Receive, send: Send) -> None:
         if state.app is None:
             raise RuntimeError("the gate is open and no model is there")
+        if settings.root_path and scope["type"] != "lifespan":
+            # As ASGI has it, and as files below a mounted folder are found.
+            path = settings.root_path + scope["path"]
+            scope = {**scope, "root_path": settings.root_path, "path": path}
         await state.app(scope, receive, send)
 
     app: ASGIApp = BodyLimit(model, control, log_content=settings.log_content)
@@ -34,7 +67,13 @@ def build_front(settings: Settings, state: ServerState, control: AccessControl) 
     if settings.api_key_required:
         app = ApiKeyMiddleware(app, control)
     app = FrontPage(app, key_needed=settings.api_key_required)
-    return Edge(app, control, settings.trusted_proxies, key_needed=settings.api_key_required)
+    edge = Edge(
+        LiveStreams(app, settings.stream_keep_alive),
+        control,
+        settings.trusted_proxies,
+        key_needed=settings.api_key_required,
+    )
+    return Front(Cors(PlainPaths(edge, settings.root_path), settings.origins), edge)
 
 
 def apply_limits(control: AccessControl) -> None:
@@ -42,8 +81,9 @@ def apply_limits(control: AccessControl) -> None:
     os.environ["VLLM_MAX_N_SEQUENCES"] = str(control.limits.max_sequences)
 
 
-def reload_access(settings: Settings, control: AccessControl) -> None:
-    """Reads keys and limits anew; a file that is wrong leaves those in force."""
+def reload(settings: Settings, control: AccessControl, tls: SSLContext | None) -> None:
+    """Reads certificate, keys and limits anew; what is wrong leaves those in force."""
+    reload_certificate(settings.tls, tls)
     try:
         control.replace(read_access(settings))
     except ConfigError as error:

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from .access import AccessControl
 from .errors import error_response
+from .paths import meant
 from .reasons import Reason
 from .record import current, note_reason
 from .state import Phase, ServerState
@@ -46,10 +50,15 @@ class Gate:
         self.control = control
         self.inner = inner
         self._working = 0
+        self._paths_of: ASGIApp | None = None
+        self._paths: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one HTTP request or websocket."""
         state = self.state
+        if scope.get("method") == "HEAD":
+            # As GET, says HTTP; uvicorn, which knows what was asked, leaves the body out.
+            scope = {**scope, "method": "GET"}
         if scope["type"] == "http" and scope["method"] == "GET":
             answer = self._health(scope["path"])
             if answer:
@@ -58,6 +67,10 @@ class Gate:
                 await JSONResponse(body, status, headers)(scope, receive, send)
                 return
         if state.can_answer and state.app is not None:
+            if scope["type"] == "http" and (right := self._meant(scope, state.app)):
+                response = error_response(404, f"There is no such path. Did you mean {right}?")
+                await response(scope, receive, send)
+                return
             await self._forward(self.inner or state.app, scope, receive, send)
         elif scope["type"] == "websocket":
             note_reason(_REASONS[state.phase])
@@ -71,6 +84,20 @@ class Gate:
                 reason=_REASONS[phase],
             )
             await response(scope, receive, send)
+
+    def _meant(self, scope: Scope, app: Any) -> str | None:
+        """What was meant by a path that the app does not have."""
+        if app is not self._paths_of:
+            routes = getattr(app, "routes", ())
+            self._paths_of, self._paths = app, {getattr(route, "path", "") for route in routes}
+        path = scope["path"]
+        if path in self._paths or path == "/":
+            return None
+        right = meant(path, self._paths)
+        if right is None:
+            return None
+        there = any(route.matches(scope)[0] is not Match.NONE for route in app.routes)
+        return None if there else right
 
     def _health(self, path: str) -> tuple[int, dict[str, object]] | None:
         if path in ("/health", "/health/ready"):

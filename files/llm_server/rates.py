@@ -31,6 +31,11 @@ class Bucket:
         self._refill()
         return max(0.0, (amount - self._level) * MINUTE_S / self.per_minute)
 
+    def left(self) -> float:
+        """What is there; below 0 where it was overdrawn."""
+        self._refill()
+        return self._level
+
     def take(self, amount: float) -> None:
         """Takes out, also more than there is."""
         self._refill()
@@ -73,6 +78,23 @@ class KeyRates:
         requests = 0.0 if self._requests is None else self._requests.wait(1)
         return "rate_tokens" if self._token_wait() > requests else "rate_requests"
 
+    def headers(self) -> dict[str, str]:
+        """What is left, as headers of an answer: with the names and forms of the OpenAI API."""
+        made: dict[str, str] = {}
+        for unit, bucket, aside in (
+            ("requests", self._requests, 0),
+            ("tokens", self._tokens, self._reserved),
+        ):
+            if bucket is not None:
+                full = bucket.wait(bucket.per_minute + aside)
+                values = {
+                    "limit": str(bucket.per_minute),
+                    "remaining": str(max(0, math.floor(bucket.left() - aside))),
+                    "reset": _duration(full),
+                }
+                made |= {f"x-ratelimit-{name}-{unit}": value for name, value in values.items()}
+        return made
+
     def _token_wait(self) -> float:
         if self._tokens is None:
             return 0.0
@@ -100,3 +122,12 @@ class KeyRates:
         """Counts the tokens of a request that has ended."""
         if self._tokens is not None:
             self._tokens.take(tokens)
+
+
+def _duration(seconds: float) -> str:
+    """As `20ms`, `1.5s` or `6m0s`."""
+    if seconds < 1:
+        return f"{math.ceil(seconds * 1000)}ms"
+    minutes, rest = divmod(round(seconds, 3), MINUTE_S)
+    tail = f"{rest:.3f}".rstrip("0").rstrip(".") + "s"
+    return f"{minutes:.0f}m{tail}" if minutes else tail

@@ -179,6 +179,20 @@ def _with_root(model: str, tasks: Iterable[str]) -> APIRouter:
             message="vLLM serves this model; see /docs for its API.", model=model, tasks=known
         )
 
+    @router.get("/v1/models/{name:path}")
+    async def one_model(name: str, request: Request) -> Response:
+        """Describes one of the models that /v1/models lists."""
+        listed = await request.app.state.openai_serving_models.show_available_models()
+        found = next((one for one in listed.data if one.id == name), None)
+        if found is None:
+            return error_response(
+                404,
+                "There is no such model. GET /v1/models lists those that there are.",
+                param="model",
+                code="model_not_found",
+            )
+        return JSONResponse(found.model_dump())
+
     return router
 
 

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable
 
@@ -22,13 +23,14 @@ from .engine import Engine, Loader, make_first_token
 from .errors import ConfigError, LoadError
 from .facts import facts_of
 from .fork_guard import ForkGuard
-from .front import apply_limits, build_front, reload_access
-from .listener import HttpServer, bind
+from .front import apply_limits, build_front, reload
+from .listener import HttpServer, bind, bind_path
 from .meter import Meter, Progress
 from .notify import Notifier
 from .record import Refusal
 from .settings import Settings
 from .state import Phase, ServerState
+from .tls import open_tls
 from .waiting_room import WaitingRoom
 from .warm_up import warm_up
 
@@ -56,7 +58,12 @@ class Service:
     """One server from start to exit."""
 
     def __init__(
-        self, settings: Settings, control: AccessControl, notifier: Notifier, room: WaitingRoom
+        self,
+        settings: Settings,
+        control: AccessControl,
+        notifier: Notifier,
+        room: WaitingRoom,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.settings = settings
         self.control = control
@@ -65,7 +72,10 @@ class Service:
         self.state = ServerState(settings.served_model_name)
         self.progress = Progress()
         self.front = build_front(settings, self.state, control)
-        self.server = HttpServer(self.front)
+        self.tls = tls
+        self.server = HttpServer(
+            self.front, keep_alive_timeout=settings.keep_alive_timeout, tls=tls
+        )
         self._stop = asyncio.Event()
         self._engine: Engine | None = None
         self._exit = EXIT_OK
@@ -95,7 +105,7 @@ class Service:
         return self._exit
 
     def _reload(self) -> None:
-        reload_access(self.settings, self.control)
+        reload(self.settings, self.control, self.tls)
         self.room.reload()
 
     def _say(self, text: str) -> None:
@@ -200,21 +210,22 @@ class Service:
 def run(settings: Settings, access: Access) -> int:
     """Runs the server in this process; does not return once it has served."""
     notifier = Notifier.from_environment()
-    listener = bind(settings.host, settings.port)
+    listener = bind_path(settings.uds) if settings.uds else bind(settings.host, settings.port)
+    tls = open_tls(settings.tls)
     control = AccessControl(access)
     apply_limits(control)
 
     def waiting() -> tuple[ServerState, ASGIApp, Callable[[], None]]:
         state = ServerState(settings.served_model_name)
         app = build_front(settings, state, control)
-        return state, app, lambda: reload_access(settings, control)
+        return state, app, lambda: reload(settings, control, tls)
 
     # Before any thread and the event loop.
-    room = WaitingRoom.open(listener, waiting)
+    room = WaitingRoom.open(listener, waiting, tls)
     notifier.status("listening; the model is not loaded yet")
 
     async def main() -> int:
-        return await Service(settings, control, notifier, room).run(listener)
+        return await Service(settings, control, notifier, room, tls).run(listener)
 
     status = EXIT_FAILED
     try:

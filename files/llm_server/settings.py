@@ -6,6 +6,8 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +15,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .access import Access, load_access
+from .cors import Origins
 from .errors import ConfigError
+from .listener import KEEP_ALIVE_TIMEOUT_S
+from .tls import TlsFiles
 
 #: vLLM options that this server sets itself, with the setting that takes their place.
 OWNED_BY_SERVER = {
@@ -21,11 +26,15 @@ OWNED_BY_SERVER = {
     "served_model_name": "served_model_name",
     "host": "host",
     "port": "port",
-    "uds": "host and port",
+    "uds": "uds",
+    "root_path": "root_path",
+    **dict.fromkeys(
+        ("ssl_keyfile", "ssl_certfile", "ssl_ca_certs", "ssl_cert_reqs", "ssl_ciphers"),
+        "of the same name",
+    ),
     "api_key": "access_file",
     "uvicorn_log_level": "log_level",
     "shutdown_timeout": "shutdown_timeout",
-    "root_path": None,
     "config": None,
     "headless": None,
     "api_server_count": None,
@@ -35,17 +44,7 @@ OWNED_BY_SERVER = {
 
 #: vLLM options that would be read and then ignored, with what does their work here.
 NO_EFFECT = {
-    **dict.fromkeys(
-        (
-            "ssl_keyfile",
-            "ssl_certfile",
-            "ssl_ca_certs",
-            "ssl_cert_reqs",
-            "ssl_ciphers",
-            "enable_ssl_refresh",
-        ),
-        "this server speaks plain HTTP; end TLS in a proxy in front of it",
-    ),
+    "enable_ssl_refresh": "this server reads its certificate anew when it gets SIGHUP",
     **dict.fromkeys(
         ("h11_max_incomplete_event_size", "h11_max_header_count"),
         "this server bounds the head of a request itself",
@@ -73,6 +72,11 @@ REFUSED_SWITCHES = {
     ),
 }
 
+#: Switches that this server would read past, with what does their work here.
+IDLE_SWITCHES = {
+    "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "the setting keep_alive_timeout (llm_server_keep_alive_timeout)"
+}
+
 #: vLLM options that do the same where they are on, and why.
 REFUSED_IF_ON = {
     "disable_log_stats": (
@@ -80,6 +84,12 @@ REFUSED_IF_ON = {
         " server that works; /metrics would say nothing of the engine. Leave it out"
     ),
 }
+
+#: The most that Linux takes, less the end of the text.
+LONGEST_UDS = 107
+
+#: Proxies end a connection that says nothing for a minute, some after half of that.
+STREAM_KEEP_ALIVE_S = 15.0
 
 #: A value of `vllm_args`: what YAML can say and a command line can carry.
 ArgValue = bool | int | float | str | list[Any] | dict[str, Any] | None
@@ -113,6 +123,18 @@ class Settings(BaseModel):
     warm_up_requests: int | None = Field(None, ge=0, le=1024, strict=True)
     #: Seconds that the burst may take at most.
     warm_up_timeout: float = Field(60, gt=0, le=600)
+    #: Seconds for which a connection without a request is kept.
+    keep_alive_timeout: int = Field(KEEP_ALIVE_TIMEOUT_S, ge=1, le=86400, strict=True)
+    #: A Unix socket to listen on instead of host and port.
+    uds: Path | None = None
+    #: The prefix under which a proxy shows this server, whether or not the proxy takes it off.
+    root_path: str = ""
+    #: TLS, by files in PEM form; see `tls.TlsFiles`. Without a certificate it is plain HTTP.
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+    ssl_ca_certs: Path | None = None
+    ssl_cert_reqs: int = Field(0, ge=0, le=2, strict=True)
+    ssl_ciphers: str | None = None
 
     @field_validator("model_path")
     @classmethod
@@ -157,14 +179,70 @@ class Settings(BaseModel):
                 ) from None
         return value
 
+    @field_validator("root_path")
+    @classmethod
+    def _is_prefix(cls, value: str) -> str:
+        value = value.rstrip("/")
+        if value and not re.fullmatch(r"(/[\w.~-]+)+", value):
+            raise ValueError(f"must be a path such as /llm, found {value!r}")
+        return value
+
+    @field_validator("uds")
+    @classmethod
+    def _is_short(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_absolute():
+            raise ValueError(f"must be an absolute path, found {str(value)!r}")
+        if value is not None and len(os.fsencode(value)) > LONGEST_UDS:
+            raise ValueError(f"a socket's path may have {LONGEST_UDS} bytes; name a shorter one")
+        return value
+
+    def _vllm_arg(self, wanted: str) -> ArgValue:
+        """One of vLLM's options, however its name is written; None where it is not set."""
+        found = [value for name, value in self.vllm_args.items() if normalise(name) == wanted]
+        return found[-1] if found else None
+
+    @cached_property
+    def tls(self) -> TlsFiles | None:
+        """The files of TLS; None is plain HTTP."""
+        given = {name: getattr(self, name) for name in TlsFiles.model_fields}
+        return TlsFiles.model_validate(given) if self.ssl_certfile else None
+
+    @cached_property
+    def origins(self) -> Origins:
+        """Which pages of other sites may ask."""
+        given = {name: self._vllm_arg(name) for name in Origins.model_fields}
+        return Origins.model_validate({k: v for k, v in given.items() if v is not None})
+
+    @property
+    def stream_keep_alive(self) -> float:
+        """Seconds of silence after which a stream sends a comment; 0 is never."""
+        given = self._vllm_arg("sse_keep_alive_interval")
+        return float(given) if isinstance(given, int) else STREAM_KEEP_ALIVE_S
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        if self.ssl_certfile is None:
+            alone = [
+                name
+                for name in TlsFiles.model_fields
+                if getattr(self, name) != type(self).model_fields[name].default
+            ]
+            if alone:
+                raise ValueError(f"{alone[0]}: has no effect without ssl_certfile; set that too")
+        try:
+            _ = self.tls
+        except ValidationError as error:
+            raise ValueError(_first_reason(error)) from None
+        try:
+            _ = self.origins
+        except ValidationError as error:
+            raise ValueError(f"vllm_args: {_first_reason(error)}") from None
+        return self
+
     @property
     def enforce_eager(self) -> bool:
         """Whether nothing shall be compiled, by vLLM's option of that name."""
-        return any(
-            value is True
-            for name, value in self.vllm_args.items()
-            if normalise(name) == "enforce_eager"
-        )
+        return self._vllm_arg("enforce_eager") is True
 
     @model_validator(mode="after")
     def _has_keys(self) -> Settings:
@@ -203,6 +281,14 @@ def load_settings(path: Path) -> Settings:
     switched = [name for name in REFUSED_SWITCHES if os.environ.get(name, "0") not in ("", "0")]
     if switched:
         raise ConfigError([f"{name}: {REFUSED_SWITCHES[name]}" for name in switched])
+    if idle := [name for name in IDLE_SWITCHES if name in os.environ]:
+        raise ConfigError(
+            [
+                f"{name}: has no effect here; take it out of the environment and use"
+                f" {IDLE_SWITCHES[name]}"
+                for name in idle
+            ]
+        )
     return settings
 
 
@@ -218,6 +304,12 @@ def read_access(settings: Settings) -> Access:
         # Touched before the reading: a file that is newer than this has not been read.
         (Path(runtime) / "access_read").touch()
     return load_access(settings.access_file, keys_needed=settings.api_key_required)
+
+
+def _first_reason(error: ValidationError) -> str:
+    item = error.errors(include_url=False, include_input=False)[0]
+    text = str(item["msg"]).removeprefix("Value error, ")
+    return f"{item['loc'][0]}: {text}" if item["loc"] else text
 
 
 def _messages(error: ValidationError) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-from .errors import error_body, phrase
+from .errors import error_body, is_anthropic, phrase, whole_body
 from .record import current
 
 #: Absolute paths of this host. Not those of the API, which begin with its version, and not what
@@ -18,8 +18,8 @@ _PATHS = re.compile(
 _TRACEBACK = "Traceback (most recent call last)"
 #: How vLLM, and this server, tell of an error in a stream that has begun.
 STREAM_ERROR = b'data: {"error"'
-#: Streams whose events have names.
-_NAMED_EVENTS = ("/v1/messages", "/v1/responses")
+#: Streams whose events have names, beside those of the Anthropic API.
+_NAMED_EVENTS = ("/v1/responses",)
 
 
 def error_of(body: bytes, status: int, request_id: str, *, inside: bool) -> dict[str, Any]:
@@ -51,7 +51,9 @@ def _reshape(data: Any, status: int, request_id: str, *, inside: bool) -> dict[s
         kind = None
         message = "The server failed." if status == 500 else f"{phrase(status)}."
     message = _PATHS.sub("a file", message.split(_TRACEBACK)[0]).strip()
-    error = error_body(status, message, param=found.get("param"), kind=kind)["error"]
+    # A word that clients look for; most have the status once more.
+    code = found.get("code") if isinstance(found.get("code"), str) and status < 500 else None
+    error = error_body(status, message, param=found.get("param"), kind=kind, code=code)["error"]
     return error | {"request_id": request_id}
 
 
@@ -73,10 +75,11 @@ def stream_error(chunk: bytes, request_id: str) -> bytes:
     return _event(_reshape(data, status, request_id, inside=True)) + b"\n" + rest
 
 
-def last_events(path: str, error: dict[str, Any]) -> bytes:
+def last_events(path: str, error: dict[str, Any], status: int) -> bytes:
     """What ends a stream that has begun and cannot go on."""
-    if path in _NAMED_EVENTS:
-        data = json.dumps({"type": "error", "error": error}).encode()
+    if is_anthropic(path) or path in _NAMED_EVENTS:
+        whole = {"type": "error"} | whole_body(error, status, path)
+        data = json.dumps(whole).encode()
         return b"event: error\ndata: " + data + b"\n\n"
     return _event(error) + b"\n\ndata: [DONE]\n\n"
 

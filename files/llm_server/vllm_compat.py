@@ -221,6 +221,10 @@ def parse(settings: Settings) -> Namespace:
         words += parser.arguments(name, own_value)
     args: Namespace = parser.parser.parse_args(words)
     args.host, args.port = settings.host, settings.port
+    args.root_path = settings.root_path
+    # What the front does already, for its own answers too.
+    args.allowed_origins, args.allow_credentials = [], False
+    args.sse_keep_alive_interval = 0
     try:
         for plugin, manager, method in (
             ("tool_parser_plugin", "ToolParserManager", "import_tool_parser"),

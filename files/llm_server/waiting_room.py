@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -44,18 +45,20 @@ class WaitingRoom:
         cls,
         listener: socket.socket,
         build: Build,
+        tls: ssl.SSLContext | None = None,
     ) -> WaitingRoom:
         """Forks; call it while there is one thread and no event loop.
 
         Args:
             listener: the socket to accept on.
             build: makes, in the new process, its state, its app, and what a reload does.
+            tls: how connections are encrypted; None is plain HTTP.
         """
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(write)
-            _live(listener, read, build)
+            _live(listener, read, build, tls)
         os.close(read)
         os.set_blocking(write, False)
         return cls(pid, write)
@@ -100,27 +103,32 @@ def _live(
     listener: socket.socket,
     pipe: int,
     build: Build,
+    tls: ssl.SSLContext | None,
 ) -> NoReturn:
     """The child: serves until told to close, or until its parent has gone."""
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         state, app, reload = build()
-        asyncio.run(_serve(listener, pipe, state, app, reload))
+        # The next request of the same client shall find the model's server.
+        server = HttpServer(app, keep_alive=False, tls=tls)
+        asyncio.run(_serve(listener, pipe, state, server, reload))
     finally:
         log.finish()
         os._exit(0)
 
 
 async def _serve(
-    listener: socket.socket, pipe: int, state: ServerState, app: ASGIApp, reload: Callable[[], None]
+    listener: socket.socket,
+    pipe: int,
+    state: ServerState,
+    server: HttpServer,
+    reload: Callable[[], None],
 ) -> None:
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb")
     )
-    # The next request of the same client shall find the model's server.
-    server = HttpServer(app, keep_alive=False)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     async for line in reader:
         message = json.loads(line)

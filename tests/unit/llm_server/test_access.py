@@ -111,3 +111,31 @@ def test_rates_outlive_a_reload() -> None:
     control.replace(Access())
     control.replace(Access(keys=(key,)))
     assert control.rates(key).admit() == 0
+
+
+def test_what_is_left_is_told_as_the_openai_api_tells_it() -> None:
+    now = [0.0]
+    rates = KeyRates(lambda: now[0])
+    assert rates.headers() == {}
+    rates.bound(60, 1000)
+    assert rates.headers() == {
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "60",
+        "x-ratelimit-reset-requests": "0ms",
+        "x-ratelimit-limit-tokens": "1000",
+        "x-ratelimit-remaining-tokens": "1000",
+        "x-ratelimit-reset-tokens": "0ms",
+    }
+    assert rates.admit() == 0
+    assert rates.reserve(300) == 0
+    told = rates.headers()
+    assert told["x-ratelimit-remaining-requests"] == "59"
+    assert told["x-ratelimit-reset-requests"] == "1s"
+    assert told["x-ratelimit-remaining-tokens"] == "700", "what is set aside is not left"
+    assert told["x-ratelimit-reset-tokens"] == "18s"
+    now[0] = 0.5
+    assert rates.headers()["x-ratelimit-reset-requests"] == "500ms"
+    rates.settle(300, 2500)
+    told = rates.headers()
+    assert told["x-ratelimit-remaining-tokens"] == "0", "never below"
+    assert told["x-ratelimit-reset-tokens"] == "2m30s"

@@ -70,7 +70,7 @@ async def status(method: str, path: str, phase: Phase, **headers: str) -> int:
         ("GET", "/openapi.json"),
         ("OPTIONS", "/metrics"),
         ("POST", "/health"),
-        ("HEAD", "/health"),
+        ("HEAD", "/metrics"),
         ("GET", "/health/"),
         ("GET", "/health/extra"),
         ("GET", "//health"),
@@ -112,8 +112,75 @@ def test_wrong_keys(value: str) -> None:
     answer = http.get("/metrics", headers=[(b"authorization", raw)])
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
-    assert answer.json()["error"]["code"] == 401
+    error = answer.json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_api_key")
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+BASIC = "Basic " + base64.b64encode(f"me:{KEYS[0]}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ([], "An API key is needed"),
+        ([("Authorization", "Bearer wrong-key-0123")], "This API key is not known here"),
+        ([("x-api-key", "wrong-key-0123")], "This API key is not known here"),
+        ([("Authorization", KEYS[0])], "holds one word. Write 'Bearer', one space"),
+        ([("Authorization", f"Token {KEYS[0]}")], "first word of the Authorization header must be"),
+        ([("Authorization", f"Bearer\t{KEYS[0]}")], "Write 'Bearer', one space"),
+        ([("Authorization", "Bearer")], "no key after the word Bearer"),
+        ([("Authorization", "Bearer  ")], "no key after the word Bearer"),
+        ([("Authorization", "")], "The Authorization header is empty"),
+        ([("Authorization", f"Bearer {KEYS[0]}")] * 2, "several Authorization headers"),
+        ([("Authorization", BASIC)], "open /docs in a browser and nothing else"),
+        ([("x-api-key", KEYS[0])] * 2, "several x-api-key headers"),
+        ([("x-api-key", "")], "The x-api-key header is empty"),
+        ([("api-key", KEYS[0])], "The header api-key is not read here"),
+        ([("x-goog-api-key", KEYS[0])], "The header x-goog-api-key is not read here"),
+    ],
+)
+def test_what_is_wrong_with_a_key_is_told_and_the_key_is_not(
+    headers: list[tuple[str, str]], said: str
+) -> None:
+    answer = TestClient(guarded(Phase.HEALTHY)).get("/metrics", headers=headers)
+    assert answer.status_code == 401
+    assert said in answer.json()["error"]["message"]
+    for _, value in headers:
+        assert not any(part in answer.text for part in value.split() if len(part) > 8)
+
+
+def test_what_is_left_is_told_and_only_work_counts() -> None:
+    state = ServerState("m")
+    state.app = inner_app()
+    state.move(Phase.HEALTHY, "")
+    keys = (
+        Key(name="a", sha256=digest(KEYS[0]), requests_per_minute=2, tokens_per_minute=500),
+        Key(name="b", sha256=digest(KEYS[1])),
+    )
+    control = AccessControl(Access(keys=keys))
+    http = TestClient(ApiKeyMiddleware(Gate(state, control), control))
+    bounded = {"Authorization": f"Bearer {KEYS[0]}"}
+    for _ in range(5):
+        looked = http.get("/metrics", headers=bounded)
+        assert looked.headers["x-ratelimit-remaining-requests"] == "2"
+    seen = [http.post("/invocations", headers=bounded) for _ in range(3)]
+    assert [answer.status_code for answer in seen] == [200, 200, 429]
+    left = [answer.headers["x-ratelimit-remaining-requests"] for answer in seen]
+    assert left == ["1", "0", "0"]
+    assert {answer.headers["x-ratelimit-limit-requests"] for answer in seen} == {"2"}
+    assert seen[2].headers["x-ratelimit-reset-requests"].endswith("s")
+    assert seen[2].headers["x-ratelimit-limit-tokens"] == "500"
+    assert int(seen[2].headers["retry-after"]) > 0
+    assert http.get("/metrics", headers=bounded).status_code == 200
+    free = http.post("/invocations", headers={"Authorization": f"Bearer {KEYS[1]}"})
+    assert not [name for name in free.headers if name.startswith("x-ratelimit")]
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+@pytest.mark.parametrize("phase", [Phase.HEALTHY, Phase.LOADING])
+def test_head_of_health_is_its_get_without_a_body(path: str, phase: Phase) -> None:
+    assert anyio.run(status, "HEAD", path, phase) == anyio.run(status, "GET", path, phase)
 
 
 def test_two_headers_are_refused() -> None:
@@ -140,7 +207,8 @@ def test_a_browser_sends_the_key_as_a_password(path: str) -> None:
     http = TestClient(guarded(Phase.HEALTHY))
     asked = http.get(path)
     assert asked.status_code == 401
-    assert asked.headers["www-authenticate"].startswith("Basic realm=")
+    # Beside another scheme on one line, Chromium takes it for none that it knows.
+    assert asked.headers["www-authenticate"] == 'Basic realm="the API key is the password"'
     assert http.get(path, headers=basic(KEYS[0])).status_code == 200
     assert http.get(path, headers=basic("x" + KEYS[0])).status_code == 401
     assert http.get(path, headers={"Authorization": f"Basic {KEYS[0]}"}).status_code == 401

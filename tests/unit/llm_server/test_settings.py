@@ -99,6 +99,68 @@ def test_every_wrong_field_is_named(tmp_path: Path, good: dict[str, Any]) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keep_alive_timeout": 0}, "keep_alive_timeout: Input should be greater"),
+        ({"root_path": "llm"}, "root_path: must be a path such as /llm, found 'llm'"),
+        ({"root_path": "http://x/llm"}, "root_path: must be a path such as /llm"),
+        ({"uds": "run/x"}, "uds: must be an absolute path"),
+        ({"uds": "/" + "x" * 107}, "uds: a socket's path may have 107 bytes"),
+        ({"ssl_keyfile": "/k"}, "ssl_keyfile: has no effect without ssl_certfile"),
+        ({"ssl_cert_reqs": 2}, "ssl_cert_reqs: has no effect without ssl_certfile"),
+        (
+            {"ssl_certfile": "/c", "ssl_cert_reqs": 2},
+            "ssl_cert_reqs: asks clients for certificates; set ssl_ca_certs too",
+        ),
+        ({"vllm_args": {"ssl_certfile": "/c"}}, "use the setting of the same name"),
+        ({"vllm_args": {"enable_ssl_refresh": True}}, "when it gets SIGHUP"),
+        ({"vllm_args": {"allowed-origins": "*"}}, "vllm_args: allowed_origins: "),
+        ({"vllm_args": {"allow_credentials": "perhaps"}}, "vllm_args: allow_credentials: "),
+    ],
+)
+def test_how_clients_reach_it(
+    tmp_path: Path, good: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    (found,) = problems(tmp_path, good | change)
+    assert message in found
+
+
+def test_what_vllm_calls_otherwise_is_named(
+    tmp_path: Path, good: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", "75")
+    (found,) = problems(tmp_path, good)
+    assert "use the setting keep_alive_timeout" in found
+
+
+def test_a_stream_speaks_by_default_as_often_as_proxies_ask(
+    tmp_path: Path, good: dict[str, Any]
+) -> None:
+    for given, seconds in ((None, 15), (0, 0), (40, 40)):
+        vllm_args = {} if given is None else {"--sse-keep-alive-interval": given}
+        settings = load_settings(write(tmp_path, good | {"vllm_args": vllm_args}))
+        assert settings.stream_keep_alive == seconds
+        assert settings.keep_alive_timeout > 600, "longer than Google's load balancer"
+
+
+def test_a_certificate_that_does_not_fit_ends_the_check(
+    tmp_path: Path, good: dict[str, Any]
+) -> None:
+    path = write(tmp_path, good | {"ssl_certfile": str(tmp_path / "none.pem")})
+    Path(good["access_file"]).write_text(f"keys: [{{name: k, sha256: '{'0' * 64}'}}]")
+    done = subprocess.run(
+        [sys.executable, "-m", "llm_server", "--config", str(path), "--check-config"],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "files")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("none.pem cannot be read: No such file or directory")
+
+
 def test_missing_fields(tmp_path: Path) -> None:
     assert problems(tmp_path, {}) == [
         "model_path: must be set",

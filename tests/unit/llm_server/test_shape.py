@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from llm_server.errors import whole_body
 from llm_server.shape import error_of, last_events, stream_error
 
 SHAPE = {"message", "type", "param", "code", "request_id"}
@@ -73,6 +74,31 @@ def test_errors_in_a_stream() -> None:
     assert stream_error(b'data: {"error', "id") == b'data: {"error'
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, "invalid_request_error"),
+        (401, "authentication_error"),
+        (403, "permission_error"),
+        (404, "not_found_error"),
+        (413, "request_too_large"),
+        (422, "invalid_request_error"),
+        (429, "rate_limit_error"),
+        (500, "api_error"),
+        (503, "overloaded_error"),
+        (504, "timeout_error"),
+    ],
+)
+def test_the_anthropic_api_has_a_shape_of_its_own(status: int, kind: str) -> None:
+    error = {"message": "m", "type": "T", "param": None, "code": status, "request_id": "id"}
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        whole = whole_body(error, status, path)
+        assert (whole["type"], whole["request_id"]) == ("error", "id")
+        assert (whole["error"]["type"], whole["error"]["message"]) == (kind, "m")
+    for path in ("/v1/messagesx", "/v1/chat/completions", "/"):
+        assert whole_body(error, status, path) == {"error": error}
+
+
 def test_the_end_of_a_stream_is_told_as_its_kind_of_stream_does() -> None:
-    assert last_events("/v1/messages", {"code": 504}).startswith(b"event: error\ndata: {")
-    assert last_events("/generate", {"code": 504}).endswith(b"\n\ndata: [DONE]\n\n")
+    assert last_events("/v1/messages", {"code": 504}, 504).startswith(b"event: error\ndata: {")
+    assert last_events("/generate", {"code": 504}, 504).endswith(b"\n\ndata: [DONE]\n\n")
