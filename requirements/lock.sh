@@ -16,6 +16,8 @@ for name in dev demo controller; do
         $constraint "$@" "$name.in" --output-file "$name.txt"
     constraint="--constraint dev.txt"
 done
-uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-build \
-    --no-emit-index-url --no-emit-find-links --no-annotate \
-    --custom-compile-command requirements/lock.sh "$@" audit.in --output-file audit.txt
+for name in audit clients; do
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-build \
+        --no-emit-index-url --no-emit-find-links --no-annotate \
+        --custom-compile-command requirements/lock.sh "$@" "$name.in" --output-file "$name.txt"
+done
