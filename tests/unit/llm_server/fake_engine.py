@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from llm_server.access import Access, AccessControl, Key, Limits, digest
-from llm_server.edge import Edge
 from llm_server.front import build_front
 from llm_server.listener import HttpServer, bind
 from llm_server.settings import Settings
@@ -108,7 +107,7 @@ class Serving:
         self.state.app = app
         self.state.move(Phase.HEALTHY, "ready")
         settings = Settings(model_path="m", served_model_name="m", access_file="x")
-        self.front: Edge = build_front(settings, self.state, self.control)
+        self.front = build_front(settings, self.state, self.control)
         self.server = HttpServer(self.front)
 
     @contextlib.asynccontextmanager

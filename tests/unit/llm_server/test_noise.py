@@ -56,7 +56,7 @@ def test_a_flood_over_a_socket(caplog: pytest.LogCaptureFixture) -> None:
 
     async def play() -> None:
         serving = Serving(FastAPI())
-        serving.front.noise = Noise(logged=3)
+        serving.front.edge.noise = Noise(logged=3)
         async with serving.open():
             for raw in (post("/v1/models", key="x" * 20), b"\x16\x03\x01 hello\r\n\r\n"):
                 for _ in range(10):
@@ -68,7 +68,7 @@ def test_a_flood_over_a_socket(caplog: pytest.LogCaptureFixture) -> None:
             for _ in range(10):
                 reader, _ = await serving.connect(post("/nothing"))
                 assert (await answer(reader))[0] == 404
-            serving.front.noise.say()
+            serving.front.edge.noise.say()
 
     asyncio.run(asyncio.wait_for(play(), 60))
     lines = [json.loads(r.getMessage()) for r in caplog.records if "access" in r.name]
