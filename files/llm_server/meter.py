@@ -8,36 +8,18 @@ for all of them what a request used, and lets none ask for more than it may.
 from __future__ import annotations
 
 import asyncio
-import time
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Any
 
 from . import vllm_client, vllm_compat
+from .progress import Progress
 from .rates import KeyRates
 from .record import Refusal, RequestRecord, current
 
-
-class Progress:
-    """When the engine last did something, while anybody waits for it."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._last = clock()
-        #: Whether the engine owes anybody something.
-        self.waits: Callable[[], bool] = lambda: False
-
-    def seen(self) -> None:
-        """The engine did something."""
-        self._last = self._clock()
-
-    def stalled(self) -> float:
-        """Seconds that somebody has waited while the engine did nothing; asked all the time."""
-        if not self.waits():  # an engine that is idle owes nothing from before
-            self.seen()
-            return 0.0
-        return self._clock() - self._last
+logger = logging.getLogger("llm_server.meter")
 
 
 class Meter:
@@ -50,11 +32,12 @@ class Meter:
 
     def attach(self, client: Any) -> None:
         """Wraps the methods of one AsyncLLM."""
-        view = self._view = vllm_client.EngineView(client)
+        view = self.view = vllm_client.EngineView(client)
         for name in vllm_client.METHODS:
             if hasattr(client, name):
                 setattr(client, name, self._watched(name, getattr(client, name)))
-        self._progress.waits = view.waits
+        self._progress.ask = view.is_paused
+        self._progress.holds = view.holds
         view.on_step(self._progress.seen)
         view.on_request(_check, _added)
 
@@ -62,14 +45,46 @@ class Meter:
         # No generator: what is refused is refused at once, before an answer has begun.
         def watched(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
             record = current.get()
-            if record is None:
-                return inner(*args, **kwargs)
             prompt, params, request_id = vllm_client.arguments(name, args, kwargs)
+            if record is None:
+                return self._own(request_id, inner(*args, **kwargs))
             self._admit(record, prompt, params, request_id)
             timed = not vllm_client.is_final_only(params)
-            return _counted(record, request_id, inner(*args, **kwargs), timed=timed)
+            return self._counted(record, request_id, inner(*args, **kwargs), timed=timed)
 
         return watched
+
+    async def _counted(
+        self, record: RequestRecord, request_id: str, inner: AsyncIterator[Any], *, timed: bool
+    ) -> AsyncIterator[Any]:
+        try:
+            async with aclosing(inner) as outputs:  # type: ignore[type-var]
+                async for output in outputs:
+                    if timed and record.first_token is None:
+                        record.first_token = record.seconds()
+                    record.finish_reasons.update(vllm_client.finish_reasons(output))
+                    yield output
+        finally:
+            _settle(record, request_id)
+            self._forget(request_id)
+
+    async def _own(self, request_id: str, inner: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """What this server asks for itself."""
+        try:
+            async with aclosing(inner) as outputs:  # type: ignore[type-var]
+                async for output in outputs:
+                    yield output
+        finally:
+            self._forget(request_id)
+
+    def _forget(self, request_id: str) -> None:
+        """Has vLLM forget a request that has ended.
+
+        It registers each before it sends it to the engine, and keeps it for good where sending
+        fails or is cancelled.
+        """
+        if self.view.knows(request_id):
+            self._abort([request_id])
 
     def _admit(self, record: RequestRecord, prompt: Any, params: Any, request_id: str) -> None:
         record.abort = self._abort
@@ -107,9 +122,18 @@ class Meter:
         record.reserved += tokens
 
     def _abort(self, ids: list[str]) -> None:
-        task = asyncio.ensure_future(self._view.abort(ids))
+        task = asyncio.ensure_future(self.view.abort(ids))
         self._aborts.add(task)
-        task.add_done_callback(self._aborts.discard)
+        task.add_done_callback(self._aborted)
+
+    def _aborted(self, task: asyncio.Task[None]) -> None:
+        self._aborts.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("A request could not be ended in the engine: %r", error)
+
+    def sizes(self) -> dict[str, int]:
+        """Entries in vLLM's tables and in those here; where nobody asks for anything all are 0."""
+        return self.view.sizes() | {"aborts": len(self._aborts)}
 
 
 def _check() -> None:
@@ -125,20 +149,6 @@ def _added(request_id: str, state: Any) -> None:
         states = record.states.setdefault(request_id, [])
         if state not in states:
             states.append(state)
-
-
-async def _counted(
-    record: RequestRecord, request_id: str, inner: AsyncIterator[Any], *, timed: bool
-) -> AsyncIterator[Any]:
-    try:
-        async with aclosing(inner) as outputs:  # type: ignore[type-var]
-            async for output in outputs:
-                if timed and record.first_token is None:
-                    record.first_token = record.seconds()
-                record.finish_reasons.update(vllm_client.finish_reasons(output))
-                yield output
-    finally:
-        _settle(record, request_id)
 
 
 def _settle_all(record: RequestRecord) -> None:

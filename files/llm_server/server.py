@@ -19,14 +19,17 @@ from starlette.types import ASGIApp
 
 from . import log
 from .access import Access, AccessControl
+from .deaths import Deaths
 from .engine import Engine, Loader, make_first_token
 from .errors import ConfigError, LoadError
 from .facts import facts_of
 from .fork_guard import ForkGuard
 from .front import apply_limits, build_front, reload
+from .guardian import Guardian
 from .listener import HttpServer, bind, bind_path
-from .meter import Meter, Progress
+from .meter import Meter
 from .notify import Notifier
+from .progress import Progress
 from .record import Refusal
 from .settings import Settings
 from .state import Phase, ServerState
@@ -42,6 +45,8 @@ WATCH_INTERVAL_S = 1.0
 CUT_OFF = Refusal(
     503, "The server stops; send the request again.", retry_after=10, reason="cut_off"
 )
+#: The same where the engine, or a part of it, has died.
+LOST = Refusal(503, "The engine has died and is started again; try later.", retry_after=10)
 #: How long such a request gets to end by itself, once the engine has dropped it.
 CUT_OFF_S = 1.0
 #: How long a dead engine's server still says so on /health before it exits to be restarted.
@@ -63,20 +68,25 @@ class Service:
         control: AccessControl,
         notifier: Notifier,
         room: WaitingRoom,
+        guardian: Guardian,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.settings = settings
         self.control = control
         self.notifier = notifier
         self.room = room
+        self.guardian = guardian
         self.state = ServerState(settings.served_model_name)
         self.progress = Progress()
+        self.meter = Meter(self.progress, lambda: control.limits.max_sequences)
+        self.deaths = Deaths(self._lose_engine)
         self.front = build_front(settings, self.state, control)
         self.tls = tls
         self.server = HttpServer(
             self.front, keep_alive_timeout=settings.keep_alive_timeout, tls=tls
         )
         self._stop = asyncio.Event()
+        self._lost = asyncio.Event()
         self._engine: Engine | None = None
         self._exit = EXIT_OK
 
@@ -101,6 +111,8 @@ class Service:
         model.cancel()
         stop.cancel()
         await asyncio.gather(model, stop, return_exceptions=True)
+        self.deaths.close()
+        self.progress.close()
         await self._shut_down_engine()
         return self._exit
 
@@ -119,7 +131,9 @@ class Service:
         try:
             engine = self._engine = await loader.load()
             self.control.model = facts_of(engine.client, engine.app, engine.tasks)
-            Meter(self.progress, lambda: self.control.limits.max_sequences).attach(engine.client)
+            self.meter.attach(engine.client)
+            self.deaths.watch(self.meter.view.processes())
+            self.guardian.serves()
             engine.app.state.server = self.server  # vLLM's handlers end it when the engine dies
             self._say("generating the first token")
             await make_first_token(engine)
@@ -164,19 +178,27 @@ class Service:
     async def _watch(self, engine: Engine, serving: asyncio.Task[None]) -> None:
         """Tells systemd that all is well while it is; returns when the engine has died."""
         while not engine.died and not serving.done():
-            waited = self.progress.stalled()
-            if waited > self.settings.stall_timeout:
-                text = f"requests have waited for a token for {waited:.0f} s"
+            stall = self.progress.look()
+            if stall.seconds > self.settings.stall_timeout:
                 if self.state.phase is Phase.HEALTHY:
-                    logger.error("Stuck: %s", text)
-                self.state.move(Phase.STUCK, text)
-                self.notifier.status(f"Stuck: {text}")
+                    logger.error("Stuck: %s", stall)
+                self.state.move(Phase.STUCK, str(stall))
+                self.state.progress(str(stall))
+                self.notifier.status(f"Stuck: {stall}")
             else:
                 if self.state.phase is Phase.STUCK:
                     logger.warning("No longer stuck")
                     self.state.move(Phase.HEALTHY, "ready")
                 self.notifier.watchdog()
-            await asyncio.sleep(WATCH_INTERVAL_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), WATCH_INTERVAL_S)
+
+    def _lose_engine(self, name: str) -> None:
+        """A process has ended without which there are no answers: nobody waits for one."""
+        logger.error("The process of %s ended", name)
+        self.front.end_all(LOST, CUT_OFF_S)
+        self.meter.view.fail()
+        self._lost.set()
 
     def _fail(self, message: str) -> None:
         if self.state.phase is Phase.DRAINING:
@@ -210,6 +232,7 @@ class Service:
 def run(settings: Settings, access: Access) -> int:
     """Runs the server in this process; does not return once it has served."""
     notifier = Notifier.from_environment()
+    guardian = Guardian.open()
     listener = bind_path(settings.uds) if settings.uds else bind(settings.host, settings.port)
     tls = open_tls(settings.tls)
     control = AccessControl(access)
@@ -225,14 +248,14 @@ def run(settings: Settings, access: Access) -> int:
     notifier.status("listening; the model is not loaded yet")
 
     async def main() -> int:
-        return await Service(settings, control, notifier, room, tls).run(listener)
+        return await Service(settings, control, notifier, room, guardian, tls).run(listener)
 
     status = EXIT_FAILED
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             status = runner.run(main())
     finally:
-        _end_children()
+        _end_children(guardian)
         log.finish()
         # Not sys.exit: a thread that still loads weights would be waited for, and torch's
         # teardown takes seconds and prints pages about leaked objects.
@@ -247,9 +270,9 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
     return uvloop.Loop  # type: ignore[no-any-return]
 
 
-def _end_children() -> None:
-    """Ends whatever the engine left: nothing may outlive this process."""
-    children = psutil.Process().children(recursive=True)
+def _end_children(guardian: Guardian) -> None:
+    """Ends whatever the engine left; the guardian ends by itself, after what is not below here."""
+    children = [p for p in psutil.Process().children(recursive=True) if p.pid != guardian.pid]
     for child in children:
         with contextlib.suppress(psutil.NoSuchProcess):
             child.terminate()

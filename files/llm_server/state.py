@@ -59,8 +59,8 @@ class ServerState:
             self._since = self._clock()
 
     def progress(self, detail: str) -> None:
-        """Names the step of loading that runs now."""
-        if self.phase is Phase.LOADING:
+        """Says what there is to say of a phase that goes on: loading, or being stuck."""
+        if self.phase in (Phase.LOADING, Phase.STUCK):
             self.detail = detail
 
     @property

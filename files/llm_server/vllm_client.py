@@ -7,10 +7,17 @@ all of it alike. Nothing here costs anything for a token: what counts them is vL
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psutil
+
 from . import vllm_compat
+
+#: How vLLM has a process of its executor call itself (`VLLM::Worker_TP0`).
+_TITLE = re.compile(r"^\S*::Worker")
 
 #: The arguments of the client's methods that give text or vectors, by their place.
 METHODS = {
@@ -47,14 +54,60 @@ class EngineView:
     def __init__(self, client: Any) -> None:
         self._client = client
         self._processor = client.output_processor
+        self._stats: Any = None
+        config = getattr(client, "vllm_config", None)
+        self._waits_for_others = getattr(config, "kv_transfer_config", None) is not None
 
-    def waits(self) -> bool:
-        """Whether the engine owes anybody something.
+    async def is_paused(self) -> bool:
+        """Asks the engine whether it was told to work at nothing.
 
-        A request that was answered in full is not among these, also where its client has not
-        read the answer; neither is a session that waits for its client to go on.
+        Its loop answers between two steps, idle or busy: one that hangs, or that waits for a
+        worker which hangs, does not.
         """
-        return any(not _is_idle(state) for state in self._processor.request_states.values())
+        return bool(await self._client.is_paused())
+
+    def holds(self) -> bool:
+        """Whether the engine has reported since the last call that some wait and none runs.
+
+        Those that wait for a grammar, or for what another host computes, are not among them.
+        """
+        stats, self._stats = self._stats, None
+        if stats is None or self._waits_for_others:
+            return False
+        return bool(stats.num_waiting_reqs) and not stats.num_running_reqs
+
+    def knows(self, request_id: str) -> bool:
+        """Whether the client keeps anything of a request, by the id that was asked for."""
+        return request_id in self._processor.external_req_ids
+
+    def sizes(self) -> dict[str, int]:
+        """Entries in the client's tables: all of them are 0 where nobody asks for anything."""
+        processor = self._processor
+        return {
+            "request_states": len(processor.request_states),
+            "external_req_ids": len(processor.external_req_ids),
+            "parent_requests": len(processor.parent_requests),
+        }
+
+    def processes(self) -> dict[int, str]:
+        """Numbers and names of what must run: the engine's processes, and its workers.
+
+        Not what else they started: compilers come and go.
+        """
+        found: dict[int, str] = {}
+        manager = self._client.engine_core.resources.engine_manager
+        for engine in getattr(manager, "processes", ()):
+            found[engine.pid] = "the engine"
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(engine.pid).children():
+                    if _TITLE.search(" ".join(child.cmdline())):
+                        found[child.pid] = "a worker of the engine"
+        return found
+
+    def fail(self) -> None:
+        """The engine is dead: who waits for it is told, and nobody asks it any more."""
+        self._client.engine_core.resources.engine_dead = True
+        self._processor.propagate_error(vllm_compat.get("EngineDeadError")())
 
     def on_step(self, seen: Callable[[], None]) -> None:
         """Has `seen` called for each step that gave tokens, or worked at prompts."""
@@ -67,9 +120,11 @@ class EngineView:
             return outputs(given, *args, **kwargs)
 
         def update_scheduler_stats(given: Any) -> Any:
-            # A step at a long prompt gives nothing else; one that runs nothing is no progress.
-            if given is not None and given.num_running_reqs:
-                seen()
+            if given is not None:
+                self._stats = given
+                # A step at a long prompt gives nothing else; one that runs nothing is no progress.
+                if given.num_running_reqs:
+                    seen()
             return stats(given)
 
         processor.process_outputs = process_outputs
@@ -95,11 +150,17 @@ class EngineView:
 
     async def abort(self, ids: list[str]) -> None:
         """Ends requests, by the ids that were asked for."""
-        await self._client.abort(ids)
-
-
-def _is_idle(state: Any) -> bool:
-    return getattr(state, "streaming_input", False) and state.input_chunk_queue is None
+        processor = self._processor
+        known = [each for name in ids for each in processor.external_req_ids.get(name, ())]
+        states = [processor.request_states.get(each) for each in known]
+        # Several answers to one prompt end with what stands for all of them: ended one by one
+        # they would leave it in the client's table for good.
+        parents = [getattr(state, "parent_req", None) for state in states]
+        ends = [
+            each if parent is None else parent.request_id
+            for each, parent in zip(known, parents, strict=True)
+        ]
+        await self._client.abort(list(dict.fromkeys(ends)), internal=True)
 
 
 def prompt_length(state: Any) -> int:

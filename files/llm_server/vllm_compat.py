@@ -46,6 +46,7 @@ _HOMES = {
     "AsyncLLM": ("vllm.v1.engine.async_llm",),
     "EngineCoreProc": ("vllm.v1.engine.core",),
     "UsageContext": ("vllm.usage.usage_lib",),
+    "EngineDeadError": ("vllm.v1.engine.exceptions",),
     "SamplingParams": ("vllm.sampling_params",),
     "PoolingParams": ("vllm.pooling_params",),
     "POOLING_TASKS": ("vllm.tasks",),

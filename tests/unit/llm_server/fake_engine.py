@@ -35,8 +35,7 @@ def state(request_id: str, prompt_len: int = 7) -> Any:
         tokens=tokens,
         detokenizer=SimpleNamespace(num_output_tokens=lambda: len(tokens)),
         stats=SimpleNamespace(first_token_latency=0.5),
-        streaming_input=False,
-        input_chunk_queue=None,
+        parent_req=None,
     )
 
 
@@ -45,9 +44,25 @@ class Processor:
 
     def __init__(self) -> None:
         self.request_states: dict[str, Any] = {}
+        self.external_req_ids: dict[str, list[str]] = {}
+        self.parent_requests: dict[str, Any] = {}
 
     def add_request(self, request: Any, *_: Any) -> None:
-        self.request_states[request.request_id] = request.state
+        state = request.state
+        self.request_states[request.request_id] = state
+        self.external_req_ids.setdefault(state.external_req_id, []).append(request.request_id)
+        if state.parent_req is not None:
+            self.parent_requests[state.parent_req.request_id] = state.parent_req
+
+    def forget(self, request_id: str) -> None:
+        """As vLLM where a request has ended: one of several answers, or what stands for all."""
+        parent = self.parent_requests.pop(request_id, None)
+        for name in [request_id] if parent is None else parent.child_requests:
+            if (state := self.request_states.pop(name, None)) is not None:
+                names = self.external_req_ids[state.external_req_id]
+                names.remove(name)
+                if not names:
+                    del self.external_req_ids[state.external_req_id]
 
     def process_outputs(self, outputs: Any) -> Any:
         return outputs
@@ -62,6 +77,8 @@ class Client:
         self.output_processor = Processor()
         self.aborted: list[str] = []
         self.closed = False
+        #: Raised once a request is registered, as where it can't be sent.
+        self.fails: Exception | None = None
         #: Awaited between the messages, and before the request gets to the engine.
         self.pause: Callable[[], Any] = lambda: asyncio.sleep(0)
         self.render: Callable[[], Any] = lambda: asyncio.sleep(0)
@@ -74,12 +91,14 @@ class Client:
         processor = self.output_processor
         made = state(request_id)
         processor.add_request(SimpleNamespace(request_id=request_id + "-x", state=made))
+        if self.fails is not None:
+            raise self.fails
         try:
             for number in range(3):
                 made.tokens += [1, 2]
                 processor.process_outputs([1])
                 if number == 2:
-                    processor.request_states.clear()
+                    processor.forget(request_id + "-x")
                 if sampling_params.output_kind.name != "FINAL_ONLY" or number == 2:
                     yield SimpleNamespace(number=number)
                 await self.pause()
@@ -92,8 +111,14 @@ class Client:
         async for each in self.generate(prompt, pooling_params, request_id):
             yield each
 
-    async def abort(self, ids: list[str]) -> None:
+    async def abort(self, ids: list[str], *, internal: bool) -> None:
+        assert internal
         self.aborted += ids
+        for each in ids:
+            self.output_processor.forget(each)
+
+    async def is_paused(self) -> bool:
+        return False
 
 
 class Serving:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from llm_server import vllm_compat
-from llm_server.meter import Meter, Progress
+from llm_server.meter import Meter
+from llm_server.progress import Progress
 from llm_server.rates import KeyRates
 from llm_server.record import RequestRecord, current
 
@@ -167,63 +168,81 @@ def test_work_in_the_background_is_charged_when_it_ends() -> None:
     assert asyncio.run(play()) > 0
 
 
-def test_progress() -> None:
-    now = [0.0]
-    progress = Progress(lambda: now[0])
-    waits = False
-    progress.waits = lambda: waits
-    now[0] = 100
-    assert progress.stalled() == 0, "nobody waits"
-    waits = True
-    now[0] = 130
-    assert progress.stalled() == 30
-    progress.seen()
-    assert progress.stalled() == 0
-    now[0] = 150
-    assert progress.stalled() == 20
-    waits = False
-    assert progress.stalled() == 0
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_fails_between_registering_and_sending_is_forgotten(ours: bool) -> None:
+    """Such as a lone surrogate in a stop string, which nothing can encode."""
+
+    async def play() -> Client:
+        if ours:
+            record()
+        client = metered()
+        client.fails = UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+        with pytest.raises(UnicodeEncodeError):
+            await anext(client.generate("p", params("DELTA"), "r"))
+        await asyncio.sleep(0)
+        return client
+
+    processor = asyncio.run(play()).output_processor
+    assert processor.request_states == processor.external_req_ids == {}
 
 
-def test_a_client_that_does_not_read_is_no_stuck_engine() -> None:
-    now = [0.0]
+def test_several_answers_are_ended_by_what_stands_for_all() -> None:
+    async def play() -> tuple[Client, dict[str, int], dict[str, int]]:
+        client = Client()
+        meter = Meter(Progress(), lambda: 4)
+        meter.attach(client)
+        parent = SimpleNamespace(request_id="p", child_requests={"0_p", "1_p"})
+        for name in sorted(parent.child_requests):
+            one = state("r")
+            one.parent_req = parent
+            client.output_processor.add_request(SimpleNamespace(request_id=name, state=one))
+        client.output_processor.add_request(SimpleNamespace(request_id="s", state=state("s")))
+        before = meter.sizes()
+        await meter.view.abort(["r", "unknown"])
+        return client, before, meter.sizes()
 
+    client, before, after = asyncio.run(play())
+    assert client.aborted == ["p"]
+    assert (before["request_states"], before["parent_requests"]) == (3, 1)
+    assert after == {"request_states": 1, "external_req_ids": 1, "parent_requests": 0, "aborts": 0}
+
+
+def test_an_abort_that_fails_is_told(caplog: pytest.LogCaptureFixture) -> None:
     async def play() -> None:
-        progress = Progress(lambda: now[0])
-        record()
-        client = metered(progress)
-        client.pause = asyncio.Event().wait
+        mine = record()
+        client = metered()
         running = client.generate("p", params("DELTA"), "r")
         await anext(running)
-        progress.stalled()
-        now[0] += 200
-        assert progress.stalled() == 200, "the engine has not finished it"
-        client.output_processor.request_states.clear()
-        assert progress.stalled() == 0, "what is left is for the client to read"
+
+        async def abort(*_: Any, **__: Any) -> None:
+            raise RuntimeError("no socket")
+
+        client.abort = abort  # type: ignore[method-assign]
+        mine.expire()
+        await asyncio.sleep(0.01)
         await running.aclose()
+        await asyncio.sleep(0.01)
 
     asyncio.run(play())
+    assert "no socket" in caplog.text
 
 
-@pytest.mark.parametrize(("queue", "seconds"), [(None, 0), ([], 200)])
-def test_a_session_that_waits_for_its_client(queue: Any, seconds: int) -> None:
-    now = [0.0]
-    progress = Progress(lambda: now[0])
+STATS = {
+    "nothing": (None, False, False),
+    "idle": ((0, 0), False, False),
+    "a step at a long prompt": ((1, 0), True, False),
+    "some wait while others run": ((1, 3), True, False),
+    "some wait and none runs": ((0, 3), False, True),
+}
+
+
+@pytest.mark.parametrize(("counts", "works", "holds"), STATS.values(), ids=STATS)
+def test_what_the_engine_reports(counts: tuple[int, int] | None, works: bool, holds: bool) -> None:
+    progress = Progress()
+    seen: list[bool] = []
+    progress.seen = lambda: seen.append(True)  # type: ignore[method-assign]
     client = metered(progress)
-    session = state("r")
-    session.streaming_input, session.input_chunk_queue = True, queue
-    client.output_processor.request_states["r"] = session
-    now[0] += 200
-    assert progress.stalled() == seconds
-
-
-@pytest.mark.parametrize(("stats", "seconds"), [(None, 200), (0, 200), (1, 0)])
-def test_a_step_at_a_long_prompt_is_progress(stats: int | None, seconds: int) -> None:
-    now = [0.0]
-    progress = Progress(lambda: now[0])
-    client = metered(progress)
-    client.output_processor.request_states["r"] = state("r")
-    now[0] += 200
-    given = None if stats is None else SimpleNamespace(num_running_reqs=stats)
-    client.output_processor.update_scheduler_stats(given)
-    assert progress.stalled() == seconds
+    stats = counts and SimpleNamespace(num_running_reqs=counts[0], num_waiting_reqs=counts[1])
+    client.output_processor.update_scheduler_stats(stats)
+    assert (bool(seen), progress.holds()) == (works, holds)
+    assert not progress.holds(), "what was reported before the last look is old"

@@ -37,7 +37,7 @@ def test_requests_end_before_the_server_does(seconds: float, status: int) -> Non
             model_path="m", served_model_name="m", api_key_required=False, shutdown_timeout=1
         )
         room: Any = SimpleNamespace()
-        service = Service(settings, AccessControl(Access()), Notifier(None), room)
+        service = Service(settings, AccessControl(Access()), Notifier(None), room, room)
         service.state.app = app()
         service.state.move(Phase.HEALTHY, "ready")
         serving = Serving(app())

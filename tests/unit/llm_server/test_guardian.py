@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a killed server leaves is ended: forked, spawned, stopped, and without its parent."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+#: A server with a guardian; says its guardian's number and those of its family, and waits.
+SERVER = """
+import multiprocessing, os, signal, subprocess, sys, threading, time
+from llm_server.guardian import Guardian
+
+def engine(say):
+    worker = subprocess.Popen(["sleep", "600"])  # knows nothing of any guardian
+    say.send([os.getpid(), worker.pid])
+    time.sleep(600)
+
+if __name__ == "__main__":
+    kind, serves, then = sys.argv[1:]
+    guardian = Guardian.open()
+    context = multiprocessing.get_context(kind)
+    ours, theirs = context.Pipe()
+    # As the server does: by a thread that ends long before the engine.
+    thread = threading.Thread(
+        target=lambda: context.Process(target=engine, args=(theirs,), daemon=False).start()
+    )
+    thread.start()
+    thread.join()
+    family = ours.recv()
+    if serves == "serves":
+        guardian.serves()
+        time.sleep(0.5)
+    if then == "stopped":
+        for pid in family:
+            os.kill(pid, signal.SIGSTOP)
+    if then == "orphaned":
+        time.sleep(0.5)
+        os.kill(family[0], signal.SIGKILL)
+    print(guardian.pid, *family, flush=True)
+    if then == "ends":
+        os._exit(0)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "server.py"
+    path.write_text(SERVER)
+    return path
+
+
+@pytest.fixture
+def left() -> Iterator[list[psutil.Process]]:
+    """Processes of a test; ended after it, should it fail."""
+    found: list[psutil.Process] = []
+    yield found
+    for each in found:
+        if each.is_running():
+            each.kill()
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def begin(
+    script: Path, left: list[psutil.Process], *words: str
+) -> tuple[subprocess.Popen[str], psutil.Process]:
+    """Starts a server; its guardian is told apart from the family, which is put into `left`."""
+    server = subprocess.Popen(
+        [sys.executable, str(script), *words],
+        env={"PYTHONPATH": str(ROOT / "files"), "PATH": "/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    guardian, *family = [int(word) for word in server.stdout.readline().split()]
+    for pid in [guardian, *family]:
+        if psutil.pid_exists(pid):
+            left.append(psutil.Process(pid))
+    return server, psutil.Process(guardian)
+
+
+@pytest.mark.parametrize("kind", ["fork", "spawn"])
+@pytest.mark.parametrize("serves", ["loads", "serves"])
+@pytest.mark.parametrize("then", ["runs", "stopped", "orphaned", "ends"])
+def test_nothing_outlives_the_server(
+    script: Path, left: list[psutil.Process], kind: str, serves: str, then: str
+) -> None:
+    server, _ = begin(script, left, kind, serves, then)
+    if then != "ends":
+        server.kill()
+    server.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while alive(left) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert alive(left) == []
+
+
+def test_the_guardian_stays_while_the_server_does(script: Path, left: list[psutil.Process]) -> None:
+    server, guardian = begin(script, left, "fork", "serves", "runs")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        guardian.send_signal(number)
+    time.sleep(0.2)
+    assert alive(left) == left
+    server.kill()
+    server.communicate(timeout=60)
