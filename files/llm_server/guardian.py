@@ -21,6 +21,8 @@ from typing import Any, NoReturn
 
 import psutil
 
+from . import log
+
 logger = logging.getLogger("llm_server.guardian")
 
 #: How often processes are looked for: while the model loads they come, later hardly ever.
@@ -95,6 +97,7 @@ def _live(server: int, pipe: int) -> NoReturn:
     except Exception:
         logger.exception("Nobody ends what this server may leave")
     finally:
+        log.finish()
         os._exit(0)
 
 

@@ -82,7 +82,7 @@ def test_what_is_cut_off_is_closed_counted_and_aborted(kind: str) -> None:
         return mine, client
 
     mine, client = asyncio.run(play())
-    assert (client.aborted, client.closed, mine.tokens_in, mine.tokens_out) == (["r"], True, 7, 2)
+    assert (client.aborted, client.closed, mine.tokens_in, mine.tokens_out) == (["r-x"], True, 7, 2)
 
 
 def test_too_many_answers_at_once() -> None:
