@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def left() -> Iterator[list[psutil.Process]]:
     found: list[psutil.Process] = []
     yield found
     for each in found:
-        if each.is_running():
+        with contextlib.suppress(psutil.NoSuchProcess):
             each.kill()
 
 
@@ -74,10 +75,8 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
-def begin(
-    script: Path, left: list[psutil.Process], *words: str
-) -> tuple[subprocess.Popen[str], psutil.Process]:
-    """Starts a server; its guardian is told apart from the family, which is put into `left`."""
+def begin(script: Path, left: list[psutil.Process], *words: str) -> subprocess.Popen[str]:
+    """Starts a server; `left` gets its guardian first, then the family, as far as they live."""
     server = subprocess.Popen(
         [sys.executable, str(script), *words],
         env={"PYTHONPATH": str(ROOT / "files"), "PATH": "/usr/bin:/bin"},
@@ -85,11 +84,10 @@ def begin(
         text=True,
     )
     assert server.stdout is not None
-    guardian, *family = [int(word) for word in server.stdout.readline().split()]
-    for pid in [guardian, *family]:
-        if psutil.pid_exists(pid):
-            left.append(psutil.Process(pid))
-    return server, psutil.Process(guardian)
+    for word in server.stdout.readline().split():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            left.append(psutil.Process(int(word)))
+    return server
 
 
 @pytest.mark.parametrize("kind", ["fork", "spawn"])
@@ -98,7 +96,7 @@ def begin(
 def test_nothing_outlives_the_server(
     script: Path, left: list[psutil.Process], kind: str, serves: str, then: str
 ) -> None:
-    server, _ = begin(script, left, kind, serves, then)
+    server = begin(script, left, kind, serves, then)
     if then != "ends":
         server.kill()
     server.communicate(timeout=60)
@@ -109,9 +107,9 @@ def test_nothing_outlives_the_server(
 
 
 def test_the_guardian_stays_while_the_server_does(script: Path, left: list[psutil.Process]) -> None:
-    server, guardian = begin(script, left, "fork", "serves", "runs")
+    server = begin(script, left, "fork", "serves", "runs")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        guardian.send_signal(number)
+        left[0].send_signal(number)
     time.sleep(0.2)
     assert alive(left) == left
     server.kill()

@@ -173,6 +173,7 @@ def test_what_fails_between_registering_and_sending_is_forgotten(ours: bool) -> 
     """Such as a lone surrogate in a stop string, which nothing can encode."""
 
     async def play() -> Client:
+        current.set(None)
         if ours:
             record()
         client = metered()
