@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import ConfigError
 from .facts import ModelFacts
@@ -33,6 +34,29 @@ class Key(BaseModel):
     #: Both bounds count over a minute; None is no bound. Tokens are those of prompt and answer.
     requests_per_minute: int | None = Field(default=None, ge=1, strict=True)
     tokens_per_minute: int | None = Field(default=None, ge=1, strict=True)
+    #: What it opens; see `rights`.
+    scope: Literal["all", "inference", "metrics"] = "all"
+    #: When it ends. A day counts to its end, in UTC.
+    expires: datetime | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, value: str) -> str:
+        if value in ("none", "other"):
+            raise ValueError("none and other mean something else in metrics; choose another name")
+        return value
+
+    @field_validator("expires", mode="before")
+    @classmethod
+    def _as_moment(cls, value: object) -> datetime | None:
+        if value is None:
+            return None
+        try:
+            return _moment(str(value))
+        except (ValueError, OverflowError):
+            raise ValueError(
+                "write a day as 2027-01-31, or a time as 2027-01-31T12:00:00Z"
+            ) from None
 
 
 class Limits(BaseModel):
@@ -105,6 +129,13 @@ def load_access(path: Path, *, keys_needed: bool) -> Access:
     return access
 
 
+def _moment(text: str) -> datetime:
+    """What somebody wrote as a day or a time; without a zone it is UTC."""
+    moment = datetime.fromisoformat(text)
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment + timedelta(days=1) if len(text) <= len("2027-01-31") else moment
+
+
 def digest(key: str) -> str:
     """The form in which a key is kept."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
@@ -134,6 +165,10 @@ class AccessControl:
         self.access = access
         known = {key.name for key in access.keys}
         self._rates = {name: rates for name, rates in self._rates.items() if name in known}
+
+    def named(self, name: str | None) -> Key | None:
+        """The key of that name."""
+        return next((key for key in self.access.keys if key.name == name), None)
 
     def find(self, token: str) -> Key | None:
         """The key that a client sent, or None; its time does not tell which one matched."""

@@ -9,6 +9,7 @@ import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -21,6 +22,7 @@ from .auth import OPEN
 from .connections import ABORT
 from .errors import CLIENT_CLOSED_REQUEST
 from .failures import keep, report
+from .metrics import Metrics
 from .noise import OPEN as OPEN_TO_ALL
 from .noise import STRANGERS, Noise
 from .record import TOO_LONG, Refusal, RequestRecord, accept_id, current
@@ -57,11 +59,13 @@ class Edge:
         app: ASGIApp,
         control: AccessControl,
         proxies: Sequence[str] = (),
+        metrics: Metrics | None = None,
         *,
         key_needed: bool = False,
     ) -> None:
         """Of the proxies it believes what they say of who asks; addresses and networks."""
         self.key_needed = key_needed
+        self.metrics = metrics
         self.app = app
         trusted = list(proxies) or os.environ.get("FORWARDED_ALLOW_IPS", "")
         self._door: Any = ProxyHeadersMiddleware(self._serve, trusted)  # type: ignore[arg-type]
@@ -91,6 +95,8 @@ class Edge:
         record = RequestRecord(request_id, scope.get("method", "WEBSOCKET"), scope["path"])
         record.client = (scope.get("client") or (None,))[0]
         record.agent = Headers(scope=scope).get("user-agent")
+        if self.metrics is not None:
+            record.used = partial(self.metrics.used, record)
         current.set(record)
         answer = Answer(record, send)
 
@@ -114,6 +120,8 @@ class Edge:
 
     def _log(self, record: RequestRecord) -> None:
         report(record)
+        if self.metrics is not None:
+            self.metrics.ended(record)
         kind: str | None = record.reason if record.reason in STRANGERS else None
         if self.key_needed and record.key is None and record.reason is None:
             kind = OPEN_TO_ALL

@@ -23,6 +23,7 @@ from .fork_guard import ForkGuard
 from .head_start import spare_garbage_collection, start_engine
 from .routes import Generated, GenerateRequest, Part, create_router, without_generate
 from .settings import Settings
+from .state import Step
 from .swagger import put_prefix_into_docs
 
 logger = logging.getLogger("llm_server.engine")
@@ -156,7 +157,7 @@ class Loader:
         self,
         settings: Settings,
         guard: ForkGuard,
-        progress: Callable[[str], None],
+        progress: Callable[[str, Step], None],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._settings = settings
@@ -196,9 +197,9 @@ class Loader:
     def _call_soon(self, function: Callable[..., None], *args: Any) -> None:
         self._loop.call_soon_threadsafe(function, *args)
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, step: Step) -> None:
         logger.info("%s", text)
-        self._call_soon(self._progress, text)
+        self._call_soon(self._progress, text, step)
 
     def _load(self) -> Engine:
         # Imports make a million objects that stay. Looking for garbage among them takes up to a
@@ -206,11 +207,11 @@ class Loader:
         # left out, also in the engine's process, which is forked from this one.
         gc.disable()
         try:
-            self._say("importing vLLM")
+            self._say("importing vLLM", Step.IMPORT)
             if self._settings.enforce_eager:
                 vllm_compat.stay_eager()
             args = vllm_compat.parse(self._settings)
-            self._say("reading the model's configuration")
+            self._say("reading the model's configuration", Step.CONFIGURATION)
             config = vllm_compat.engine_config(args)
             vllm_compat.get("AsyncLLM")
         finally:
@@ -227,7 +228,8 @@ class Loader:
         if method == "fork":
             spare_garbage_collection()
         self._guard.several = config.parallel_config.data_parallel_size > 1
-        self._say(f"starting the engine of vLLM {vllm_compat.version()} and loading the weights")
+        starting = f"starting the engine of vLLM {vllm_compat.version()} and loading the weights"
+        self._say(starting, Step.ENGINE)
         threading.Thread(target=self._preload_app, name="preload", daemon=True).start()
         causes = CauseRecorder()
         with causes:
@@ -237,7 +239,7 @@ class Loader:
                 raise LoadError(causes.first() or vllm_compat.first_line(error)) from error
             finally:
                 self._guard.forked.set()
-        self._say("building the API")
+        self._say("building the API", Step.API)
         tasks = self._on_loop(client.get_supported_tasks())
         app = vllm_compat.get("build_app")(args, tasks, config.model_config)
         remember_errors(app)

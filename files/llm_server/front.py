@@ -16,9 +16,12 @@ from .cors import Cors
 from .edge import Edge
 from .errors import ConfigError
 from .gate import Gate
+from .metrics import Metrics
+from .metrics_page import MetricsPage
 from .page import FrontPage
 from .paths import PlainPaths
 from .record import Refusal
+from .rights import KeyRights
 from .settings import Settings, read_access
 from .state import ServerState
 from .streams import LiveStreams
@@ -64,13 +67,16 @@ def build_front(settings: Settings, state: ServerState, control: AccessControl) 
 
     app: ASGIApp = BodyLimit(model, control, log_content=settings.log_content)
     app = Gate(state, control, app)
+    metrics = Metrics(state, control)
+    app = MetricsPage(app, metrics, state)
     if settings.api_key_required:
-        app = ApiKeyMiddleware(app, control)
+        app = ApiKeyMiddleware(KeyRights(app, control), control)
     app = FrontPage(app, key_needed=settings.api_key_required)
     edge = Edge(
         LiveStreams(app, settings.stream_keep_alive),
         control,
         settings.trusted_proxies,
+        metrics,
         key_needed=settings.api_key_required,
     )
     return Front(Cors(PlainPaths(edge, settings.root_path), settings.origins), edge)

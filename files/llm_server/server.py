@@ -28,11 +28,13 @@ from .front import apply_limits, build_front, reload
 from .guardian import Guardian
 from .listener import HttpServer, bind, bind_path
 from .meter import Meter
+from .metrics import without_created
 from .notify import Notifier
 from .progress import Progress
 from .record import Refusal
+from .rights import LOOK_S, Reminder
 from .settings import Settings
-from .state import Phase, ServerState
+from .state import Phase, ServerState, Step
 from .tls import open_tls
 from .waiting_room import WaitingRoom
 from .warm_up import warm_up
@@ -81,6 +83,7 @@ class Service:
         self.meter = Meter(self.progress, lambda: control.limits.max_sequences)
         self.deaths = Deaths(self._lose_engine)
         self.front = build_front(settings, self.state, control)
+        self.reminder = Reminder(control)
         self.tls = tls
         self.server = HttpServer(
             self.front, keep_alive_timeout=settings.keep_alive_timeout, tls=tls
@@ -96,6 +99,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
+        reminding = asyncio.create_task(self._remind())
         guard = ForkGuard(loop, lambda: [listener.fileno(), *self.room.descriptors()])
         guard.install()
         model = asyncio.create_task(
@@ -110,7 +114,8 @@ class Service:
         guard.close()
         model.cancel()
         stop.cancel()
-        await asyncio.gather(model, stop, return_exceptions=True)
+        reminding.cancel()
+        await asyncio.gather(model, stop, reminding, return_exceptions=True)
         self.deaths.close()
         self.progress.close()
         await self._shut_down_engine()
@@ -119,10 +124,17 @@ class Service:
     def _reload(self) -> None:
         reload(self.settings, self.control, self.tls)
         self.room.reload()
+        self.reminder.look()
 
-    def _say(self, text: str) -> None:
+    async def _remind(self) -> None:
+        while True:
+            self.reminder.look()
+            await asyncio.sleep(LOOK_S)
+
+    def _say(self, text: str, step: Step) -> None:
         self.state.progress(text)
-        self.room.progress(text)
+        self.state.begin(step)
+        self.room.progress(text, step)
         self.notifier.status(text)
 
     async def _serve_model(self, loader: Loader, listener: socket.socket) -> None:
@@ -135,10 +147,10 @@ class Service:
             self.deaths.watch(self.meter.view.processes())
             self.guardian.serves()
             engine.app.state.server = self.server  # vLLM's handlers end it when the engine dies
-            self._say("generating the first token")
+            self._say("generating the first token", Step.FIRST_TOKEN)
             await make_first_token(engine)
             if engine.generates:
-                self._say("warming up")
+                self._say("warming up", Step.WARM_UP)
                 await warm_up(
                     engine.client, self.settings.warm_up_requests, self.settings.warm_up_timeout
                 )
@@ -237,6 +249,7 @@ def run(settings: Settings, access: Access) -> int:
     tls = open_tls(settings.tls)
     control = AccessControl(access)
     apply_limits(control)
+    without_created()
 
     def waiting() -> tuple[ServerState, ASGIApp, Callable[[], None]]:
         state = ServerState(settings.served_model_name)

@@ -21,6 +21,18 @@ class Phase(StrEnum):
     UNHEALTHY = "unhealthy"
 
 
+class Step(StrEnum):
+    """The steps of a start, in their order."""
+
+    BEGIN = "begin"
+    IMPORT = "import"
+    CONFIGURATION = "configuration"
+    ENGINE = "engine"
+    API = "api"
+    FIRST_TOKEN = "first_token"  # noqa: S105 - no password
+    WARM_UP = "warm_up"
+
+
 _NEXT = {
     Phase.LOADING: {Phase.HEALTHY, Phase.DRAINING, Phase.UNHEALTHY},
     Phase.HEALTHY: {Phase.STUCK, Phase.DRAINING, Phase.UNHEALTHY},
@@ -43,7 +55,9 @@ class ServerState:
         #: Asked at each health check: an engine that died is seen at once.
         self.engine_died: Callable[[], bool] = lambda: False
         self._clock = clock
-        self._since = clock()
+        self._since = self._step_began = clock()
+        self._step: Step | None = Step.BEGIN
+        self._steps: dict[Step, float] = {}
 
     def move(self, phase: Phase, detail: str) -> None:
         """Changes the phase; a step that cannot be (back from unhealthy) is ignored.
@@ -54,6 +68,8 @@ class ServerState:
         if phase is Phase.HEALTHY and self.app is None:
             raise ValueError("healthy needs an app")
         if phase in _NEXT[self.phase]:
+            if self.phase is Phase.LOADING:
+                self._end_step(None)
             self.phase = phase
             self.detail = detail
             self._since = self._clock()
@@ -62,6 +78,22 @@ class ServerState:
         """Says what there is to say of a phase that goes on: loading, or being stuck."""
         if self.phase in (Phase.LOADING, Phase.STUCK):
             self.detail = detail
+
+    def begin(self, step: Step) -> None:
+        """A step of the start begins, and ends the one before."""
+        if self.phase is Phase.LOADING:
+            self._end_step(step)
+
+    def _end_step(self, following: Step | None) -> None:
+        self._steps = self.steps()
+        self._step, self._step_began = following, self._clock()
+
+    def steps(self) -> dict[Step, float]:
+        """The seconds that each step of the start took, or has taken so far."""
+        if self._step is None:
+            return self._steps
+        so_far = self._steps.get(self._step, 0.0) + self._clock() - self._step_began
+        return {**self._steps, self._step: so_far}
 
     @property
     def can_answer(self) -> bool:

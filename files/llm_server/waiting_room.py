@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 
 from . import log
 from .listener import HttpServer
-from .state import ServerState
+from .state import ServerState, Step
 
 #: Makes a state, an app in front of it, and what a reload does.
 Build = Callable[[], tuple[ServerState, ASGIApp, Callable[[], None]]]
@@ -67,9 +67,9 @@ class WaitingRoom:
         """What a forked engine must not keep."""
         return [self._pipe] if self._pipe >= 0 else []
 
-    def progress(self, detail: str) -> None:
+    def progress(self, detail: str, step: Step) -> None:
         """Tells the step of loading that runs now."""
-        self._tell(detail=detail)
+        self._tell(detail=detail, step=step)
 
     def reload(self) -> None:
         """Has the keys read anew."""
@@ -134,6 +134,7 @@ async def _serve(
         message = json.loads(line)
         if "detail" in message:
             state.progress(message["detail"])
+            state.begin(Step(message["step"]))
         if "reload" in message:
             reload()
         if "close" in message:
