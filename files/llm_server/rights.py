@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
@@ -94,9 +95,9 @@ class KeyRights:
             note_reason(refusal.reason)
             await WebSocketClose(code=1008, reason=refusal.message)(scope, receive, send)
         else:
-            response = error_response(refusal.status, refusal.message, reason=refusal.reason)
-            if refusal.status == 401:
-                response.headers["WWW-Authenticate"] = "Bearer"
+            response = error_response(
+                refusal.status, refusal.message, reason=refusal.reason, **_MORE[refusal.status]
+            )
             await response(scope, receive, send)
 
 
@@ -115,6 +116,15 @@ def refused(key: Key, scope: Scope, now: float) -> Refusal | None:
     return Refusal(403, text, reason="out_of_scope")
 
 
+#: As for a key that is not known.
+_MORE: dict[int, dict[str, Any]] = {
+    401: {
+        "kind": "invalid_request_error",
+        "code": "invalid_api_key",
+        "headers": {"WWW-Authenticate": "Bearer"},
+    },
+    403: {},
+}
 _OPENS_WORDS = {"inference": "what asks the model", "metrics": "/metrics and /health"}
 _OPENS = {"inference": INFERENCE, "metrics": frozenset({METRICS_PATH})}
 
