@@ -48,7 +48,12 @@ CUT_OFF = Refusal(
     503, "The server stops; send the request again.", retry_after=10, reason="cut_off"
 )
 #: The same where the engine, or a part of it, has died.
-LOST = Refusal(503, "The engine has died and is started again; try later.", retry_after=10)
+LOST = Refusal(
+    503,
+    "The engine has died and is started again; try later.",
+    retry_after=10,
+    reason="unhealthy",
+)
 #: How long such a request gets to end by itself, once the engine has dropped it.
 CUT_OFF_S = 1.0
 #: How long a dead engine's server still says so on /health before it exits to be restarted.
