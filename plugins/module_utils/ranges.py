@@ -40,8 +40,10 @@ def normal_range(text: str, option: str = "source_ranges") -> str:
     )
 
 
-def problems(texts: Iterable[str], option: str = "source_ranges") -> list[str]:
-    """What `normal_range` says of each that it refuses."""
+def problems(texts: Iterable[str] | str, option: str = "source_ranges") -> list[str]:
+    """What `normal_range` says of each that it refuses; a text in the place of a list is one."""
+    if isinstance(texts, str):
+        return [f"{option} is the text '{texts}', not a list. Next: write ['{texts}']."]
     found = []
     for text in texts:
         try:

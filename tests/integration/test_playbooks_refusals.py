@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--limit that leaves out the hosts a playbook works from: refused, and nothing is skipped in silence."""
+"""What the playbooks refuse, each in one sentence, before anybody is asked."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import yaml
 from tests.integration.playbook_runs import ROOT, ansible_playbook
 
 SETTINGS = ["-e", "gce_project=demo-project", "-e", "gce_zone=us-central1-a", "-e", "llm_model=x"]
-SERVERS = {"hosts": {"llm-server": {"ansible_host": "192.0.2.10"}}}
+SERVERS = {"hosts": {"llm-server": {"ansible_host": "10.0.0.10"}}}
 
 
 def inventory(folder: Path, *instances: str) -> Path:
@@ -68,3 +69,36 @@ def test_a_run_says_that_it_does_not_talk_to_google() -> None:
         )
         assert run.returncode == 0, run.stdout
         assert (f"This run talks to {address}, and not to Google Cloud" in run.stdout) is expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"llm_api_port": "http"}, "llm_api_port is http. Give a port from 1 to 65535"),
+        ({"llm_api_port": 70000}, "llm_api_port is 70000."),
+        ({"llm_api_port": 22}, "llm_api_port is 22."),
+        ({"gce_network_dashboard_port": 8000}, "gce_network_dashboard_port is 8000."),
+        ({"gce_name": "LLM_Server"}, "gce_name is 'LLM_Server', from which"),
+        ({"gce_name": "a" * 60}, "Give up to 59 lower-case letters"),
+        (
+            {"gce_network_api_source_ranges": "203.0.113.5/32"},
+            "is the text '203.0.113.5/32', not a list. Next: write ['203.0.113.5/32'].",
+        ),
+    ],
+)
+def test_preflight_refuses(settings: dict[str, object], said: str) -> None:
+    run = ansible_playbook(
+        *("-i", ROOT / "inventories/gcp", ROOT / "playbooks/preflight.yml", *SETTINGS),
+        *("-e", json.dumps(settings)),
+        merged=True,
+    )
+    assert run.returncode == 2, run.stdout
+    assert said in " ".join(run.stdout.split())
+
+
+def test_an_example_address_is_refused_at_once() -> None:
+    run = ansible_playbook(
+        *("-i", ROOT / "inventories/byo", ROOT / "playbooks/site.yml"), merged=True
+    )
+    assert run.returncode == 2
+    assert "llm-server: ansible_host is still an example's address" in " ".join(run.stdout.split())
