@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import struct
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -19,7 +23,29 @@ from emulator.faults import Faults
 from emulator.request_log import RequestLog, project_of
 
 _REASONS = {429: "rateLimitExceeded"}
+_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 OWN = "/emulator/"  # the emulator's own controls: neither logged nor disturbed
+
+
+def _stranger(scope: Scope) -> str:
+    """Why a request to the own controls is none of this machine's; empty where it may be.
+
+    They ask for no credentials. A web page in a browser here can send requests as well, and by a
+    name of its own that leads to this address it could read the answers.
+    """
+    headers = Headers(scope=scope)
+    for name in ("host", "origin"):
+        value = headers.get(name)
+        if value is None and name == "origin":
+            continue
+        address = value if name == "origin" else f"//{value or ''}"
+        try:
+            host = urlsplit(address).hostname or ""
+        except ValueError:
+            host = ""
+        if not _LOOPBACK.fullmatch(host):
+            return f"{name.title()} is {value!r}: only this machine may use the controls."
+    return ""
 
 
 class Connection(H11Protocol):
@@ -45,7 +71,11 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http" or scope["path"].startswith(OWN):
-            await self._app(scope, receive, send)
+            answer = self._app
+            if scope["type"] == "http" and (stranger := _stranger(scope)):
+                refused = ApiError(403, "forbidden", stranger)
+                answer = JSONResponse(refused.body(), refused.status)
+            await answer(scope, receive, send)
             return
         method, path = scope["method"], scope["path"]
         effect = self._faults.request(method, path) or {}

@@ -79,6 +79,8 @@ def create(
         # capability it is left out silently, and tests of hardened units would prove nothing.
         "--systemd=always",
         "--cap-add=SYS_ADMIN",
+        # A real machine's root keeps a packet filter of its own, and so may this one.
+        "--cap-add=NET_ADMIN",
         "--pids-limit=-1",
         f"--shm-size={SHARED_MEMORY}",
         f"--stop-timeout={SHUTDOWN_SECONDS}",

@@ -36,6 +36,7 @@ PACKAGES = (
     "dbus",
     "iproute2",
     "libnuma1",  # vLLM's CPU build loads it
+    "nftables",
     "openssh-server",
     "procps",
     "python3",

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
 
 def sibling(own: str, compute_endpoint: str, given: str | None = None) -> str:
     """Address of another API.
@@ -22,6 +24,12 @@ def sibling(own: str, compute_endpoint: str, given: str | None = None) -> str:
         return own
     compute = urlsplit(compute_endpoint)
     return f"{compute.scheme}://{compute.netloc}{urlsplit(own).path}"
+
+
+def in_clear(address: str) -> bool:
+    """Whether somebody on the way can read what is sent there; loopback has no way."""
+    parts = urlsplit(address)
+    return parts.scheme != "https" and (parts.hostname or "") not in LOOPBACK
 
 
 def is_googles(endpoint: str) -> bool:

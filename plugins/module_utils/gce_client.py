@@ -11,6 +11,7 @@ from typing import Any
 
 from . import convert, no_answer
 from .credentials import Login, authorized_session, patient
+from .endpoints import in_clear
 from .errors import ApiError, GceError
 from .remedies import remedy_for
 from .shared_reads import SharedReads, whole_list
@@ -64,6 +65,14 @@ class GceClient:
                 f"The endpoint '{settings.endpoint}' is not an http or https address.",
                 reason="badEndpoint",
                 remedy=f"leave it out, or write it in full, as in {self.own_endpoint}.",
+            )
+        if in_clear(settings.endpoint):
+            raise GceError(
+                f"The endpoint '{settings.endpoint}' is not encrypted, and the access token "
+                "could be read on the way.",
+                reason="badEndpoint",
+                remedy=f"write https:// ({self.endpoint_option}); without it only this machine "
+                "itself may be named.",
             )
         self.settings = settings
         self.project = settings.project.strip()

@@ -183,11 +183,15 @@ def shielded_body(fields: Flat) -> dict[str, Any]:
     return {theirs: group[ours] for ours, theirs in SHIELDED.items() if ours in group}
 
 
+# What the weights in a bucket need. A token of it is no use for anything else.
+DEFAULT_SCOPE = "devstorage.read_only"
+
+
 def service_account_body(fields: Flat) -> dict[str, Any]:
     """The API's service account; {} for none."""
     if not fields.get("service_account.email"):
         return {}
     return {
         "email": fields["service_account.email"],
-        "scopes": fields.get("service_account.scopes") or [convert.scope("cloud-platform")],
+        "scopes": fields.get("service_account.scopes") or [convert.scope(DEFAULT_SCOPE)],
     }

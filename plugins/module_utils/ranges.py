@@ -18,9 +18,18 @@ def normal_range(text: str, option: str = "source_ranges") -> str:
     """
     given = text.strip()
     try:
-        return str(ipaddress.ip_network(given))
+        network = ipaddress.ip_network(given)
     except ValueError:
         pass
+    else:
+        # 0.0.0.0/0 is everybody; this, which looks like it, is nobody.
+        if network.prefixlen >= 8 and network.network_address.is_unspecified:
+            raise GceError(
+                f"{option} has '{text}', which no client's address is ever in.",
+                reason="badRange",
+                remedy="name the addresses that may come, as in 203.0.113.7/32.",
+            )
+        return str(network)
     try:
         corrected = ipaddress.ip_network(given, strict=False)
     except ValueError:

@@ -15,6 +15,8 @@ INDEX = "model.safetensors.index.json"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 PICKLED_ENDS = tuple(pattern.removeprefix("*") for pattern in PICKLED)
 # What this collection writes or uses beside a model.
+# The end of a file's name until it is whole.
+PART = ".part"
 _OURS = frozenset({"manifest.json", "SHA256SUMS", ".gitattributes"})
 
 
@@ -30,9 +32,9 @@ def wanted(
         FetchError: no model is left, or a name leads out of the folder.
     """
     offered = sorted(set(names) - _OURS)
-    for name in offered:
-        _safe(name, where)
     left = [name for name in offered if not _matches(name, ignore)]
+    for name in left:
+        _safe(name, where)
     tensors = any(name.endswith(".safetensors") for name in left)
     pickled = [name for name in left if _matches(name, PICKLED)]
     if pickled and not tensors and not allow_pickle:
@@ -116,5 +118,12 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 def _safe(name: str, where: str) -> None:
     path = PurePosixPath(name)
     odd = path.is_absolute() or ".." in path.parts or "\\" in name or str(path) != name
-    if odd or any(ord(letter) < 32 for letter in name):
+    # The folder itself is one too, spelt so.
+    if odd or not path.parts or any(ord(letter) < 32 for letter in name):
         raise FetchError(f"{where} has a file named {name!r}, which is no path below a folder.")
+    # What is kept beside the files while they come, and what says of them that they are whole.
+    if name.endswith(PART) or any(part in _OURS for part in path.parts[:-1]):
+        raise FetchError(
+            f"{where} has a file named {name!r}, a name that this collection needs for its own: "
+            "give it another one, or leave it out (llm_model_ignore_patterns)."
+        )

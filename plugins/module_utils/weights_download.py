@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from . import weights_http
+from .weights_choice import PART
 from .weights_http import AskAgainError, FetchError, Place
 from .weights_progress import Meter, Progress
 from .weights_sources import Offer, RemoteFile
 
 AT_ONCE = 4
 BLOCK = 1 << 20
-PART = ".part"
 # Beside the weights, room for the rest of the system to go on.
 SPARE_BYTES = 1 << 30
 

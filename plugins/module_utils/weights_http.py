@@ -25,6 +25,8 @@ TIMEOUT_S = 60
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 MOST_PAUSE_S = 60.0
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 10
 # Of a listing or a manifest; those of the largest models are a hundredth of it.
 MOST_TEXT_BYTES = 64 << 20
 
@@ -86,6 +88,8 @@ class Place:
         where: its name, for messages.
         token: gives the access token, or nothing.
         refusal: puts an answer of 400 or more into words; empty for those that it doesn't know.
+        pinned: whether what comes is known by a checksum that came another way, so that whoever is
+            on the way to it may change nothing.
     """
 
     def __init__(
@@ -93,8 +97,10 @@ class Place:
         where: str,
         token: Callable[[], str] = no_credentials,
         refusal: Callable[[int, Any, str], str] = lambda *_: "",
+        pinned: bool = False,
     ) -> None:
         self.where, self._token, self._refusal = where, token, refusal
+        self._pinned = pinned
 
     def open(self, url: str, offset: int = 0, method: str = "GET") -> Any:
         """The answer to one request, from a byte on.
@@ -103,41 +109,50 @@ class Place:
             AskAgainError: it may work later.
             FetchError: it will not.
         """
-        token = self._token()
+        address, token = url, self._token()
+        for _ in range(_MOST_REDIRECTS):
+            try:
+                return self._request(address, offset, method, token, first=address == url)
+            except HTTPError as error:
+                with error:
+                    onward = str(error.geturl())
+                    # To a file it would be one of this machine's.
+                    web = urlsplit(onward).scheme in {"https", "http"}
+                    if error.code not in _REDIRECTS or not web:
+                        self._refused(error, address)
+            except URLError as error:
+                raise _unreachable(error, address) from error
+            except (OSError, http.client.HTTPException) as error:
+                raise AskAgainError(
+                    f"{_host(address)} broke off: {error or type(error).__name__}"
+                ) from error
+            if not self._pinned and urlsplit(address).scheme == "https" != urlsplit(onward).scheme:
+                raise FetchError(
+                    f"{_host(address)} sends on to {_host(onward)} without encryption, where what "
+                    "comes could be changed on the way. Use an address that stays with https://, "
+                    "or pin a mirror's manifest (llm_model_manifest_sha256)."
+                )
+            # A hub sends on to a content network, which must not get the token.
+            address, token = onward, ""
+        raise FetchError(f"{url} sends on more than {_MOST_REDIRECTS} times.")
+
+    @staticmethod
+    def _request(url: str, offset: int, method: str, token: str, *, first: bool) -> Any:
         headers = {"Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        try:
-            return open_url(
-                url,
-                method=method,
-                headers=headers,
-                timeout=TIMEOUT_S,
-                decompress=False,
-                use_netrc=not token,
-                # A hub sends on to a content network, which must not get the token.
-                unredirected_headers=["Authorization"],
-                http_agent="gce-vllm",
-            )
-        except HTTPError as error:
-            with error:
-                self._refused(error, url)
-        except URLError as error:
-            if isinstance(error.reason, ssl.SSLCertVerificationError):
-                raise FetchError(
-                    f"The certificate of {_host(url)} is not trusted: "
-                    f"{error.reason.verify_message}. "
-                    ""
-                    ""
-                    "Give a bundle that has its authority (llm_model_ca_bundle)."
-                ) from error
-            raise AskAgainError(f"{_host(url)} can't be reached: {error.reason}") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise AskAgainError(
-                f"{_host(url)} broke off: {error or type(error).__name__}"
-            ) from error
+        return open_url(
+            url,
+            method=method,
+            headers=headers,
+            timeout=TIMEOUT_S,
+            decompress=False,
+            use_netrc=first and not token,
+            follow_redirects="no",
+            http_agent="gce-vllm",
+        )
 
     def _refused(self, error: HTTPError, url: str) -> None:
         if error.code in _BUSY:
@@ -219,6 +234,16 @@ def gave_up(where: str, error: AskAgainError) -> FetchError:
         "What was fetched is kept, and the next run goes on from there. Check the host's way to it "
         "(DNS, firewall, Cloud NAT, proxy)."
     )
+
+
+def _unreachable(error: URLError, url: str) -> Exception:
+    """The error for a host that no answer came from."""
+    if isinstance(error.reason, ssl.SSLCertVerificationError):
+        return FetchError(
+            f"The certificate of {_host(url)} is not trusted: {error.reason.verify_message}. "
+            "Give a bundle that has its authority (llm_model_ca_bundle)."
+        )
+    return AskAgainError(f"{_host(url)} can't be reached: {error.reason}")
 
 
 def _host(url: str) -> str:

@@ -126,10 +126,24 @@ def _bucket(wish: Wish) -> Offer:
     bucket, _, folder = wish.repository.removeprefix("gs://").strip("/").partition("/")
     prefix = f"{folder}/" if folder else ""
     where = f"gs://{bucket}/{prefix}"
-    token = (lambda: wish.token) if wish.token else MetadataToken()
+    if wish.token and not _encrypted(wish.storage):
+        raise FetchError(
+            f"{wish.storage} is not encrypted, so that the access token is not sent there: use "
+            'https:// (llm_model_storage), or give none (llm_model_token: "").'
+        )
+    token: Callable[[], str] = no_credentials
+    if wish.token:
+        token = lambda: wish.token  # noqa: E731
+    elif _encrypted(wish.storage):
+        token = MetadataToken()
 
     def refusal(status: int, _headers: Mapping[str, str], _text: str) -> str:
         if status == 401:
+            if not _encrypted(wish.storage):
+                return (
+                    f"{where} is not open to everybody, and {wish.storage} is not encrypted, so "
+                    "that no credentials are sent there: use https:// (llm_model_storage)."
+                )
             return (
                 f"{where} is not open to everybody, and the host has no valid credentials: give "
                 "the instance a "
@@ -145,7 +159,7 @@ def _bucket(wish: Wish) -> Offer:
             return f"There is no bucket {bucket}, or {where} has lost a file since it was listed."
         return ""
 
-    place = Place(where, token, refusal)
+    place = Place(where, token, refusal, pinned=bool(wish.manifest_sha256))
     base = f"{wish.storage.rstrip('/')}/storage/v1/b/{quote(bucket, safe='')}/o"
     objects = {
         name.removeprefix(prefix): one
@@ -232,7 +246,12 @@ def _mirror(wish: Wish) -> Offer:
             )
         return missing if status == 404 else ""
 
-    place = Place(base, (lambda: wish.token) if wish.token else no_credentials, refusal)
+    place = Place(
+        base,
+        (lambda: wish.token) if wish.token else no_credentials,
+        refusal,
+        pinned=bool(wish.manifest_sha256),
+    )
     missing = (
         f"{base} has neither manifest.json nor SHA256SUMS, by which the files are known. "
         f"{_HOW_TO_SUM}."

@@ -283,8 +283,8 @@ options:
         type: str
         required: true
       scopes:
-        description: OAuth scopes, in full or by their last part. V(cloud-platform) where not given
-          for a new account.
+        description: OAuth scopes, in full or by their last part. V(devstorage.read_only) where not
+          given for a new account, which is what weights in a bucket need.
         type: list
         elements: str
   shielded:

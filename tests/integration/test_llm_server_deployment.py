@@ -254,6 +254,8 @@ class Machine:
             "llm_model": "m",
             "llm_device": "cpu",
             "llm_server_model_path": "/var/lib/m",
+            # Namespaces of files are the tests' own, the packet filter is this machine's.
+            "llm_server_metadata_access": True,
             **more,
         }
         role = {"name": "llmops.gce_vllm.llm_server", "tasks_from": tasks_from}

@@ -327,6 +327,17 @@ def test_normal_range(given: str, expected: str) -> None:
     assert ranges.normal_range(given) == expected
 
 
+@pytest.mark.parametrize("text", ["0.0.0.0/32", "0.0.0.0/8", "::/128"])
+def test_ranges_that_nobody_is_in(text: str) -> None:
+    [found] = ranges.problems([text])
+    assert "which no client's address is ever in" in found
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "0.0.0.0/1"])
+def test_ranges_that_everybody_is_in(text: str) -> None:
+    assert ranges.problems([text]) == []
+
+
 def test_host_bits_are_refused_with_the_corrected_range() -> None:
     found = ranges.problems(
         ["203.0.113.7/24", "203.0.113.7", "all"], "gce_network_api_source_ranges"

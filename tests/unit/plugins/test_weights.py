@@ -76,7 +76,7 @@ def test_files_wanted_of_a_repository() -> None:
         weights_choice.wanted(pickled, [], False, "it")
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "a\\b", "a//b", "a\n"])
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "a\\b", "a//b", "a\n", ".", ""])
 def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
     with pytest.raises(FetchError, match="no path below a folder"):
         weights_choice.wanted(["config.json", name], [], False, "it")
@@ -122,3 +122,10 @@ def test_download_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     assert seen == ["half"]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     shutil.rmtree(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["x.part", "sub/x.safetensors.part", "manifest.json/x"])
+def test_a_name_of_our_own_is_refused(name: str) -> None:
+    with pytest.raises(FetchError, match="needs for its own"):
+        weights_choice.wanted([name, "config.json"], [], False, "it")
+    assert weights_choice.wanted([name, "config.json"], ["*.part", "manifest.json/*"], False, "it")
