@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import pwd
 import signal
 import sys
 from pathlib import Path
 
-from . import log
+from . import log, risks
 from .access import load_access
 from .errors import ConfigError
-from .settings import load_settings, read_access
+from .settings import load_settings, normalise, read_access
 
 EXIT_CONFIG = 2
 
@@ -34,6 +35,9 @@ def main() -> int:
             _become(options.user)
         access = read_access(settings)
         log.configure(settings.log_level, content=settings.log_content)
+        arguments = {normalise(name): value for name, value in settings.vllm_args.items()}
+        for message in risks.warnings(arguments, os.environ):
+            logging.getLogger("llm_server").warning("%s", message)
         if options.check_config:
             if settings.tls:
                 settings.tls.check()

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .access import Access, load_access
 from .cors import Origins
 from .errors import ConfigError
+from .risks import REFUSED_IF_ON, refused_switches
 from .listener import KEEP_ALIVE_TIMEOUT_S
 from .tls import TlsFiles
 
@@ -63,26 +64,9 @@ SUCCESSORS = {
     "guided_decoding_backend": "structured_outputs_config",
 }
 
-#: Switches of vLLM's environment that would undo what this server promises, and why.
-REFUSED_SWITCHES = {
-    "VLLM_ENABLE_RESPONSES_API_STORE": (
-        "vLLM would keep every answer for ever, show it to each key that names its id, and work in"
-        " the background beyond all limits and past the end of the server; take it out of the"
-        " environment (llm_server_environment)"
-    ),
-}
-
 #: Switches that this server would read past, with what does their work here.
 IDLE_SWITCHES = {
     "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "the setting keep_alive_timeout (llm_server_keep_alive_timeout)"
-}
-
-#: vLLM options that do the same where they are on, and why.
-REFUSED_IF_ON = {
-    "disable_log_stats": (
-        "a step at a long prompt would give no sign of life, and the watchdog would restart a"
-        " server that works; /metrics would say nothing of the engine. Leave it out"
-    ),
 }
 
 #: The most that Linux takes, less the end of the text.
@@ -278,9 +262,8 @@ def load_settings(path: Path) -> Settings:
         settings = Settings.model_validate(data)
     except ValidationError as error:
         raise ConfigError(list(_messages(error))) from None
-    switched = [name for name in REFUSED_SWITCHES if os.environ.get(name, "0") not in ("", "0")]
-    if switched:
-        raise ConfigError([f"{name}: {REFUSED_SWITCHES[name]}" for name in switched])
+    if switched := refused_switches(os.environ):
+        raise ConfigError(switched)
     if idle := [name for name in IDLE_SWITCHES if name in os.environ]:
         raise ConfigError(
             [
