@@ -38,7 +38,7 @@ def _stranger(scope: Scope) -> str:
         value = headers.get(name)
         if value is None and name == "origin":
             continue
-        address = value if name == "origin" else f"//{value or ''}"
+        address = f"{value}" if name == "origin" else f"//{value or ''}"
         try:
             host = urlsplit(address).hostname or ""
         except ValueError:

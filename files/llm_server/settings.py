@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .access import Access, load_access
 from .cors import Origins
 from .errors import ConfigError
-from .risks import REFUSED_IF_ON, refused_switches
 from .listener import KEEP_ALIVE_TIMEOUT_S
+from .risks import REFUSED_IF_ON, refused_switches
 from .tls import TlsFiles
 
 #: vLLM options that this server sets itself, with the setting that takes their place.
