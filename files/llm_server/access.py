@@ -39,13 +39,6 @@ class Key(BaseModel):
     #: When it ends. A day counts to its end, in UTC.
     expires: datetime | None = None
 
-    @field_validator("name")
-    @classmethod
-    def _is_free(cls, value: str) -> str:
-        if value in ("none", "other"):
-            raise ValueError("none and other mean something else in metrics; choose another name")
-        return value
-
     @field_validator("expires", mode="before")
     @classmethod
     def _as_moment(cls, value: object) -> datetime | None:

@@ -17,12 +17,16 @@ from typing import Any
 import httpx
 import psutil
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[2]
 KEY = "integration-test-key-0123456789"
 MODEL_NAME = "test-model"
 #: Loading took 14 s on two idle cores; a busy machine may take many times that.
 LOAD_TIMEOUT_S = 300.0
+
+#: Those of the server's own metrics, in the order in which tests name them.
+LABELS = ("key", "route", "outcome", "direction", "reason", "state", "phase", "model")
 
 ARGS: dict[str, Any] = {"dtype": "float32", "enforce_eager": True, "max_model_len": 1024}
 
@@ -217,6 +221,17 @@ class Server:
         lines = self.authorised.get("/metrics").text.splitlines()
         wanted = tuple(name + "{" for name in names)
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(wanted))
+
+    def families(self) -> dict[str, dict[tuple[str, ...], float]]:
+        """All metrics, each with the values of its labels."""
+        text = self.authorised.get("/metrics").raise_for_status().text
+        return {
+            family.name: {
+                tuple(s.labels[name] for name in LABELS if name in s.labels): s.value
+                for s in family.samples
+            }
+            for family in text_string_to_metric_families(text)
+        }
 
     def tail(self) -> str:
         """The end of the log."""

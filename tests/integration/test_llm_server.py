@@ -103,6 +103,7 @@ def server(make: Callable[..., Server]) -> Iterator[Server]:
             new.authorised.post("/generate", json={"prompt": "x"}),
             new.open.get("/docs"),
         ]
+        new.early_metrics = new.families()  # type: ignore[attr-defined]
         new.wait_for("healthy")
         yield new
 
@@ -126,6 +127,15 @@ def test_requests_while_the_model_loads(server: Server) -> None:
     assert [r.status_code for r in (models, no_key, docs)] == [401, 401, 401]
     assert early.status_code == 503
     assert int(early.headers["retry-after"]) > 0
+
+
+def test_metrics_while_the_model_loads(server: Server) -> None:
+    early = server.early_metrics  # type: ignore[attr-defined]
+    assert early["llm_state"]["loading",] == 1
+    assert early["llm_refused"]["usual", "loading"] == 1
+    assert early["llm_refused"]["none", "no_key"] == 3
+    assert ("begin",) in early["llm_start_phase_seconds"]
+    assert "vllm:num_requests_running" not in early
 
 
 def test_health_answers_while_the_model_takes_over(server: Server) -> None:
@@ -400,8 +410,97 @@ def test_requests_are_logged_with_tokens_and_without_content(server: Server) -> 
         5,
     )
     assert line["total_s"] > 0
+    assert (line["client"], line["model"], line["stream"]) == ("127.0.0.1", MODEL_NAME, False)
+    assert line["finish_reason"] == "length"
+    assert line["queue_s"] >= 0
+    assert line["agent"].startswith("python-httpx/")
     assert "xyzzy" not in server.log.read_text()
     assert KEY not in server.log.read_text()
+
+
+MISTAKES: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/completions", {"model": "no-such-model", "prompt": "xyzzy"}),
+    ("/v1/chat/completions", {"model": "no-such-model", "messages": [{"role": "xyzzy"}]}),
+    ("/v1/completions", {"prompt": "xyzzy", "structured_outputs": {"regex": "(xyzzy"}}),
+    ("/v1/completions", {"prompt": "xyzzy", "structured_outputs": {"grammar": "root ::= xyzzy"}}),
+    ("/v1/completions", {"prompt": "xyzzy " * 2000}),
+    ("/v1/completions", {"prompt": ["xyzzy"] * 100, "n": 2}),
+    ("/v1/messages", {"model": MODEL_NAME, "max_tokens": 4, "messages": [{"role": "xyzzy"}]}),
+    ("/v1/responses", {"input": [{"role": "xyzzy", "content": 5}]}),
+    ("/tokenize", {"prompt": {"xyzzy": 1}}),
+]
+
+
+def test_mistakes_of_clients_are_no_errors_in_the_log(server: Server) -> None:
+    before = len(server.log.read_text())
+    codes = [server.authorised.post(path, json=body).status_code for path, body in MISTAKES]
+    assert [code for code in codes if not 400 <= code < 500] == []
+    server.authorised.get("/v1/models", headers={"X-Request-Id": "after-mistakes"})
+    while "after-mistakes" not in (said := server.log.read_text()[before:]):
+        time.sleep(0.05)
+    assert "xyzzy" not in said
+    assert [line for line in said.splitlines() if line.startswith(("ERROR", "  Tr"))] == []
+
+
+def test_metrics_of_its_own_beside_those_of_vllm(server: Server) -> None:
+    before = server.families().get("llm_requests", {})
+    server.authorised.post("/generate", json={"prompt": "Hi", "max_tokens": 3})
+    server.open.post("/generate", json={"prompt": "Hi", "max_tokens": 3})
+    server.open.get("/nowhere")
+    now = server.families()
+    gained = {
+        labels: number - before.get(labels, 0)
+        for labels, number in now["llm_requests"].items()
+        if number != before.get(labels, 0) and "/metrics" not in labels
+    }
+    assert gained == {
+        ("usual", "/generate", "ok"): 1,
+        ("none", "/generate", "refused"): 1,
+        ("none", "other", "refused"): 1,
+    }
+    assert now["llm_tokens"]["usual", "generation"] >= 3
+    assert now["llm_refused"]["none", "no_key"] >= 2
+    assert now["llm_state"]["healthy",] == 1
+    assert sum(now["llm_state"].values()) == 1
+    assert now["llm_last_served_timestamp_seconds"][()] > 0
+    steps = {step for (step,) in now["llm_start_phase_seconds"]}
+    assert steps == {
+        "begin",
+        "import",
+        "configuration",
+        "engine",
+        "api",
+        "first_token",
+        "warm_up",
+    }
+    (release,) = now["llm_release_info"]
+    assert MODEL_NAME in release
+    assert "vllm:num_requests_running" in now
+    assert [name for name in now if name.endswith("_created")] == []
+
+
+def test_keys_open_what_their_scope_says(server: Server) -> None:
+    keys = {scope: f"{scope}-key-0123456789" for scope in ("metrics", "inference")}
+    more = [
+        {"name": scope, "scope": scope, "sha256": hashlib.sha256(key.encode()).hexdigest()}
+        for scope, key in keys.items()
+    ]
+    old = hashlib.sha256(b"expired-key-0123456789").hexdigest()
+    server.write_access(*more, {"name": "old", "sha256": old, "expires": "2020-01-31"})
+    server.reload()
+    paths = ["/metrics", "/v1/models", "/load", "/kv_event_sources", "/version", "/docs"]
+
+    def codes(key: str) -> list[int]:
+        headers = {"Authorization": f"Bearer {key}"}
+        return [server.open.get(path, headers=headers).status_code for path in paths]
+
+    assert codes(KEY) == [200] * 6
+    assert codes(keys["metrics"]) == [200, 403, 403, 403, 403, 403]
+    assert codes(keys["inference"]) == [403, 200, 403, 403, 200, 200]
+    assert codes("expired-key-0123456789") == [401] * 6
+    assert "WARNING llm_server: The key old expired on 2020-01-31" in server.log.read_text()
+    server.write_access()
+    server.reload()
 
 
 def test_keys_come_and_go_without_a_restart(server: Server) -> None:
@@ -495,6 +594,7 @@ def test_an_engine_that_hangs_is_stuck_until_it_goes_on(server: Server) -> None:
         worker.start()
         assert server.wait_for("stuck", timeout=20).status == 503
         assert server.open.get("/health/live").status_code == 503
+        assert server.families()["llm_state"]["stuck",] == 1
         server.notices.clear()
         time.sleep(2)
         server.health()
@@ -584,6 +684,10 @@ def test_a_model_that_makes_vectors(make: Callable[..., Server]) -> None:
 
 def test_an_engine_that_dies_is_told_and_ends_the_server(make: Callable[..., Server]) -> None:
     server = make()
+    # As systemd tells that stderr is the journal.
+    server.log.touch()
+    there = server.log.stat()
+    server.variables["JOURNAL_STREAM"] = f"{there.st_dev}:{there.st_ino}"
     server.start()
     server.wait_for("healthy")
     processes = server.processes()
@@ -592,6 +696,15 @@ def test_an_engine_that_dies_is_told_and_ends_the_server(make: Callable[..., Ser
     assert server.wait_for("unhealthy", timeout=5).status == 503
     assert server.process.wait(30) == 1
     assert all_gone(processes) == []
+    lines = server.log.read_text(errors="replace").splitlines()
+    marked = [line for line in lines if line[:1] == "<" and line[1:2].isdigit() and line[2] == ">"]
+    # All but what C++ and the interpreter print themselves.
+    assert [line for line in lines if " vllm." in line or "llm_server" in line] == [
+        line for line in marked if " vllm." in line or "llm_server" in line
+    ]
+    assert any(line.startswith("<6>INFO vllm.v1.engine.core (EngineCore): ") for line in marked)
+    assert any(line.startswith("<2>CRITICAL llm_server: ") for line in marked)
+    assert max(len(line.encode()) for line in marked) < 2048
 
 
 def test_sigterm_while_loading(make: Callable[..., Server]) -> None:

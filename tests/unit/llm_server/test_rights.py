@@ -114,12 +114,6 @@ def test_what_is_no_end(given: object) -> None:
         key(expires=given)
 
 
-@pytest.mark.parametrize("name", ["none", "other"])
-def test_names_that_metrics_need(name: str) -> None:
-    with pytest.raises(ValidationError, match="metrics"):
-        Key(name=name, sha256=digest(KEY))
-
-
 def scope_of(path: str) -> dict[str, Any]:
     return {"type": "http", "path": path, "method": "GET"}
 
