@@ -11,16 +11,15 @@ import threading
 import uuid
 from argparse import Namespace
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from . import vllm_client, vllm_compat
+from . import head_start, vllm_client, vllm_compat
 from .causes import CauseRecorder
 from .errors import ConfigError, LoadError
 from .failures import remember_errors
 from .fork_guard import ForkGuard
-from .head_start import spare_garbage_collection, start_engine
 from .routes import Generated, GenerateRequest, Part, create_router, without_generate
 from .settings import Settings
 from .state import Step
@@ -145,6 +144,30 @@ def choose_start_method(settings: Settings, config: Any) -> str:
     return "fork" if small else "spawn"
 
 
+def start_plain(args: Namespace, config: Any) -> Any:
+    """The engine as vLLM itself starts it, in a process that inherits nothing of this one."""
+    os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
+    return vllm_compat.make_client(config, args)
+
+
+def stay_eager(settings: Settings) -> list[str]:
+    """Has torch compile nothing where the settings say so; returns what stands against a fork."""
+    if settings.enforce_eager:
+        try:
+            vllm_compat.stay_eager(here=settings.start == "fast")
+        except (ImportError, AttributeError) as error:
+            return [f"torch._dynamo.config.disable cannot be set ({error})"]
+    return []
+
+
+def _say_plain(differing: list[str]) -> None:
+    logger.warning(
+        "vLLM %s is not as the fast start knows it, so it starts plain, which takes longer: %s",
+        vllm_compat.version(),
+        "; ".join(differing),
+    )
+
+
 def usable_cpus() -> int:
     """How many processors this process may run on."""
     return len(os.sched_getaffinity(0))
@@ -208,33 +231,27 @@ class Loader:
         gc.disable()
         try:
             self._say("importing vLLM", Step.IMPORT)
-            if self._settings.enforce_eager:
-                vllm_compat.stay_eager()
+            differing = stay_eager(self._settings)
             args = vllm_compat.parse(self._settings)
             self._say("reading the model's configuration", Step.CONFIGURATION)
-            config = vllm_compat.engine_config(args)
+            fast = self._settings.start == "fast"
+            config = vllm_compat.engine_config(args, look_here=fast)
             vllm_compat.get("AsyncLLM")
+            if fast and (differing := [*differing, *head_start.differences()]):
+                fast = False
+                _say_plain(differing)
         finally:
             gc.freeze()
             gc.enable()
-        return self._start(args, config)
+        return self._start(args, config, fast=fast)
 
-    def _start(self, args: Namespace, config: Any) -> Engine:
-        # After the configuration: on CPUs that sets spawn.
-        method = choose_start_method(self._settings, config)
-        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = method
-        if method == "fork" and "OMP_NUM_THREADS" not in os.environ:
-            vllm_compat.limit_cpu_threads(max(1, usable_cpus() - 1))
-        if method == "fork":
-            spare_garbage_collection()
-        self._guard.several = config.parallel_config.data_parallel_size > 1
+    def _start(self, args: Namespace, config: Any, *, fast: bool) -> Engine:
         starting = f"starting the engine of vLLM {vllm_compat.version()} and loading the weights"
         self._say(starting, Step.ENGINE)
-        threading.Thread(target=self._preload_app, name="preload", daemon=True).start()
         causes = CauseRecorder()
         with causes:
             try:
-                client = start_engine(config, args, self._guard, forks=method == "fork")
+                client = self._make_client(args, config, fast=fast)
             except Exception as error:
                 raise LoadError(causes.first() or vllm_compat.first_line(error)) from error
             finally:
@@ -255,6 +272,27 @@ class Loader:
         app.include_router(router)
         put_prefix_into_docs(app, self._settings.root_path)
         return engine
+
+    def _make_client(self, args: Namespace, config: Any, *, fast: bool) -> Any:
+        if fast:
+            try:
+                return self._start_fast(args, config)
+            except head_start.NotKnownError as error:
+                _say_plain([str(error)])
+        return start_plain(args, config)
+
+    def _start_fast(self, args: Namespace, config: Any) -> Any:
+        # After the configuration: on CPUs that sets spawn.
+        method = choose_start_method(self._settings, config)
+        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = method
+        self._guard.several = config.parallel_config.data_parallel_size > 1
+        threading.Thread(target=self._preload_app, name="preload", daemon=True).start()
+        with ExitStack() as stack:
+            if method == "fork":
+                if "OMP_NUM_THREADS" not in os.environ:
+                    vllm_compat.limit_cpu_threads(max(1, usable_cpus() - 1))
+                stack.enter_context(head_start.spare_garbage_collection())
+            return head_start.start_engine(config, args, self._guard, forks=method == "fork")
 
     def _preload_app(self) -> None:
         # Only after the fork: the child must not inherit an import lock that this thread holds.
@@ -291,6 +329,6 @@ def check(settings: Settings) -> None:
     """
     try:
         args = vllm_compat.parse(settings)
-        vllm_compat.engine_config(args)
+        vllm_compat.engine_config(args, look_here=settings.start == "fast")
     except ImportError as error:
         raise ConfigError([f"vLLM cannot be imported: {error}"]) from None

@@ -4,19 +4,27 @@
 Forking instead of spawning saves the engine from importing vLLM once more. Two things must
 not be shared with that child: the event loop's locks in a half-way state, and the sockets (a
 client would wait for the end of a connection that the child still holds).
+
+The process has threads, and Python 3.12 on warns of a fork then: a lock that one of them holds
+stays held in the child. Here the loop's thread stands still in a callback and holds none, and the
+threads of this server's start wait for the fork; libraries that compute in threads see to theirs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable
 
-#: Longest wait for the loop to stand still; it is never busy that long.
-PARK_TIMEOUT_S = 5.0
+logger = logging.getLogger("llm_server.fork_guard")
+
+#: How often it is said that the loop is still busy.
+SAY_EVERY_S = 5.0
 
 
 class ForkGuard:
@@ -29,6 +37,8 @@ class ForkGuard:
         self._sockets = sockets
         self._parked = threading.Event()
         self._release = threading.Event()
+        #: One fork at a time; its copy in a child is never asked for.
+        self._one = threading.Lock()
         self._thread = threading.get_ident()
         self._pid = os.getpid()
         #: Set once a process was forked: from then on imports cannot leave it a held lock.
@@ -43,6 +53,9 @@ class ForkGuard:
 
     def install(self) -> None:
         """Registers the hooks; call it in the loop's thread. They last as long as the process."""
+        warnings.filterwarnings(
+            "ignore", r".*multi-threaded, use of \w+\(\) may lead to deadlocks", DeprecationWarning
+        )
         os.register_at_fork(
             before=self._before,
             after_in_parent=self._after_in_parent,
@@ -56,22 +69,34 @@ class ForkGuard:
     def _before(self) -> None:
         if not self._mine():
             return
-        while self._closed.is_set():
-            time.sleep(1)
-        if not self._loop.is_running():
-            return
+        self._wait_if_closed()
+        self._one.acquire()
         self._parked.clear()
         self._release.clear()
+        if not self._loop.is_running():
+            return
         self._loop.call_soon_threadsafe(self._park)
-        self._parked.wait(PARK_TIMEOUT_S)
+        # However long it takes: a hook can't call the fork off, and a copy of a loop that is in
+        # the middle of something would hang later, in the child, without a word.
+        while not self._parked.wait(SAY_EVERY_S) and self._loop.is_running():
+            logger.warning("The engine's start waits: the event loop is busy with something long")
+            self._wait_if_closed()
+
+    def _wait_if_closed(self) -> None:
+        while self._closed.is_set():
+            time.sleep(1)
 
     def _park(self) -> None:
+        if self._closed.is_set():
+            return  # no fork follows
         self._parked.set()
-        self._release.wait(PARK_TIMEOUT_S)
+        # Python calls `_after_in_parent` whether the fork came off or not.
+        self._release.wait()
 
     def _after_in_parent(self) -> None:
         if self._mine():
             self._release.set()
+            self._one.release()
             if not self.several:
                 self.forked.set()
 

@@ -4,6 +4,9 @@
 vLLM reads the tokenizer, copies it and makes its renderer before it starts the engine's process,
 and resolves the chat template after that one is ready. Neither needs the other: on an H100 with a
 vocabulary of 128,000 this waited for seconds.
+
+vLLM has no way to ask for that, so functions of its own are replaced while it starts. Where one is
+not the known one there is no head start: `differences` says so before, `NotKnownError` on the way.
 """
 
 from __future__ import annotations
@@ -12,17 +15,33 @@ import contextvars
 import functools
 import gc
 import importlib
+import inspect
 import logging
 import threading
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
-from . import vllm_compat
+from . import vllm_compat, vllm_names
 from .fork_guard import ForkGuard
 
 logger = logging.getLogger("llm_server.head_start")
+
+
+class NotKnownError(Exception):
+    """vLLM asks for what the head start does not know; nothing of the engine is left."""
+
+
+def differences() -> list[str]:
+    """In what the installed vLLM is not the one that the head start knows; none: it may begin."""
+    if found := vllm_compat.differences(vllm_names.FAST):
+        return found
+    maker = vllm_compat.get("EngineCoreClient").make_async_mp_client
+    if "renderer" in inspect.signature(maker).parameters:
+        return vllm_compat.differences(vllm_names.FAST_WITH_RENDERER)
+    return []
 
 
 def start_engine(config: Any, args: Namespace, guard: ForkGuard, *, forks: bool) -> Any:
@@ -35,15 +54,27 @@ def start_engine(config: Any, args: Namespace, guard: ForkGuard, *, forks: bool)
         forks: whether it is forked rather than spawned.
 
     Raises:
+        NotKnownError: vLLM wants another engine than the one that was started for it.
         Exception: whatever vLLM raises where the engine or the tokenizer fails.
     """
-    async_llm = vllm_compat.get("AsyncLLM")
-    home: Any = importlib.import_module(async_llm.__module__)
+    home: Any = importlib.import_module(vllm_compat.get("AsyncLLM").__module__)
     maker = home.EngineCoreClient
     make_client, make_renderer = maker.make_async_mp_client, home.renderer_from_config
     client: Future[Any] = Future()
+    wanted = {
+        "vllm_config": config,
+        "executor_class": home.Executor.get_class(config),
+        # As AsyncLLM decides itself.
+        "log_stats": not args.disable_log_stats or bool(home.load_stat_logger_plugin_factories()),
+    }
 
-    def hand_over(*, renderer: Any = None, **_: Any) -> Any:
+    def hand_over(*words: Any, **named: Any) -> Any:
+        asked = _arguments(make_client, words, named)
+        renderer = asked.pop("renderer", None)
+        had = _arguments(make_client, (), wanted)
+        other = [name for name in asked if not _same(asked[name], had.get(name))]
+        if other:
+            raise NotKnownError(f"vLLM starts its engine with another {', '.join(other)}")
         if renderer is not None:  # from 0.32 on; the client itself would do this once it forked
             renderer.start_mm_warmup_in_background()
         return client.result()
@@ -57,12 +88,7 @@ def start_engine(config: Any, args: Namespace, guard: ForkGuard, *, forks: bool)
         if forks:
             # A process forked while this thread is at work would inherit locks that it holds.
             guard.forked.wait()
-        return async_llm.from_vllm_config(
-            vllm_config=config,
-            usage_context=vllm_compat.get("UsageContext").OPENAI_API_SERVER,
-            enable_log_requests=args.enable_log_requests,
-            disable_log_stats=args.disable_log_stats,
-        )
+        return vllm_compat.make_client(config, args)
 
     maker.make_async_mp_client = staticmethod(hand_over)
     home.renderer_from_config = renderer_from_config
@@ -70,27 +96,35 @@ def start_engine(config: Any, args: Namespace, guard: ForkGuard, *, forks: bool)
         rest = _in_thread(make_rest)
         # The engine is forked from this thread: it goes on with what torch keeps for each.
         try:
-            client.set_result(
-                make_client(
-                    vllm_config=config,
-                    executor_class=home.Executor.get_class(config),
-                    # As AsyncLLM decides itself.
-                    log_stats=not args.disable_log_stats
-                    or bool(home.load_stat_logger_plugin_factories()),
-                )
-            )
+            client.set_result(make_client(**wanted))
         except BaseException as error:  # whatever it is, the other thread waits to hear of it
             client.set_exception(error)
         finally:
             guard.forked.set()
         return rest.result()
+    except NotKnownError:
+        if client.exception() is None:
+            client.result().shutdown()
+        raise
     finally:
         maker.make_async_mp_client = staticmethod(make_client)
         home.renderer_from_config = make_renderer
 
 
-def spare_garbage_collection() -> None:
-    """Lets a forked engine start without looking for garbage.
+def _arguments(function: Any, words: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+    bound = inspect.signature(function).bind(*words, **named)
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def _same(one: Any, other: Any) -> bool:
+    # The configuration is one object: it is not gone through.
+    return one is other or bool(one == other)
+
+
+@contextmanager
+def spare_garbage_collection() -> Iterator[None]:
+    """Lets an engine that is forked meanwhile start without looking for garbage.
 
     It makes objects by the million that stay, compiled graphs above all; vLLM itself collects
     once they are there.
@@ -107,6 +141,10 @@ def spare_garbage_collection() -> None:
             gc.enable()
 
     core.__init__ = init
+    try:
+        yield
+    finally:
+        core.__init__ = inner
 
 
 def _in_thread(work: Callable[[], Any]) -> Future[Any]:

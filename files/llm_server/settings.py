@@ -101,7 +101,9 @@ class Settings(BaseModel):
     log_content: bool = Field(False, strict=True)
     #: Addresses or networks of proxies whose X-Forwarded-For names the client.
     trusted_proxies: tuple[str, ...] = ()
-    #: How the engine's process begins; see `engine.choose_start_method`.
+    #: `fast` replaces parts of vLLM's start to save time, `plain` leaves it to vLLM alone.
+    start: Literal["fast", "plain"] = "fast"
+    #: How the engine's process begins in a fast start; see `engine.choose_start_method`.
     start_method: Literal["auto", "fork", "spawn"] = "auto"
     #: Requests in the burst before the server says that it is ready; unset: by the device.
     warm_up_requests: int | None = Field(None, ge=0, le=1024, strict=True)
@@ -227,6 +229,15 @@ class Settings(BaseModel):
     def enforce_eager(self) -> bool:
         """Whether nothing shall be compiled, by vLLM's option of that name."""
         return self._vllm_arg("enforce_eager") is True
+
+    @model_validator(mode="after")
+    def _forks_fast_only(self) -> Settings:
+        if self.start == "plain" and self.start_method == "fork":
+            raise ValueError(
+                "start_method: fork is a part of start: fast; a plain start spawns the engine."
+                " Leave start_method out, or say start: fast"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_keys(self) -> Settings:

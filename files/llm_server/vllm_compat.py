@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one module that knows where vLLM keeps things; 0.25 and 0.32 differ.
+"""The one module that reaches into vLLM; where its names are is told by `vllm_names`.
 
-What the engine's client keeps inside is known to `vllm_client`.
+What the engine's client keeps inside is used by `vllm_client`.
 
 Importing this module is cheap; calling its functions imports vLLM, which takes seconds.
 """
@@ -11,54 +11,23 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
+import logging
 import os
 from argparse import Action, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import vllm_names
 from .adapters import adapter_problems
 from .errors import ConfigError
 from .settings import ArgValue, Settings, normalise
+from .vllm_names import Name, Takes
 
-#: name → the modules that have it, newest vLLM first.
-_HOMES = {
-    "build_app": ("vllm.entrypoints.launchers.app", "vllm.entrypoints.openai.api_server"),
-    "init_app_state": (
-        "vllm.entrypoints.launchers.api_server.app_state",
-        "vllm.entrypoints.openai.api_server",
-    ),
-    "make_arg_parser": (
-        "vllm.entrypoints.launchers.cli_args",
-        "vllm.entrypoints.openai.cli_args",
-    ),
-    "validate_parsed_serve_args": (
-        "vllm.entrypoints.launchers.cli_args",
-        "vllm.entrypoints.openai.cli_args",
-    ),
-    "validate_api_server_args": (
-        "vllm.entrypoints.launchers.launcher",
-        "vllm.entrypoints.openai.api_server",
-    ),
-    "FlexibleArgumentParser": ("vllm.utils.argparse_utils",),
-    "AsyncEngineArgs": ("vllm.engine.arg_utils",),
-    "AsyncLLM": ("vllm.v1.engine.async_llm",),
-    "EngineCoreProc": ("vllm.v1.engine.core",),
-    "UsageContext": ("vllm.usage.usage_lib",),
-    "EngineDeadError": ("vllm.v1.engine.exceptions",),
-    "SamplingParams": ("vllm.sampling_params",),
-    "PoolingParams": ("vllm.pooling_params",),
-    "POOLING_TASKS": ("vllm.tasks",),
-    "RequestOutputKind": ("vllm.sampling_params",),
-    "VLLMValidationError": ("vllm.exceptions",),
-    "ChatParams": ("vllm.renderers",),
-    "parse_model_prompt": ("vllm.renderers.inputs.preprocess",),
-    "ModelRegistry": ("vllm.model_executor.models.registry",),
-    "ToolParserManager": ("vllm.tool_parsers",),
-    "ReasoningParserManager": ("vllm.reasoning",),
-    "current_platform": ("vllm.platforms",),
-}
+logger = logging.getLogger("llm_server.vllm_compat")
+
+_HOMES = vllm_names.homes()
 
 #: What `init_app_state` would import while it holds up the event loop.
 _USED_BY_APP_STATE = (
@@ -75,18 +44,65 @@ class _FieldError(Exception):
     pass
 
 
+class _AbsentError(ImportError):
+    pass
+
+
 def get(name: str) -> Any:
-    """Imports one of the names above from wherever this vLLM keeps it."""
-    missing: ImportError | None = None
-    for module in _HOMES[name]:
+    """Imports one of the names that are a module's own from wherever this vLLM keeps it."""
+    return _find(_HOMES[name], name)
+
+
+def _find(homes: Iterable[str], path: str) -> Any:
+    missing: Exception | None = None
+    for module in homes:
         try:
-            return getattr(importlib.import_module(module), name)
+            found: Any = importlib.import_module(module)
+            for part in path.split("."):
+                found = getattr(found, part)
         except ModuleNotFoundError as error:
             # A home that this version lacks; anything else that is missing is a broken install.
             if not module.startswith(error.name or "?"):
                 raise
             missing = error
-    raise ImportError(f"this vLLM has no {name}; versions 0.25 and 0.32 are known") from missing
+        except AttributeError as error:
+            missing = error
+        else:
+            return found
+    raise _AbsentError(
+        f"vLLM {_version_or_none()} has no {path} where versions 0.25 to 0.33 have it; install a"
+        " version that this server knows (vllm_venv_version)"
+    ) from missing
+
+
+def _version_or_none() -> str:
+    try:
+        return version()
+    except (ImportError, AttributeError):
+        return "of this environment"
+
+
+def differences(names: Iterable[Name]) -> list[str]:
+    """In what the installed vLLM is not the one that is known, one text for each name.
+
+    Attributes that only an instance has are not looked at.
+    """
+    found = []
+    for name in names:
+        if name.made_in:
+            continue
+        try:
+            thing = _find(name.homes, name.path)
+            what = vllm_names.difference(name, Takes.of(thing)) if name.passes is not None else None
+        except _AbsentError:
+            what = "is not there"
+        except ImportError as error:
+            what = f"cannot be imported: {first_line(error)}"
+        except (TypeError, ValueError):
+            what = "can no longer be called"
+        if what:
+            found.append(vllm_names.told(name, what))
+    return found
 
 
 def version() -> str:
@@ -98,29 +114,39 @@ def inspect_model_here(folder: str) -> None:
     """Lets vLLM look at the model's class in this process, where it would start one for that.
 
     Which takes as long as importing vLLM once more, the first time. It does so for fear of
-    initialising CUDA; on a CPU there is nothing to fear.
+    initialising CUDA; on a CPU there is nothing to fear. A vLLM whose registry is another one
+    does it its own way.
     """
     if not get("current_platform").is_cpu() or not Path(folder).is_dir():
         return
-    registry = get("ModelRegistry")
     config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    for name in config.get("architectures") or ():
-        entry = registry.models.get(name)
-        if hasattr(entry, "load_model_cls"):
-            registry.register_model(name, entry.load_model_cls())
+    try:
+        registry = get("ModelRegistry")
+        for name in config.get("architectures") or ():
+            entry = registry.models.get(name)
+            if hasattr(entry, "load_model_cls"):
+                registry.register_model(name, entry.load_model_cls())
+    except (ImportError, AttributeError, TypeError) as error:
+        logger.debug("the model's class was not looked at here: %s", error)
 
 
-def stay_eager() -> None:
+def stay_eager(*, here: bool) -> None:
     """On a CPU has torch compile nothing at all; call it before vLLM's sampler is imported.
 
     What `enforce_eager` says of the model. vLLM has more that it compiles when it is first asked
     for, such as what counts logprobs: without a C++ compiler that request ended the engine, and
     with one all others waited half a minute for it.
+
+    Args:
+        here: in this process too, as a forked engine needs; torch has read its switch already.
+
+    Raises:
+        AttributeError, ImportError: torch has no such switch in a running process.
     """
     if get("current_platform").is_cpu():
-        # The one for processes that are spawned; here torch has read it already.
-        os.environ["TORCH_COMPILE_DISABLE"] = "1"
-        importlib.import_module("torch._dynamo.config").disable = True  # type: ignore[attr-defined]
+        os.environ["TORCH_COMPILE_DISABLE"] = "1"  # for processes that are spawned
+        if here:
+            importlib.import_module("torch._dynamo.config").disable = True  # type: ignore[attr-defined]
 
 
 def limit_cpu_threads(number: int) -> None:
@@ -242,18 +268,33 @@ def parse(settings: Settings) -> Namespace:
     return args
 
 
-def engine_config(args: Namespace) -> Any:
+def engine_config(args: Namespace, *, look_here: bool) -> Any:
     """vLLM's own full configuration: the model's config.json is read, ranges are checked.
+
+    Args:
+        args: what `parse` returned.
+        look_here: whether the model's class is looked at in this process, which is quicker.
 
     Raises:
         ConfigError: vLLM refuses the combination.
     """
     try:
-        inspect_model_here(args.model)
+        if look_here:
+            inspect_model_here(args.model)
         engine_args = get("AsyncEngineArgs").from_cli_args(args)
         return engine_args.create_engine_config(usage_context=get("UsageContext").OPENAI_API_SERVER)
     except (ValueError, TypeError, OSError, NotImplementedError) as error:
         raise ConfigError([f"vllm_args: {line}" for line in _reasons(error)]) from None
+
+
+def make_client(config: Any, args: Namespace) -> Any:
+    """vLLM's AsyncLLM, made the way that vLLM offers; returns once the engine is loaded."""
+    return get("AsyncLLM").from_vllm_config(
+        vllm_config=config,
+        usage_context=get("UsageContext").OPENAI_API_SERVER,
+        enable_log_requests=args.enable_log_requests,
+        disable_log_stats=args.disable_log_stats,
+    )
 
 
 def _reasons(error: Exception) -> Iterator[str]:

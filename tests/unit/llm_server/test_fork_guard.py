@@ -26,10 +26,13 @@ def fork(child):
 """
 
 
-def run(program: str) -> str:
-    """Runs a program that has the guard at hand; returns what it prints."""
+def run(program: str, python: str = sys.executable) -> str:
+    """Runs a program that has the guard at hand; returns what it prints.
+
+    Python 3.12 on warns of a fork beside threads: not here.
+    """
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PRELUDE + textwrap.dedent(program)],
+        [python, "-W", "always::DeprecationWarning", "-c", PRELUDE + textwrap.dedent(program)],
         env=os.environ | {"PYTHONPATH": str(ROOT / "files")},
         capture_output=True,
         text=True,
@@ -37,6 +40,7 @@ def run(program: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert "DeprecationWarning" not in done.stderr
     return done.stdout
 
 
@@ -120,3 +124,68 @@ def test_a_closed_guard_lets_no_thread_fork() -> None:
         asyncio.run(main())
     """)
     assert out.split() == ["True", "False"]
+
+
+def test_a_loop_that_is_busy_for_long_is_waited_for() -> None:
+    out = run("""
+        from llm_server import fork_guard
+        fork_guard.SAY_EVERY_S = 0.1
+        import logging
+        logging.basicConfig(stream=sys.stdout, format="%(levelname)s")
+        async def main():
+            guard = ForkGuard(asyncio.get_running_loop(), list)
+            guard.install()
+            children = []
+            begins = threading.Event()
+            def forks():
+                begins.set()
+                children.append(fork(lambda: None))
+            thread = threading.Thread(target=forks, daemon=True)
+            thread.start()
+            begins.wait()
+            time.sleep(1)
+            print("before", len(children))
+            while not children:
+                await asyncio.sleep(0.01)
+            os.waitpid(children[0], 0)
+            print("after", len(children), guard.forked.is_set())
+        asyncio.run(main())
+    """)
+    said = out.split()
+    assert said[-5:] == ["before", "0", "after", "1", "True"]
+    assert "WARNING" in said[:-5]
+
+
+def test_a_guard_that_closes_while_a_fork_waits_lets_the_loop_go_on() -> None:
+    out = run("""
+        from llm_server import fork_guard
+        fork_guard.SAY_EVERY_S = 0.1
+        async def main():
+            guard = ForkGuard(asyncio.get_running_loop(), list)
+            guard.install()
+            thread = threading.Thread(target=fork, args=(lambda: None,), daemon=True)
+            thread.start()
+            time.sleep(0.5)
+            guard.close()
+            await asyncio.sleep(0.5)
+            print("goes on", thread.is_alive(), guard.forked.is_set(), flush=True)
+            os._exit(0)
+        asyncio.run(main())
+    """).split("\n")
+    assert out[-2] == "goes on True False"
+
+
+def test_forks_of_two_threads_follow_each_other() -> None:
+    out = run("""
+        async def main():
+            guard = ForkGuard(asyncio.get_running_loop(), list)
+            guard.install()
+            one, two = await asyncio.gather(
+                *(asyncio.to_thread(fork, lambda: None) for _ in range(2))
+            )
+            for pid in (one, two):
+                os.waitpid(pid, 0)
+            print("both", guard.forked.is_set())
+        asyncio.run(main())
+    """)
+    assert out.split() == ["both", "True"]

@@ -41,27 +41,49 @@ class Renderer:
         self.events.append("media")
 
 
+class Client:
+    """The engine's; what it is asked to do is noted."""
+
+    def __init__(self, events: list[str]) -> None:
+        self.events = events
+
+    def shutdown(self) -> None:
+        self.events.append("engine ended")
+
+
 class Stage:
     """A vLLM whose engine is ready only once the renderer is made."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
         self.guard = Guard()
+        self.client = Client(self.events)
+        #: What AsyncLLM hands on besides.
+        self.more: dict[str, Any] = {}
         self.rendered = threading.Event()
         self.engine_error: Exception | None = None
         self.renderer_error: Exception | None = None
         self.forks = True
 
-    def make_client(self, **named: Any) -> str:
+    def make_client(  # noqa: PLR0917 - as vLLM has it
+        self,
+        vllm_config: Any,  # noqa: ARG002
+        executor_class: Any,  # noqa: ARG002
+        log_stats: bool,
+        client_addresses: Any = None,  # noqa: ARG002
+        client_count: int = 1,  # noqa: ARG002
+        client_index: int = 0,  # noqa: ARG002
+        renderer: Any = None,  # noqa: ARG002
+    ) -> Client:
         self.forked_by = threading.get_ident()
-        self.events.append(f"fork, log_stats={named['log_stats']}")
+        self.events.append(f"fork, log_stats={log_stats}")
         if self.engine_error:
             raise self.engine_error
         if self.forks:
             self.guard.forked.set()
         assert self.rendered.wait(10), "the renderer waited for the engine"
         self.events.append("engine ready")
-        return "client"
+        return self.client
 
     def make_renderer(self, _: Any) -> Renderer:
         self.events.append("renderer")
@@ -84,8 +106,9 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         @classmethod
         def from_vllm_config(cls, vllm_config: Any, **named: Any) -> Any:
             renderer = home.renderer_from_config(vllm_config)
+            words = {"executor_class": "executor", "log_stats": True, "renderer": renderer}
             client = home.EngineCoreClient.make_async_mp_client(
-                vllm_config=vllm_config, log_stats=True, renderer=renderer
+                vllm_config=vllm_config, **(words | new.more)
             )
             return client, named["disable_log_stats"]
 
@@ -115,7 +138,7 @@ def start(stage: Stage) -> Any:
 
 
 def test_the_renderer_is_made_while_the_engine_loads_and_after_the_fork(stage: Stage) -> None:
-    assert start(stage) == ("client", False)
+    assert start(stage) == (stage.client, False)
     first, *rest = stage.events
     assert first == "fork, log_stats=True"
     assert set(rest) == {"renderer", "chat template", "media", "engine ready"}
@@ -133,7 +156,33 @@ def test_what_torch_keeps_for_a_thread_holds_for_engine_and_renderer(stage: Stag
 
 def test_a_spawned_engine_needs_no_order(stage: Stage) -> None:
     stage.forks = False
-    assert start(stage) == ("client", False)
+    assert start(stage) == (stage.client, False)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"client_addresses": {"input": "tcp"}}, "another client_addresses"),
+        ({"client_index": 1, "client_count": 2}, "another client_count, client_index"),
+        ({"log_stats": False}, "another log_stats"),
+        ({"executor_class": "its own"}, "another executor_class"),
+    ],
+)
+def test_an_argument_that_would_be_lost_ends_the_head_start(
+    stage: Stage, more: dict[str, Any], said: str
+) -> None:
+    stage.more = more
+    with pytest.raises(head_start.NotKnownError, match=said):
+        start(stage)
+    assert stage.events[-1] == "engine ended"
+
+
+@pytest.mark.parametrize("more", [{"client_count": 1}, {"client_addresses": None}])
+def test_an_argument_that_says_what_holds_anyway_is_none(
+    stage: Stage, more: dict[str, Any]
+) -> None:
+    stage.more = more
+    assert start(stage) == (stage.client, False)
 
 
 def test_an_engine_that_fails_before_it_forks_is_told(stage: Stage) -> None:
@@ -169,10 +218,12 @@ def test_an_engine_starts_without_collections_and_has_them_back(
                 raise ValueError("no")
 
     monkeypatch.setattr(vllm_compat, "get", lambda _: EngineCoreProc)
-    head_start.spare_garbage_collection()
-    EngineCoreProc(False)
-    assert gc.isenabled()
-    with pytest.raises(ValueError, match="no"):
-        EngineCoreProc(True)
-    assert gc.isenabled()
+    its_own = EngineCoreProc.__init__
+    with head_start.spare_garbage_collection():
+        EngineCoreProc(False)
+        assert gc.isenabled()
+        with pytest.raises(ValueError, match="no"):
+            EngineCoreProc(True)
+        assert gc.isenabled()
     assert seen == [False, False]
+    assert EngineCoreProc.__init__ is its_own
