@@ -3,7 +3,8 @@
 
 Data only, for roles, filters and modules alike; `compatibility` and `build_choice` read it. It is
 no YAML because modules that run on hosts import it. Read on 2026-11-24 and 25. What torch and CUDA
-a release brings: `uv pip compile` of `vllm==VERSION` for x86_64 (0.32.0: this collection's locks).
+a release brings: `uv pip compile` of `vllm==VERSION` for x86_64 (0.32.0, 0.33.0: this collection's
+locks).
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ TOOLKITS = {
 }
 # Compute capability and Python: vLLM's installation guide of v0.14.0, v0.21.0 and v0.26.0; that
 # 0.32.0 takes no Python 3.10 is in its package's metadata. Tried: that 0.32.0+cu129 is on no index
-# which pip asks by itself, and that these releases have wheels for aarch64. The newest come first:
-# the first that fits is taken.
+# which pip asks by itself, and that these releases have wheels for aarch64. The first that fits is
+# taken: the newest come first, but for one that was not run on a GPU yet.
 RELEASES = (
     Release("0.32.0", "cu130", "2.13.0", "3.11", 7.5, machines=X86, locked="3.12"),
     Release(
@@ -85,6 +86,7 @@ RELEASES = (
         beside="vLLM's own index wheels.vllm.ai",
     ),
     Release("0.32.0", "cpu", "2.13.0+cpu", "3.11", 0.0, CPU_DTYPES, machines=X86, locked="3.11"),
+    Release("0.33.0", "cu130", "2.14.0", "3.11", 7.5, machines=X86, locked="3.12"),
     Release("0.25.1", "cu130", "2.11.0", "3.10", 7.5),
     Release("0.21.0", "cu130", "2.11.0", "3.10", 7.5),
     Release("0.14.0", "cu128", "2.9.1", "3.10", 7.0),

@@ -24,6 +24,7 @@ _IN_BOTH = frozenset(_IN_BOTH_NAMES.split())
 METHODS = {
     "0.25.1": _IN_BOTH | {"bitsandbytes"},
     "0.32.0": _IN_BOTH | {"nvfp4_per_token"},
+    "0.33.0": _IN_BOTH | {"nvfp4_per_token"},
 }
 # Those that round weights in full precision while they are read.
 _ONLINE_NAMES = """

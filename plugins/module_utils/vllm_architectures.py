@@ -114,11 +114,19 @@ _SINCE_0_32 = """
     Qwen4ExpForConditionalGeneration RobertaForTokenClassification VaultGemmaForCausalLM
     VibeVoiceAsrForConditionalGeneration XLMRobertaForTokenClassification
 """
+_SINCE_0_33 = """
+    AliceAIForCausalLM Alpamayo2Super BeamForCausalLM ClefFlashForJointSchema
+    ColUltraVBertForRetrieval D3ForSequenceClassification DomynEdgeForCausalLM DoryForCausalLM
+    FlintForCausalLM Kolibri1ForCausalLM Lfm2BidirectionalModel
+    MiniCPMOcrForConditionalGeneration ModernVBertModel MuseSparkForConditionalGeneration
+    RadioMBartPrefixForCausalLM Step5ForCausalLM Step5ForConditionalGeneration
+"""
 
 # Release to `architectures` of config.json that it knows.
 ARCHITECTURES: dict[str, frozenset[str]] = {
     "0.25.1": frozenset((_IN_BOTH + _UNTIL_0_25).split()),
     "0.32.0": frozenset((_IN_BOTH + _SINCE_0_32).split()),
+    "0.33.0": frozenset((_IN_BOTH + _SINCE_0_32 + _SINCE_0_33).split()),
 }
 # By these endings vLLM makes an embedding model or a classifier of one that generates, and so on.
 _ENDINGS = (

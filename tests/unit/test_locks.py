@@ -19,11 +19,7 @@ VLLM = ROOT / "roles/vllm_venv/files/locks"
 PAIRS = [
     *((path, path.with_suffix(".txt")) for path in sorted(OURS.glob("*.in"))),
     (VLLM / "uv.in", VLLM / "uv.txt"),
-    *(
-        (VLLM / f"{build}.in", lock)
-        for build in ("cpu", "cu130")
-        for lock in sorted(VLLM.glob(f"vllm-*-{build}-*.txt"))
-    ),
+    *((path, path.with_suffix(".txt")) for path in sorted(VLLM.glob("vllm-*.in"))),
 ]
 
 

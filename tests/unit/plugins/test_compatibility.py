@@ -13,6 +13,8 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
     compatibility,
     contract_table,
     gpu_table,
+    quantization_methods,
+    vllm_architectures,
 )
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import parse_lock
 
@@ -58,9 +60,18 @@ def test_the_roles_have_no_copy_of_the_table() -> None:
     copied |= {dtype for one in table for _least, dtype in one.dtypes}
     for name in ("defaults", "vars"):
         assert not copied & set(leaves(role("gpu_host", name)))
-    version = role("vllm_venv", "defaults")["vllm_venv_version"]
-    assert any(release[0] == version for release in compatibility.RELEASES)
-    assert f"'{version}'" in role("preflight", "defaults")["preflight_vllm_version"]
+    builds = role("vllm_venv", "vars")["__vllm_venv_builds"]
+    for build, known in builds.items():
+        assert compatibility.RELEASES[known["version"], build].locked
+    asked = role("preflight", "defaults")["preflight_vllm_version"]
+    assert f"'{builds['cu130']['version']}'" in asked
+
+
+def test_the_plan_knows_each_locked_release() -> None:
+    for lock in LOCKS:
+        release = lock.name.split("-")[1]
+        assert release in vllm_architectures.ARCHITECTURES
+        assert release in quantization_methods.METHODS
 
 
 def test_every_release_has_a_toolkit_and_every_gpu_an_answer() -> None:

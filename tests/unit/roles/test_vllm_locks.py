@@ -37,10 +37,9 @@ def test_lock_is_the_release_and_build_of_its_name(name: str) -> None:
 
 def test_each_build_has_a_lock() -> None:
     builds = yaml.safe_load((ROLES / "vllm_venv" / "vars" / "main.yml").read_text())
-    defaults = yaml.safe_load((ROLES / "vllm_venv" / "defaults" / "main.yml").read_text())
     for build, known in builds["__vllm_venv_builds"].items():
         python = known["python"].replace(".", "")
-        assert f"vllm-{defaults['vllm_venv_version']}-{build}-py{python}.txt" in NAMES
+        assert f"vllm-{known['version']}-{build}-py{python}.txt" in NAMES
 
 
 def test_cpu_lock_has_no_cuda_in_it() -> None:

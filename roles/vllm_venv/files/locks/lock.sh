@@ -13,9 +13,15 @@ compile() {
     uv pip compile --quiet --exclude-newer "$not_after" --generate-hashes --no-build --no-emit-index-url --no-emit-find-links \
         --no-annotate --custom-compile-command roles/vllm_venv/files/locks/lock.sh "$@"
 }
-# One Python and one platform per lock: those of the images the hosts boot (Debian 12, Ubuntu 24.04).
-compile --python-version 3.11 --python-platform x86_64-manylinux_2_36 --overrides cpu-overrides.txt \
-    cpu.in --output-file vllm-0.32.0-cpu-py311.txt "$@"
-compile --python-version 3.12 --python-platform x86_64-manylinux_2_39 \
-    cu130.in --output-file vllm-0.32.0-cu130-py312.txt "$@"
+# A source for each release, build and Python, by its name: a new release is a copy of one with another number in it.
+# One platform per build: that of the images the hosts boot (Debian 12, Ubuntu 24.04).
+for source in vllm-*.in; do
+    case $source in
+    *-cpu-py311.in) fits="--python-version 3.11 --python-platform x86_64-manylinux_2_36 --overrides cpu-overrides.txt" ;;
+    *-cu130-py312.in) fits="--python-version 3.12 --python-platform x86_64-manylinux_2_39" ;;
+    *) echo "$source: no such build and Python" >&2; exit 1 ;;
+    esac
+    # shellcheck disable=SC2086
+    compile $fits "$source" --output-file "${source%.in}.txt" "$@"
+done
 compile --universal --python-version 3.10 uv.in --output-file uv.txt "$@"

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes docs/private-apis.md: what the server uses that nobody promised to keep.
+
+    python docs/generate_private_apis.py [--check]
+
+vLLM's names come from `llm_server.vllm_names`, those of others from the table below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TARGET = ROOT / "docs" / "private-apis.md"
+sys.path.insert(0, str(ROOT / "files"))
+
+from llm_server.vllm_names import NAMES, Name, Use  # noqa: E402
+
+#: By what each kind of vLLM's names is guarded, beside `tests/vllm_release`, which looks at all.
+GUARDS = {
+    Use.SERVE: "tests/integration/test_llm_server.py",
+    Use.FAST: "tests/unit/llm_server/test_vllm_names.py, tests/unit/llm_server/test_start.py",
+    Use.COUNT: "tests/integration/test_vllm_names.py, tests/unit/llm_server/test_meter.py",
+}
+
+#: Whose, what, what for, where without it, the test.
+OTHERS = (
+    (
+        "torch",
+        "`torch._dynamo.config.disable`",
+        "a forked engine compiles nothing where `enforce_eager` is on",
+        "the server starts plain",
+        "tests/unit/llm_server/test_start.py",
+    ),
+    (
+        "uvicorn",
+        "`AutoHTTPProtocol`; of its protocols `cycle` (`more_body`, `response_complete`), `client`,"
+        " `config.loaded_app`, `connections`, `loop`, `send_400_response`, `transport`,"
+        " `timeout_keep_alive_task`",
+        "slow and silent connections are bounded",
+        "the lock holds its release",
+        "tests/unit/llm_server/test_private_apis.py, tests/unit/llm_server/test_connections.py",
+    ),
+    (
+        "uvicorn",
+        "`Server.capture_signals`, `servers`, `server_state.connections`, `started`",
+        "the service decides what a signal means, and when connections have ended",
+        "the lock holds its release",
+        "tests/unit/llm_server/test_private_apis.py, tests/unit/llm_server/test_server.py",
+    ),
+    (
+        "asyncio",
+        "`loop.remove_reader` on a server's listener",
+        "the waiting room loses no connection when it closes",
+        "a connection in that moment is lost",
+        "tests/unit/llm_server/test_waiting_room.py",
+    ),
+)
+
+HEAD = """<!-- Written by docs/generate_private_apis.py; vLLM's part: llm_server/vllm_names.py -->
+# What the server uses that nobody promised to keep
+
+vLLM has no stable programming interface for a server around it. What is used of it is in one table,
+`files/llm_server/vllm_names.py`, and this page is written from it. Where a name is gone, or takes
+other arguments:
+
+- {serve}: the server says which name is missing, and ends.
+- {fast}, as with `llm_server_start: plain`; one warning names what differs.
+- {count}: see `vllm_client.py`.
+
+`tests/vllm_release VERSION` compares all of them with a release that need not be installed, and
+`tests/unit/llm_server/test_vllm_release.py` with what was found so in each release locked here.
+`tests/unit/llm_server/test_vllm_names.py` sees that the server asks for no name beside the table.
+
+## Of vLLM
+
+| name | in | what it takes | without it | guarded by |
+| --- | --- | --- | --- | --- |
+"""
+
+MIDDLE = """
+A star marks a function that is replaced while the server starts. An argument that is new there
+would be lost, so it counts as a difference. Of the rest, further arguments with a default are none.
+
+## Of others
+
+| of | name | what for | without it | guarded by |
+| --- | --- | --- | --- | --- |
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    head = HEAD.format(
+        serve=f"*{Use.SERVE.value}*", fast=f"*{Use.FAST.value}*", count=f"*{Use.COUNT.value}*"
+    )
+    others = "".join(f"| {' | '.join(row)} |\n" for row in OTHERS)
+    return head + "".join(map(_row, NAMES)) + MIDDLE + others
+
+
+def _row(name: Name) -> str:
+    takes = ", ".join((*(name.passes or ()), *(f"[{one}]" for one in name.knows)))
+    cells = (
+        f"`{name.path}`" + (" \\*" if name.replaced else ""),
+        f"`{name.homes[0]}`",
+        takes or ("nothing" if name.passes == () else "any"),
+        name.use.value,
+        GUARDS[name.use],
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def main() -> int:
+    """Writes the page, or says that it is another one."""
+    parser = argparse.ArgumentParser(description="Writes docs/private-apis.md.")
+    parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
+    wanted = page()
+    if not parser.parse_args().check:
+        TARGET.write_text(wanted, encoding="utf-8")
+        return 0
+    return 0 if TARGET.is_file() and TARGET.read_text(encoding="utf-8") == wanted else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
