@@ -145,7 +145,7 @@ SERVE = (
     ),
     _serve("AsyncLLM.generate", *_ASYNC_LLM, passes=("prompt", "sampling_params", "request_id")),
     _serve("AsyncLLM.encode", *_ASYNC_LLM, passes=("prompt", "pooling_params", "request_id")),
-    _serve("AsyncLLM.abort", *_ASYNC_LLM, passes=("request_id",)),
+    _serve("AsyncLLM.abort", *_ASYNC_LLM, passes=("request_id", "internal")),
     _serve("AsyncLLM.shutdown", *_ASYNC_LLM, passes=()),
     _serve("AsyncLLM.errored", *_ASYNC_LLM),
     _serve("AsyncLLM.get_supported_tasks", *_ASYNC_LLM, passes=()),
@@ -214,24 +214,48 @@ FAST_WITH_RENDERER = (
 )
 
 
-def _count(path: str, passes: tuple[str, ...] | None = None, *, made_in: bool = False) -> Name:
-    return Name(_PROCESSOR, path, Use.COUNT, passes, made_in=made_in)
+def _has(home: tuple[str, ...], path: str, use: Use = Use.COUNT) -> Name:
+    return Name(home, path, use, made_in=True)
+
+
+def _count(name: str, *passes: str, home: tuple[str, ...] = _PROCESSOR) -> Name:
+    return Name(home, name, Use.COUNT, passes)
 
 
 #: What the client of the engine keeps to itself, by which requests are counted and ended.
 COUNT = (
-    Name(_ASYNC_LLM, "AsyncLLM.output_processor", Use.COUNT, made_in=True),
-    Name(_ASYNC_LLM, "AsyncLLM.output_handler", Use.COUNT, made_in=True),
-    _count("OutputProcessor.request_states", made_in=True),
-    _count("OutputProcessor.add_request", ("request", "prompt")),
-    _count("OutputProcessor.process_outputs", ("engine_core_outputs",)),
-    _count("OutputProcessor.update_scheduler_stats", ("scheduler_stats",)),
-    _count("RequestState.external_req_id", made_in=True),
-    _count("RequestState.prompt_len", made_in=True),
-    _count("RequestState.detokenizer", made_in=True),
-    _count("RequestState.streaming_input", made_in=True),
-    _count("RequestState.input_chunk_queue", made_in=True),
-    _count("RequestState.stats", made_in=True),
+    _count("AsyncLLM.is_paused", home=_ASYNC_LLM),
+    *(_has(_ASYNC_LLM, f"AsyncLLM.{one}") for one in ("engine_core", "output_handler")),
+    *(_has(_ASYNC_LLM, f"AsyncLLM.{one}", Use.SERVE) for one in ("model_config", "renderer")),
+    _has(_ASYNC_LLM, "AsyncLLM.output_processor"),
+    _has(_ASYNC_LLM, "AsyncLLM.vllm_config"),
+    Name(("vllm.v1.engine.exceptions",), "EngineDeadError", Use.COUNT),
+    _has(("vllm.v1.engine.core_client",), "MPClient.resources"),
+    _has(("vllm.v1.engine.core_client",), "BackgroundResources.engine_dead"),
+    _has(("vllm.v1.engine.core_client",), "BackgroundResources.engine_manager"),
+    _has(("vllm.v1.engine.utils",), "CoreEngineProcManager.processes"),
+    _has(("vllm.v1.metrics.stats",), "SchedulerStats.num_running_reqs"),
+    _has(("vllm.v1.metrics.stats",), "SchedulerStats.num_waiting_reqs"),
+    _count("OutputProcessor.add_request", "request", "prompt"),
+    _count("OutputProcessor.process_outputs", "engine_core_outputs"),
+    _count("OutputProcessor.propagate_error", "e"),
+    _count("OutputProcessor.update_scheduler_stats", "scheduler_stats"),
+    *(
+        _has(_PROCESSOR, f"OutputProcessor.{one}")
+        for one in ("external_req_ids", "parent_requests", "request_states")
+    ),
+    *(
+        _has(_PROCESSOR, f"RequestState.{one}")
+        for one in (
+            "detokenizer",
+            "external_req_id",
+            "lora_name",
+            "num_cached_tokens",
+            "parent_req",
+            "prompt_len",
+            "stats",
+        )
+    ),
 )
 
 NAMES = (*SERVE, *FAST, *FAST_WITH_RENDERER, *COUNT)

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fastapi import APIRouter, FastAPI
 from llm_server import engine, head_start, vllm_compat
 from llm_server.engine import Loader
 from llm_server.errors import LoadError
@@ -35,11 +36,10 @@ class Vllm:
         self.switch_error: Exception | None = None
         self.client = SimpleNamespace(get_supported_tasks=self.tasks)
         platform = SimpleNamespace(is_cpu=lambda: True)
-        app = SimpleNamespace(include_router=lambda _: None)
         parts: dict[str, Any] = {
             "AsyncLLM": object,
             "current_platform": platform,
-            "build_app": lambda *_: app,
+            "build_app": lambda *_: FastAPI(),
         }
         monkeypatch.setattr(vllm_compat, "get", parts.__getitem__)
         monkeypatch.setattr(vllm_compat, "version", lambda: "0.99.0")
@@ -52,7 +52,7 @@ class Vllm:
         monkeypatch.setattr(head_start, "differences", lambda: self.differing)
         monkeypatch.setattr(head_start, "start_engine", self.start_engine)
         monkeypatch.setattr(head_start, "spare_garbage_collection", self.spare)
-        monkeypatch.setattr(engine, "create_router", lambda *_: None)
+        monkeypatch.setattr(engine, "create_router", lambda *_: APIRouter())
         # What a start sets is not left to the tests that follow.
         monkeypatch.setenv("VLLM_WORKER_MULTIPROC_METHOD", "unset")
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -38,6 +38,41 @@ def test_what_the_server_asks_for_is_in_the_table() -> None:
     assert asked <= set(known)
 
 
+#: What a thing is called in the server's code, and its class in vLLM.
+CALLED_THERE = {
+    "client": "AsyncLLM",
+    "self._client": "AsyncLLM",
+    "engine.client": "AsyncLLM",
+    "self.client": "AsyncLLM",
+    "processor": "OutputProcessor",
+    "self._processor": "OutputProcessor",
+    "renderer": "BaseRenderer",
+}
+
+
+@pytest.mark.parametrize("file", ["vllm_client.py", "engine.py", "meter.py", "warm_up.py"])
+def test_what_it_reads_of_vllms_things_is_in_the_table(file: str) -> None:
+    known = {one.path for one in vllm_names.NAMES}
+    read = {
+        f"{CALLED_THERE[ast.unparse(one.value)]}.{one.attr}"
+        for one in ast.walk(ast.parse((FILES / file).read_text()))
+        if isinstance(one, ast.Attribute) and ast.unparse(one.value) in CALLED_THERE
+    }
+    assert read - known == set()
+
+
+def test_what_it_reads_of_a_requests_state_is_in_the_table() -> None:
+    known = {one.path for one in vllm_names.NAMES}
+    read = set()
+    for one in ast.walk(ast.parse((FILES / "vllm_client.py").read_text())):
+        if isinstance(one, ast.Attribute) and ast.unparse(one.value) == "state":
+            read.add(one.attr)
+        if isinstance(one, ast.Call) and ast.unparse(one).startswith("getattr(state, "):
+            read.add(ast.literal_eval(one.args[1]))
+    assert len(read) > 5
+    assert {f"RequestState.{one}" for one in read} - known == set()
+
+
 @pytest.mark.parametrize(
     ("takes", "called", "replaced"),
     [
