@@ -98,7 +98,7 @@ def load(**settings: Any) -> Any:
     async def main() -> Any:
         loop = asyncio.get_running_loop()
         guard = ForkGuard(loop, list)
-        return await asyncio.to_thread(Loader(given, guard, lambda _: None, loop)._load)
+        return await asyncio.to_thread(Loader(given, guard, lambda *_: None, loop)._load)
 
     return asyncio.run(main())
 
