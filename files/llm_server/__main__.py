@@ -15,6 +15,7 @@ from . import log, risks
 from .access import load_access
 from .errors import ConfigError
 from .settings import load_settings, normalise, read_access
+from .tls import TlsFiles
 
 EXIT_CONFIG = 2
 
@@ -26,6 +27,8 @@ def main() -> int:
     options = _options()
     if options.check_access:
         return _check_access(options.check_access, keys_needed=not options.keys_optional)
+    if options.check_certificate:
+        return _check_certificate(options.check_certificate)
     if not options.config:
         print("--config: name the settings file", file=sys.stderr)  # noqa: T201
         return EXIT_CONFIG
@@ -70,12 +73,24 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--keys-optional", action="store_true", help="with --check-access: no key is no mistake"
     )
+    parser.add_argument(
+        "--check-certificate", type=Path, help="check a file with a certificate and its key"
+    )
     return parser.parse_args()
 
 
 def _check_access(path: Path, *, keys_needed: bool) -> int:
     try:
         load_access(path, keys_needed=keys_needed)
+    except ConfigError as error:
+        print("\n".join(error.messages), file=sys.stderr)  # noqa: T201
+        return EXIT_CONFIG
+    return 0
+
+
+def _check_certificate(path: Path) -> int:
+    try:
+        TlsFiles(ssl_certfile=path).check()
     except ConfigError as error:
         print("\n".join(error.messages), file=sys.stderr)  # noqa: T201
         return EXIT_CONFIG

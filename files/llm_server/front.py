@@ -88,12 +88,13 @@ def apply_limits(control: AccessControl) -> None:
 
 
 def reload(settings: Settings, control: AccessControl, tls: SSLContext | None) -> None:
-    """Reads certificate, keys and limits anew; what is wrong leaves those in force."""
-    reload_certificate(settings.tls, tls)
+    """Reads keys, limits and certificate anew; what is wrong leaves those in force."""
     try:
+        # First: it notes that all has been read that is there now.
         control.replace(read_access(settings))
     except ConfigError as error:
         logger.error("Keys and limits stay as they were: %s", error)
-        return
-    apply_limits(control)
-    logger.info("Read keys and limits: %d keys", len(control.access.keys))
+    else:
+        apply_limits(control)
+        logger.info("Read keys and limits: %d keys", len(control.access.keys))
+    reload_certificate(settings.tls, tls)

@@ -31,7 +31,7 @@ class TlsFiles(BaseModel):
     #: Who signs the certificates of clients.
     ssl_ca_certs: Path | None = None
     ssl_cert_reqs: Literal[0, 1, 2] = NO_CLIENT
-    ssl_ciphers: str | None = Field(None, min_length=1)
+    ssl_ciphers: str | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _clients_have_a_signer(self) -> Self:
@@ -142,7 +142,7 @@ def _certificate(path: Path) -> x509.Certificate:
 def _why(path: Path, error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         if error.reason == "KEY_VALUES_MISMATCH":
-            return f"{path} does not belong to the certificate; name the key that it was made with"
+            return f"{path} has a key that does not belong to the certificate; name the right one"
         return f"{path} cannot be used: it must be PEM, and a key must have no password"
     if isinstance(error, OSError):
         return f"{path} cannot be read: {error.strerror}"

@@ -64,7 +64,7 @@ def test_what_cannot_be_used_is_told_in_one_sentence(tmp_path: Path) -> None:
     assert "expired on" in problem(**make(tmp_path, "old", start=-2, end=-1))
     assert "is not valid before" in problem(**make(tmp_path, "new", start=1, end=2))
     mixed = good | {"ssl_keyfile": other["ssl_keyfile"]}
-    assert "does not belong to the certificate" in problem(**mixed)
+    assert "has a key that does not belong to the certificate" in problem(**mixed)
     assert "No such file" in problem(**good | {"ssl_keyfile": tmp_path / "none"})
     assert "No such file" in problem(**good | {"ssl_certfile": tmp_path / "none"})
     assert "No such file" in problem(**good, ssl_ca_certs=tmp_path / "none")
