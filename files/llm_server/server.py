@@ -76,6 +76,7 @@ class Service:
         notifier: Notifier,
         room: WaitingRoom,
         guardian: Guardian,
+        *,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.settings = settings
@@ -266,7 +267,7 @@ def run(settings: Settings, access: Access) -> int:
     notifier.status("listening; the model is not loaded yet")
 
     async def main() -> int:
-        return await Service(settings, control, notifier, room, guardian, tls).run(listener)
+        return await Service(settings, control, notifier, room, guardian, tls=tls).run(listener)
 
     status = EXIT_FAILED
     try:
