@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import logging
 import os
 import signal
@@ -195,7 +196,11 @@ class Service:
 
     async def _watch(self, engine: Engine, serving: asyncio.Task[None]) -> None:
         """Tells systemd that all is well while it is; returns when the engine has died."""
+        before: dict[str, int] = {}
         while not engine.died and not serving.done():
+            if (sizes := self.sizes()) != before:
+                logger.debug("Tables: %s", json.dumps(sizes))
+                before = sizes
             stall = self.progress.look()
             if stall.seconds > self.settings.stall_timeout:
                 if self.state.phase is Phase.HEALTHY:
@@ -210,6 +215,10 @@ class Service:
                 self.notifier.watchdog()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), WATCH_INTERVAL_S)
+
+    def sizes(self) -> dict[str, int]:
+        """Entries in the tables of requests: where nobody asks for anything all of them are 0."""
+        return self.meter.sizes() | {"in_flight": self.state.in_flight}
 
     def _lose_engine(self, name: str) -> None:
         """A process has ended without which there are no answers: nobody waits for one."""
