@@ -29,6 +29,8 @@ def server(make_server: Callable[..., Server]) -> Server:
     """One that counts as stuck soon, and says how large its tables are."""
     stall = float(os.environ.get("GCE_VLLM_STALL_TIMEOUT", str(STALL_S)))
     new = make_server(stall_timeout=stall, log_level="debug")
+    # As an operator may allow it: a grammar may be large, and compile for long.
+    new.write_access(max_grammar_bytes=4 * 2**20, max_grammar_seconds=600)
     new.start()
     new.wait_for("healthy")
     return new

@@ -194,11 +194,36 @@ def test_sigkill_of_the_server(server: Server, families: list[psutil.Process]) -
         killed = time.monotonic()
         server.process.send_signal(signal.SIGKILL)
         assert server.process.wait(60) == -signal.SIGKILL
-        # The engine does not notice: systemd ends what is left of the unit, and so does this.
-        for process in families:
-            if process.is_running():
-                process.kill()
+        # Neither the engine nor systemd ends it: there is no systemd here.
+        assert all_gone(families, 30) == []
+        print(f"SIGKILL of the server: all gone after {time.monotonic() - killed:.1f} s")  # noqa: T201
         recover(server, load, killed, "SIGKILL of the server")
+
+
+def test_sigkill_of_the_server_while_its_engine_is_stopped(
+    server: Server, families: list[psutil.Process]
+) -> None:
+    families += server.processes()
+    server.engine().send_signal(signal.SIGSTOP)
+    server.process.send_signal(signal.SIGKILL)
+    assert server.process.wait(60) == -signal.SIGKILL
+    assert all_gone(families, 30) == []
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_sigkill_while_it_loads(
+    make_server: Callable[..., Server], families: list[psutil.Process], method: str
+) -> None:
+    loading = make_server(start_method=method)
+    loading.start()
+    deadline = time.monotonic() + 300
+    while not any("EngineCore" in _name(process) for process in loading.processes()):
+        assert time.monotonic() < deadline, loading.tail()
+        time.sleep(0.05)
+    families += loading.processes()
+    loading.process.send_signal(signal.SIGKILL)
+    assert loading.process.wait(60) == -signal.SIGKILL
+    assert all_gone(families, 30) == []
 
 
 def test_an_engine_that_stands_still_for_a_while(server: Server) -> None:
@@ -265,25 +290,45 @@ def _accepted(server: Server) -> float:
     return server.metric(*names)
 
 
-def test_sigkill_of_a_worker(
+def test_workers_that_stand_still_and_die(
     make_server: Callable[..., Server], families: list[psutil.Process]
 ) -> None:
     """Where the model is spread over processes, the engine has workers of its own."""
-    server = make_server(vllm_args=ARGS | {"distributed_executor_backend": "mp"})
+    server = make_server(stall_timeout=6, vllm_args=ARGS | {"tensor_parallel_size": 3})
     server.start()
     server.wait_for("healthy")
     families += server.processes()
-    engine = server.engine()
-    workers = [p for p in engine.children(recursive=True) if "Worker" in _name(p)]
-    assert len(workers) == 1, [_name(p) for p in families]
+    workers = [p for p in server.engine().children() if "Worker" in _name(p)]
+    assert len(workers) == 3, [_name(p) for p in families]
+    workers[2].send_signal(signal.SIGSTOP)
+    try:
+        outcomes, threads = all_at_once(url(server), 1, 2)
+        sample = server.wait_for("stuck", timeout=60)
+        assert "has not answered for" in sample.body["detail"]
+        while (later := server.health()) and later.body["detail"] == sample.body["detail"]:
+            time.sleep(0.1)
+        assert later is not None
+        assert later.status == 503
+    finally:
+        workers[2].send_signal(signal.SIGCONT)
+    server.wait_for("healthy", timeout=60)
+    for thread in threads:
+        thread.join(60)
+    assert [(o.status, o.whole) for o in outcomes] == [(200, True)]
     with Load(url(server)) as load:
         load.wait_for(4)
         killed = time.monotonic()
-        workers[0].send_signal(signal.SIGKILL)
+        workers[1].send_signal(signal.SIGKILL)
+        while (sample := server.health()) and sample.status == 200:
+            assert time.monotonic() - killed < 30, sample
+        print(f"SIGKILL of a worker: unhealthy after {time.monotonic() - killed:.2f} s")  # noqa: T201
         assert server.process.wait(60) == 1
         print(f"SIGKILL of a worker: ended after {time.monotonic() - killed:.1f} s")  # noqa: T201
         load.end()
+    assert "The process of a worker of the engine ended" in server.log.read_text(errors="replace")
     assert {o.status for o in load.outcomes if o.whole} == {200}
+    # Those that waited for an answer were told why, whole or in their stream.
+    assert 503 in {o.status for o in load.outcomes}
 
 
 def _name(process: psutil.Process) -> str:
