@@ -90,9 +90,18 @@ def begin(script: Path, left: list[psutil.Process], *words: str) -> subprocess.P
     return server
 
 
-@pytest.mark.parametrize("kind", ["fork", "spawn"])
-@pytest.mark.parametrize("serves", ["loads", "serves"])
-@pytest.mark.parametrize("then", ["runs", "stopped", "orphaned", "ends"])
+@pytest.mark.parametrize(
+    ("kind", "serves", "then"),
+    [
+        ("fork", "loads", "runs"),
+        ("spawn", "loads", "runs"),
+        ("fork", "serves", "stopped"),
+        ("spawn", "loads", "stopped"),
+        ("fork", "loads", "orphaned"),
+        ("spawn", "serves", "orphaned"),
+        ("fork", "serves", "ends"),
+    ],
+)
 def test_nothing_outlives_the_server(
     script: Path, left: list[psutil.Process], kind: str, serves: str, then: str
 ) -> None:
