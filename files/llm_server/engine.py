@@ -15,7 +15,7 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from . import head_start, vllm_client, vllm_compat
+from . import head_start, vllm_client, vllm_compat, vllm_names
 from .causes import CauseRecorder
 from .errors import ConfigError, LoadError
 from .failures import remember_errors
@@ -41,6 +41,8 @@ class Engine:
     app: Any
     #: What the model can do, in vLLM's words.
     tasks: tuple[str, ...]
+    #: In what its client is not the one whose requests can be watched.
+    unknown: tuple[str, ...] = ()
 
     @property
     def generates(self) -> bool:
@@ -168,6 +170,19 @@ def _say_plain(differing: list[str]) -> None:
     )
 
 
+def _unknown_client() -> tuple[str, ...]:
+    differing = tuple(vllm_compat.differences(vllm_names.COUNT))
+    if differing:
+        logger.warning(
+            "vLLM %s keeps its requests in another way: tokens are not counted, so limits by tokens"
+            " do not hold, and an engine that stops is seen later. Take a vLLM that this server"
+            " knows (vllm_venv_version) to have them back: %s",
+            vllm_compat.version(),
+            "; ".join(differing),
+        )
+    return differing
+
+
 def usable_cpus() -> int:
     """How many processors this process may run on."""
     return len(os.sched_getaffinity(0))
@@ -262,7 +277,7 @@ class Loader:
         remember_errors(app)
         # The redirect of a slash would lead to an absolute address; see `paths`.
         app.router.redirect_slashes = False
-        engine = Engine(client, args, app, tuple(tasks))
+        engine = Engine(client, args, app, tuple(tasks), _unknown_client())
         name = self._settings.served_model_name
         router = (
             create_router(name, engine, tasks)

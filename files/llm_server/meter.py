@@ -30,9 +30,10 @@ class Meter:
         self._max_sequences = max_sequences
         self._aborts: set[asyncio.Task[None]] = set()
 
-    def attach(self, client: Any) -> None:
-        """Wraps the methods of one AsyncLLM."""
-        view = self.view = vllm_client.EngineView(client)
+    def attach(self, client: Any, *, known: bool = True) -> None:
+        """Wraps the methods of one AsyncLLM; of one that is not known only those it offers."""
+        view = vllm_client.EngineView(client) if known else vllm_client.BlindView(client)
+        self.view = view
         for name in vllm_client.METHODS:
             if hasattr(client, name):
                 setattr(client, name, self._watched(name, getattr(client, name)))

@@ -150,7 +150,7 @@ class Service:
         try:
             engine = self._engine = await loader.load()
             self.control.model = facts_of(engine.client, engine.app, engine.tasks)
-            self.meter.attach(engine.client)
+            self.meter.attach(engine.client, known=not engine.unknown)
             self.deaths.watch(self.meter.view.processes())
             self.guardian.serves()
             engine.app.state.server = self.server  # vLLM's handlers end it when the engine dies

@@ -163,6 +163,47 @@ class EngineView:
         await self._client.abort(list(dict.fromkeys(ends)), internal=True)
 
 
+class BlindView(EngineView):
+    """Watches an AsyncLLM of which only the public methods are known: it serves, uncounted."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def is_paused(self) -> bool:
+        """Asks the engine all the same, where it can be asked."""
+        ask = getattr(self._client, "is_paused", None)
+        return bool(await ask()) if ask is not None else False
+
+    def holds(self) -> bool:
+        """Not known."""
+        return False
+
+    def knows(self, request_id: str) -> bool:  # noqa: ARG002
+        """Not known."""
+        return False
+
+    def sizes(self) -> dict[str, int]:
+        """Not known."""
+        return {}
+
+    def processes(self) -> dict[int, str]:
+        """Not known: vLLM itself tells of their end, later."""
+        return {}
+
+    def fail(self) -> None:
+        """vLLM tells those who wait itself."""
+
+    def on_step(self, seen: Callable[[], None]) -> None:
+        """Steps are not seen."""
+
+    def on_request(self, check: Callable[[], None], added: Callable[[str, Any], None]) -> None:
+        """Requests are not seen on their way."""
+
+    async def abort(self, ids: list[str]) -> None:
+        """Ends requests, by the ids that were asked for."""
+        await self._client.abort(ids)
+
+
 def prompt_length(state: Any) -> int:
     """Tokens of the prompt."""
     return int(state.prompt_len)

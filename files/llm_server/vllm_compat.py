@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import json
 import logging
 import os
+import re
 from argparse import Action, Namespace
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -82,23 +84,29 @@ def _version_or_none() -> str:
         return "of this environment"
 
 
-def differences(names: Iterable[Name]) -> list[str]:
-    """In what the installed vLLM is not the one that is known, one text for each name.
+def _is_made_in(name: Name) -> bool:
+    """Whether the module of a class gives its instances such an attribute, by its text."""
+    owner, attribute = name.path.split(".")
+    text = inspect.getsource(importlib.import_module(_find(name.homes, owner).__module__))
+    return re.search(rf"self\.{attribute}\b|^ +{attribute}:", text, re.MULTILINE) is not None
 
-    Attributes that only an instance has are not looked at.
-    """
+
+def differences(names: Iterable[Name]) -> list[str]:
+    """In what the installed vLLM is not the one that is known, one text for each name."""
     found = []
     for name in names:
-        if name.made_in:
-            continue
         try:
+            if name.made_in:
+                if not _is_made_in(name):
+                    found.append(vllm_names.told(name, "is not there"))
+                continue
             thing = _find(name.homes, name.path)
             what = vllm_names.difference(name, Takes.of(thing)) if name.passes is not None else None
         except _AbsentError:
             what = "is not there"
         except ImportError as error:
             what = f"cannot be imported: {first_line(error)}"
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OSError):
             what = "can no longer be called"
         if what:
             found.append(vllm_names.told(name, what))

@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from argparse import Namespace
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +20,11 @@ from llm_server import engine, head_start, vllm_compat
 from llm_server.engine import Loader
 from llm_server.errors import LoadError
 from llm_server.fork_guard import ForkGuard
+from llm_server.meter import Meter
+from llm_server.progress import Progress
 from llm_server.settings import Settings, load_settings
+
+from tests.unit.llm_server.fake_engine import Client, params
 
 CONFIG = SimpleNamespace(
     parallel_config=SimpleNamespace(data_parallel_size=1, world_size=1), model_config="a model"
@@ -49,6 +55,8 @@ class Vllm:
         monkeypatch.setattr(vllm_compat, "limit_cpu_threads", lambda _: self.did.append("threads"))
         monkeypatch.setattr(vllm_compat, "preload_app", lambda: None)
         monkeypatch.setattr(vllm_compat, "make_client", self.make_client)
+        self.unknown: list[str] = []
+        monkeypatch.setattr(vllm_compat, "differences", lambda _: self.unknown)
         monkeypatch.setattr(head_start, "differences", lambda: self.differing)
         monkeypatch.setattr(head_start, "start_engine", self.start_engine)
         monkeypatch.setattr(head_start, "spare_garbage_collection", self.spare)
@@ -87,8 +95,11 @@ class Vllm:
 
 
 @pytest.fixture
-def vllm(monkeypatch: pytest.MonkeyPatch) -> Vllm:
-    return Vllm(monkeypatch)
+def vllm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vllm]:
+    yield Vllm(monkeypatch)
+    for thread in threading.enumerate():
+        if thread.name == "preload":  # it asks what this test has put in vLLM's place
+            thread.join(30)
 
 
 def load(**settings: Any) -> Any:
@@ -160,6 +171,17 @@ def test_a_torch_without_the_switch_starts_plain(
     assert "torch._dynamo.config.disable cannot be set (no disable)" in said
 
 
+def test_a_client_that_cannot_be_watched_serves_and_says_what_is_lost(
+    vllm: Vllm, caplog: pytest.LogCaptureFixture
+) -> None:
+    vllm.unknown = ["vllm.v1.engine.output_processor.OutputProcessor.add_request is not there"]
+    made = load(start="plain")
+    assert made.unknown == tuple(vllm.unknown)
+    (said,) = warnings(caplog)
+    assert "limits by tokens do not hold" in said
+    assert said.endswith(vllm.unknown[0])
+
+
 @pytest.mark.parametrize("start", ["fast", "plain"])
 def test_an_engine_that_fails_is_told_either_way(vllm: Vllm, start: str) -> None:
     vllm.on_the_way = vllm.plain_error = RuntimeError("no memory")
@@ -188,3 +210,30 @@ def test_settings_that_contradict(tmp_path: Path, lines: str, said: str) -> None
     with pytest.raises(engine.ConfigError) as caught:
         load_settings(file)
     assert said in caught.value.messages[0]
+
+
+async def _blind() -> tuple[list[str], list[str]]:
+    client = Client()
+    aborted: list[str] = []
+
+    async def abort(ids: list[str]) -> None:
+        aborted.extend(ids)
+
+    client.abort = abort  # type: ignore[method-assign,assignment]
+    meter = Meter(Progress(), lambda: 16)
+    meter.attach(client, known=False)
+    outputs = [one async for one in client.generate("a prompt", params("DELTA"), "r-1")]
+    # Nothing of the client's own was replaced: it may be called otherwise there.
+    assert not {"add_request", "process_outputs"} & set(vars(client.output_processor))
+    assert meter.view.processes() == {}
+    assert meter.view.sizes() == {}
+    assert not await meter.view.is_paused()
+    meter.view.fail()
+    await meter.view.abort(["r-1"])
+    return [str(one) for one in outputs], aborted
+
+
+def test_a_client_that_cannot_be_watched_gives_its_answers() -> None:
+    outputs, aborted = asyncio.run(_blind())
+    assert len(outputs) == 3
+    assert aborted == ["r-1"]

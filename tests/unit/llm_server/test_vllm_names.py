@@ -126,6 +126,20 @@ def test_the_installed_vllm_is_looked_at(home: Any) -> None:
     ]
 
 
+def test_what_an_instance_has_is_looked_for_in_the_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "class Kept:\n    size: int = 0\n    def __init__(self):\n        self.made = 1\n"
+    (tmp_path / "a_vllm_with_text.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    rows = [
+        Name(("a_vllm_with_text",), f"Kept.{one}", Use.COUNT, made_in=True)
+        for one in ("size", "made", "gone")
+    ]
+    (said,) = vllm_compat.differences(rows)
+    assert said == "a_vllm_with_text.Kept.gone is not there"
+
+
 def test_a_broken_install_is_not_called_another_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
