@@ -10,8 +10,11 @@ from typing import Any
 from . import engine_names
 from .gpu_table import Gpu
 from .model_shape import Shape
+from .unknown import Unknown
 
 DEFAULT_UTILIZATION = 0.92
+# Releases that cache no prefixes of models with states, where they are not asked to.
+_STATES_NOT_CACHED = frozenset({"0.25.1"})
 # Models that vLLM refuses to run in float16.
 NOT_IN_HALF = frozenset({"gemma2", "gemma3", "gemma3_text", "glm4"})
 
@@ -27,8 +30,9 @@ class Engine:
     Attributes:
         graphs: numbers of tokens for which a CUDA graph is captured.
         chunked: whether a prompt may be split over steps.
+        state_dtype: of what layers without attention keep, `recurrent_dtype` of their recurrence.
+        state_blocks: blocks of such a state that a request takes.
         not_counted: what else was given that takes or frees memory which is not counted.
-        may_free: whether any of that may free memory.
         reshaped: whether config.json is overridden (hf_overrides), so that the shape may not hold.
     """
 
@@ -48,8 +52,10 @@ class Engine:
     one_kind: bool
     quantization: str | None
     kv_cache_bytes: int | None
-    not_counted: tuple[str, ...]
-    may_free: bool
+    state_dtype: str
+    recurrent_dtype: str
+    state_blocks: int
+    not_counted: tuple[Unknown, ...]
     reshaped: bool
 
 
@@ -59,9 +65,16 @@ def plain(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resolve(
-    given: Mapping[str, Any], shape: Shape, gpu: Gpu | None, tensor_parallel: int | None = None
+    given: Mapping[str, Any],
+    shape: Shape,
+    gpu: Gpu | None,
+    tensor_parallel: int | None = None,
+    release: str = "",
 ) -> Engine:
     """Given arguments, completed as vLLM's server completes them on that GPU (None: CPU).
+
+    Args:
+        release: of vLLM; empty for the newest that the tables have.
 
     Raises:
         ArgumentError: a value of the wrong kind.
@@ -72,7 +85,7 @@ def resolve(
     if args.get("enable_chunked_prefill") is not None:
         chunked = _flag(args["enable_chunked_prefill"])
     batched, sequences = _steps(args, gpu, length or shape.max_length, chunked)
-    not_counted, may_free = engine_names.not_counted(args)
+    state_blocks, unknown = _state_blocks(args, shape, release or engine_names.NEWEST)
     return Engine(
         dtype=_dtype(str(args.get("dtype") or "auto"), shape, gpu),
         utilization=_number(args, "gpu_memory_utilization", DEFAULT_UTILIZATION),
@@ -90,8 +103,10 @@ def resolve(
         one_kind=_flag(args.get("disable_hybrid_kv_cache_manager")),
         quantization=str(args["quantization"]) if args.get("quantization") else None,
         kv_cache_bytes=int(_number(args, "kv_cache_memory_bytes", 0)) or None,
-        not_counted=not_counted,
-        may_free=may_free,
+        state_dtype=_other_dtype(args, "mamba_cache_dtype"),
+        recurrent_dtype=_other_dtype(args, "mamba_ssm_cache_dtype"),
+        state_blocks=state_blocks,
+        not_counted=(*engine_names.not_counted(args), *unknown),
         reshaped=bool(args.get("hf_overrides")),
     )
 
@@ -137,6 +152,24 @@ def _batches(gpu: Gpu | None) -> tuple[int, int]:
     if gpu.memory >= 160 << 30:
         return 16384, 1024
     return (2048, 256) if gpu.small_batches else (8192, 1024)
+
+
+def _state_blocks(
+    args: Mapping[str, Any], shape: Shape, release: str
+) -> tuple[int, tuple[Unknown, ...]]:
+    """Blocks of a request's state: with a cache of prefixes the last one is kept besides."""
+    if shape.state is None:
+        return 0, ()
+    given = args.get("enable_prefix_caching")
+    if release in _STATES_NOT_CACHED:
+        cached = _flag(given)
+        return 1, (Unknown("states that enable_prefix_caching keeps"),) if cached else ()
+    return (1 if given is not None and not _flag(given) else 2), ()
+
+
+def _other_dtype(args: Mapping[str, Any], name: str) -> str:
+    value = str(args.get(name) or "auto")
+    return "" if value == "auto" else value
 
 
 def _dtype(asked: str, shape: Shape, gpu: Gpu | None) -> str:

@@ -40,15 +40,25 @@ def problems(
             f"needs {wanted} GPUs, and there is {gpus}"
         )
     if shape.heads % tensor:
-        found.append(f"{shape.heads} attention heads can't be split over {tensor} GPUs")
+        found.append(
+            f"{shape.heads} attention heads can't be split over {tensor} GPUs: set "
+            f"tensor_parallel_size to one of {', '.join(map(str, _splits(shape.heads)))}"
+        )
     elif not shape.latent and max(shape.kv_heads, tensor) % min(shape.kv_heads, tensor):
         found.append(f"{shape.kv_heads} key-value heads can't be split over {tensor} GPUs")
-    sizes = {shape.intermediate} if shape.experts is None else {shape.experts.intermediate}
+    if shape.state is not None and shape.state.heads % tensor:
+        found.append(
+            f"{shape.state.heads} heads of the layers without attention can't be split over "
+            f"{tensor} GPUs"
+        )
+    sizes = {shape.dense_intermediate} if shape.dense_layers else set()
+    if shape.experts is not None:
+        sizes = {shape.experts.intermediate}
     if any(size % tensor for size in sizes):
         found.append(f"layers of {sorted(sizes)[0]} can't be split over {tensor} GPUs")
-    if engine.max_model_len and engine.max_model_len > shape.max_length:
+    if engine.max_model_len and engine.max_model_len > shape.longest:
         found.append(
-            f"max_model_len {engine.max_model_len} is more than the model's {shape.max_length}"
+            f"max_model_len {engine.max_model_len} is more than the model's {shape.longest}"
         )
     length = engine.max_model_len or shape.max_length
     if not engine.chunked and not engine.fit_length and engine.batched < length:
@@ -67,6 +77,11 @@ def problems(
         found.append(f"{shape.model_type} does not run in float16: its numbers overflow")
     found += _scales_that_cannot_be_split(engine, shape, quantization, release)
     return found + (_hardware_problems(engine, shape, gpu, quantization) if gpu else [])
+
+
+def _splits(heads: int) -> list[int]:
+    """Numbers of GPUs, of those that machine types have, over which heads can be split."""
+    return [one for one in (1, 2, 4, 8, 16) if heads % one == 0]
 
 
 def _scales_that_cannot_be_split(
@@ -113,7 +128,9 @@ def _hardware_problems(
             f"{quantization.least_capability}, and {gpu.name} has {gpu.capability}"
         )
     needs_newer = {
-        "a KV cache in fp8": engine.kv_cache_dtype.startswith("fp8"),
+        "a KV cache in fp8": (
+            shape.cache_declared if engine.kv_cache_dtype == "auto" else engine.kv_cache_dtype
+        ).startswith("fp8"),
         "latent attention (MLA)": shape.latent is not None,
         "attention sinks": shape.sinks,
     }

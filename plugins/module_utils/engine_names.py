@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .unknown import Unknown
+
 # The release that is meant where none is named, and whose arguments these are.
 NEWEST = "0.32.0"
 # What the plan adds up, or tests.
 _COUNTED_NAMES = """
     block_size cudagraph_capture_sizes disable_hybrid_kv_cache_manager dtype enable_chunked_prefill
     enforce_eager gpu_memory_utilization kv_cache_dtype kv_cache_memory_bytes
-    max_cudagraph_capture_size max_model_len max_num_batched_tokens max_num_seqs
+    mamba_cache_dtype mamba_ssm_cache_dtype max_cudagraph_capture_size max_model_len
+    max_num_batched_tokens max_num_seqs
     performance_mode pipeline_parallel_size quantization tensor_parallel_size
     """
 COUNTED = frozenset(_COUNTED_NAMES.split())
@@ -67,8 +70,8 @@ _LOAD_FORMATS = frozenset(
 )
 
 
-def not_counted(args: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
-    """What of given arguments (with underscores) is not counted, and whether it may free memory."""
+def not_counted(args: Mapping[str, Any]) -> tuple[Unknown, ...]:
+    """What of given arguments (with underscores) is not counted."""
     known = COUNTED | NEUTRAL
     if not _does_something("enable_lora", args.get("enable_lora")):
         known |= _OF_LORA
@@ -78,8 +81,9 @@ def not_counted(args: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
         name for name, value in args.items() if name not in known and _does_something(name, value)
     ]
     more = _MORE.keys() | (_OF_LORA if "enable_lora" in names else frozenset())
-    words = tuple(_MORE.get(name, _WORDS.get(name, name)) for name in names)
-    return words, any(name not in more for name in names)
+    return tuple(
+        Unknown(_MORE.get(name, _WORDS.get(name, name)), frees=name not in more) for name in names
+    )
 
 
 def _does_something(name: str, value: Any) -> bool:

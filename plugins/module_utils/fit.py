@@ -18,9 +18,11 @@ from . import (
 )
 from .engine_args import Engine
 from .gpu_table import Gpu
+from .kv_cache import Layout
 from .memory_plan import Budget, gib
 from .model_shape import Shape
-from .quantization import Quantization
+from .quantization import DTYPE_BYTES, Quantization
+from .unknown import Unknown, decides, texts
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,16 @@ def judge(
         ArgumentError: an argument's value means nothing.
     """
     given, release = engine_args.plain(given), release or engine_names.NEWEST
-    engine = engine_args.resolve(given, shape, gpu, tensor_parallel)
-    scheme = memory_plan.scheme_of(shape, engine)
+    engine = engine_args.resolve(given, shape, gpu, tensor_parallel, release)
+    scheme = memory_plan.scheme_of(shape, engine, release)
     whole = memory_plan.weight_bytes(
-        shape, replace(engine, tensor_parallel=1, pipeline_parallel=1), scheme, file_bytes
+        shape,
+        replace(engine, tensor_parallel=1, pipeline_parallel=1),
+        scheme,
+        file_bytes,
+        gpu.capability,
     )
-    unknown = not_known(shape, engine, scheme, release)
+    unknown = not_known(shape, engine, scheme, release, file_bytes)
     answer: dict[str, Any] = {
         "gpu": gpu.name,
         "gpus": gpus,
@@ -72,14 +78,17 @@ def judge(
         "quantization": scheme.name if scheme else None,
         "weights_bytes": whole,
         "kv_bytes_per_token": kv_cache.bytes_per_token(
-            shape, kv_cache.element_bytes(engine.kv_cache_dtype, engine.dtype)
+            shape, memory_plan.element_bytes(shape, engine)
+        ),
+        "state_bytes_per_sequence": kv_cache.state_bytes(
+            shape, DTYPE_BYTES[engine.dtype], DTYPE_BYTES.get(engine.recurrent_dtype)
         ),
         "kv_tokens": 0,
         "max_model_len": 0,
         "max_concurrency": 0.0,
         "max_num_seqs": engine.sequences,
         "per_gpu": None,
-        "not_counted": unknown,
+        "not_counted": texts(unknown),
         "vllm_args": given,
     }
     refused = engine_checks.problems(engine, shape, gpu, gpus, scheme, release=release)
@@ -95,34 +104,45 @@ def judge(
             f"takes of {gpu.name}: at most {int(most * 100) / 100} can be had",
         }
     answer |= _length_and_concurrency(shape, given, engine, gpu, budget=budget, workload=workload)
-    may_free = engine.may_free or (scheme is not None and not scheme.counted)
-    return answer | qualified(answer["fits"], answer["reason"], unknown, may_free)
+    return answer | qualified(answer["fits"], answer["reason"], unknown)
 
 
-def not_known(shape: Shape, engine: Engine, scheme: Quantization | None, release: str) -> list[str]:
+def not_known(
+    shape: Shape,
+    engine: Engine,
+    scheme: Quantization | None,
+    release: str,
+    file_bytes: int | None = None,
+) -> list[Unknown]:
     """What decides whether the model fits, and is not known."""
     found = [*shape.not_counted, *engine.not_counted]
     if scheme is not None and not scheme.counted:
-        found.append(f"weights quantised by {scheme.name}")
-    found += quantization_methods.not_known(shape.quantization, engine.quantization, release)
+        found.append(Unknown(f"weights quantised by {scheme.name}"))
+    misread = memory_plan.misread(shape, engine.dtype, file_bytes)
+    if misread is not None:
+        found.append(misread)
+    found += [
+        Unknown(text, frees=False)
+        for text in quantization_methods.not_known(
+            shape.quantization, engine.quantization, release
+        )
+    ]
     if not vllm_architectures.known(shape.architecture, release):
         name = shape.architecture or "none in config.json"
-        found.append(f"the architecture ({name}), which vLLM {release} has no class of its own for")
+        text = f"the architecture ({name}), which vLLM {release} has no class of its own for"
+        found.append(Unknown(text, frees=False))
     return found
 
 
-def qualified(fits: bool, reason: str, unknown: list[str], may_free: bool) -> dict[str, Any]:
-    """`fits` and `reason`, with what is not known: then nothing that is counted says `fits`.
-
-    Args:
-        may_free: whether what is not known may free memory, so that it may fit nevertheless.
-    """
-    if not unknown or (not fits and not may_free):
+def qualified(fits: bool, reason: str, unknown: list[Unknown]) -> dict[str, Any]:
+    """`fits` and `reason`: null where something that is not counted may turn the answer around."""
+    deciding = decides(unknown, fits)
+    if not deciding:
         return {"fits": fits, "reason": reason}
     counted = "fits" if fits else "does not fit"
     return {
         "fits": None,
-        "reason": f"what is counted {counted}, and this is not counted: {', '.join(unknown)}. "
+        "reason": f"what is counted {counted}, and this is not counted: {', '.join(deciding)}. "
         f"{reason}",
     }
 
@@ -163,6 +183,13 @@ def _length_and_concurrency(
         f"{takes}, which leaves room for requests of {longest} tokens, not of {wished}: "
         f"set max_model_len: {_round(longest)}"
     ] * (longest < wished and not engine.fit_length)
+    sequences = _sequences_that_fit(layout, engine, assured)
+    if sequences is not None:
+        short.append(
+            f"max_num_seqs {engine.sequences} is more than the {layout.blocks(assured)} sequences "
+            "for whose state there is room, of which the layers without attention keep one each: "
+            f"set max_num_seqs: {sequences}"
+        )
     if workload.context and workload.context > length:
         short.append(f"a context of {workload.context} tokens is longer than the {length} that fit")
     if workload.concurrency:
@@ -188,7 +215,20 @@ def _length_and_concurrency(
     )
     if engine.max_model_len != length and not engine.fit_length:
         found["vllm_args"]["max_model_len"] = length
+    if sequences is not None:
+        found["vllm_args"]["max_num_seqs"] = sequences
     return found
+
+
+def _sequences_that_fit(layout: Layout, engine: Engine, available: int) -> int | None:
+    """`max_num_seqs` to set where vLLM would refuse the one that it has; None where it would not.
+
+    With CUDA graphs it demands a block for the state of each sequence.
+    """
+    blocks = layout.blocks(available)
+    if not layout.stateful or engine.eager or engine.sequences <= blocks:
+        return None
+    return max(1, blocks // 8 * 8 if blocks >= 16 else blocks)
 
 
 def _verdict(
@@ -226,7 +266,7 @@ def _round(length: int) -> int:
 
 
 def _numbers(budget: Budget, shape: Shape, engine: Engine) -> dict[str, int]:
-    each = kv_cache.element_bytes(engine.kv_cache_dtype, engine.dtype)
+    each = memory_plan.element_bytes(shape, engine)
     return {
         "memory_bytes": budget.total,
         "requested_bytes": budget.requested,
@@ -238,5 +278,11 @@ def _numbers(budget: Budget, shape: Shape, engine: Engine) -> dict[str, int]:
         "kv_cache_bytes": budget.available,
         "safety_bytes": budget.available - budget.assured,
         "used_when_serving_bytes": budget.used,
+        "state_bytes_per_sequence": kv_cache.state_bytes(
+            shape,
+            DTYPE_BYTES[engine.dtype],
+            DTYPE_BYTES.get(engine.recurrent_dtype),
+            engine.tensor_parallel,
+        ),
         "kv_bytes_per_token": kv_cache.bytes_per_token(shape, each, engine.tensor_parallel),
     }

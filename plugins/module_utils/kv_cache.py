@@ -3,7 +3,8 @@
 
 vLLM gives all layers pages of one size. Layers of one kind form groups of equal length that share
 a pool; a request takes its blocks from every group: a full layer's for all its tokens, a sliding
-one's for its window and what one step adds.
+one's for its window and what one step adds. A layer that keeps a state takes a block or two for each
+request, whatever its length: attention's blocks are made so long that such a state fits into one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from .model_layers import LayerKind
 from .model_shape import Shape
 
 DEFAULT_BLOCK = 16
+# Of latent attention beside states.
+LATENT_BLOCK = 128
+# The group of layers that keep a state.
+STATE = "state"
 CPU_BLOCK = 128
 
 
@@ -28,6 +33,7 @@ class Layout:
         page: bytes of one layer's page, which holds `block` tokens.
         window: of sliding or chunked layers, in tokens.
         batched: tokens that one step may add.
+        state_blocks: blocks of a request in each group of layers that keep a state.
     """
 
     groups: tuple[LayerKind, ...]
@@ -36,12 +42,24 @@ class Layout:
     block: int
     window: int
     batched: int
+    state_blocks: int = 0
+
+    @property
+    def stateful(self) -> bool:
+        """Whether some layers keep a state, of which each sequence takes a block."""
+        return STATE in self.groups
+
+    def blocks(self, available: int) -> int:
+        """Blocks that `available` bytes hold."""
+        return max(0, available) // self.block_bytes()
 
     def blocks_per_request(self, length: int) -> int:
         """Blocks that a request of `length` tokens takes at most, over all groups."""
         return sum(self._blocks(kind, length) for kind in self.groups)
 
     def _blocks(self, kind: LayerKind, length: int) -> int:
+        if kind == STATE:
+            return self.state_blocks
         if kind == "full":
             return math.ceil(length / self.block)
         if kind == "chunked":
@@ -59,8 +77,7 @@ class Layout:
 
     def concurrency(self, available: int, length: int) -> float:
         """Requests of `length` tokens that `available` bytes hold at once."""
-        blocks = max(0, available) // self.block_bytes()
-        return blocks / self.blocks_per_request(length)
+        return self.blocks(available) / self.blocks_per_request(length)
 
     def tokens(self, available: int, length: int) -> int:
         """Tokens that vLLM says its cache holds, for requests of `length` tokens."""
@@ -78,8 +95,10 @@ class Layout:
         return low
 
 
-def element_bytes(kv_cache_dtype: str, dtype: str) -> float:
-    """Bytes of one cached number; `auto` is the model's dtype."""
+def element_bytes(kv_cache_dtype: str, dtype: str, declared: str = "") -> float:
+    """Bytes of one cached number; `auto` is what the checkpoint declares, else the model's dtype."""
+    if kv_cache_dtype == "auto" and declared:
+        kv_cache_dtype = declared
     if kv_cache_dtype.startswith("fp8") or kv_cache_dtype.startswith("int8"):
         return 1.0
     if kv_cache_dtype == "nvfp4":
@@ -94,7 +113,28 @@ def bytes_per_token(shape: Shape, each: float, tensor_parallel: int = 1) -> int:
 
     A latent vector (MLA) is held whole by every GPU, and so is a head that GPUs share.
     """
-    return math.ceil(len(shape.layers) * _layer_bytes(shape, each, tensor_parallel))
+    return math.ceil(len(shape.attending) * _layer_bytes(shape, each, tensor_parallel))
+
+
+def state_bytes(
+    shape: Shape, each: float, recurrent_each: float | None = None, tensor_parallel: int = 1
+) -> int:
+    """Bytes of one sequence's state in all layers that keep one, on one GPU.
+
+    Args:
+        each: bytes of a number in the model's dtype.
+        recurrent_each: of the recurrence, where it is given another.
+    """
+    return sum(shape.states) * _layer_state(shape, each, recurrent_each, tensor_parallel)
+
+
+def _layer_state(
+    shape: Shape, each: float, recurrent_each: float | None, tensor_parallel: int
+) -> int:
+    if shape.state is None:
+        return 0
+    own = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0}.get(shape.state.dtype, each)
+    return shape.state.sequence_bytes(each, recurrent_each or own, tensor_parallel)
 
 
 def _layer_bytes(shape: Shape, each: float, tensor_parallel: int) -> float:
@@ -115,6 +155,9 @@ def layout(
     pipeline_parallel: int = 1,
     block: int | None = None,
     one_kind: bool = False,
+    state_each: float = 2.0,
+    recurrent_each: float | None = None,
+    state_blocks: int = 1,
 ) -> Layout | None:
     """The layout on one GPU; None for a model that caches nothing.
 
@@ -122,13 +165,19 @@ def layout(
         each: bytes of one cached number.
         batched: the engine's max_num_batched_tokens.
         one_kind: whether every layer keeps all tokens (disable_hybrid_kv_cache_manager).
+        state_each: bytes of a number of a state, `recurrent_each` of its recurrence.
+        state_blocks: blocks that a request takes in each group of layers that keep a state.
     """
-    if shape.encoder or not shape.layers:
+    there = shape.layers[: math.ceil(len(shape.layers) / pipeline_parallel)]
+    kinds = tuple(kind for kind in there if kind)
+    states = sum(shape.states[: len(there)])
+    if shape.encoder or not (kinds or states):
         return None
-    kinds = shape.layers[: math.ceil(len(shape.layers) / pipeline_parallel)]
     if one_kind and len(set(kinds)) > 1:
         kinds = ("full",) * len(kinds)
     numbers = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+    if states:
+        numbers[STATE] = states
     least, most = min(numbers.values()), max(numbers.values())
     # Kinds of nearly the same number are padded to the larger; else the smaller divides the others.
     size = most if most < least * 1.5 else least
@@ -136,5 +185,13 @@ def layout(
         kind for kind, number in numbers.items() for _ in range(math.ceil(number / size))
     )
     tokens = block or DEFAULT_BLOCK
-    page = math.ceil(tokens * _layer_bytes(shape, each, tensor_parallel))
-    return Layout(groups, size, page, tokens, shape.window, batched)
+    token_bytes = _layer_bytes(shape, each, tensor_parallel) if kinds else 0.0
+    page = math.ceil(tokens * token_bytes)
+    if states:
+        state = _layer_state(shape, state_each, recurrent_each, tensor_parallel)
+        if token_bytes:
+            step = max(tokens, LATENT_BLOCK) if shape.latent else tokens
+            tokens = max(tokens, step * math.ceil(state / (step * token_bytes)))
+            page = math.ceil(tokens * token_bytes)
+        page = max(page, state)
+    return Layout(groups, size, page, tokens, shape.window, batched, state_blocks)

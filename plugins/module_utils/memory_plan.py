@@ -17,6 +17,7 @@ from .gpu_table import GIB, MIB, Gpu
 from .kv_cache import Layout
 from .model_shape import Shape
 from .quantization import DTYPE_BYTES, Quantization
+from .unknown import Unknown
 
 # What CUDA keeps before vLLM begins, 527 MiB on an H100: a share of memory that leaves less for it
 # can't be had.
@@ -36,6 +37,9 @@ GRAPH_PER_HIDDEN = 34
 # What the plan keeps back before it says `fits`: of the GPU's memory, and of what is estimated.
 MARGIN_OF_MEMORY = 0.01
 MARGIN_OF_ESTIMATE = 0.1
+# Files and shape are taken for the same model up to this share of difference: layers that predict
+# further tokens lie in the files, and are not loaded.
+DISAGREEMENT = 0.05
 # Mixtures of experts that run in vLLM 0.25's newer model runner, as all other models do.
 _NEWER_RUNNER = frozenset({"DeepseekV2ForCausalLM", "Qwen2MoeForCausalLM", "GraniteMoeForCausalLM"})
 
@@ -99,7 +103,7 @@ def budget(
     Args:
         file_bytes: the checkpoint's tensors in bytes, in the dtype that they are loaded in.
     """
-    weights = weight_bytes(shape, engine, scheme, file_bytes)
+    weights = weight_bytes(shape, engine, scheme, file_bytes, gpu.capability)
     state = state_bytes(shape, engine)
     graphs = 0 if engine.eager or shape.encoder else graph_bytes(shape, engine)
     return Budget(
@@ -116,24 +120,59 @@ def budget(
 
 
 def weight_bytes(
-    shape: Shape, engine: Engine, scheme: Quantization | None, file_bytes: int | None
+    shape: Shape,
+    engine: Engine,
+    scheme: Quantization | None,
+    file_bytes: int | None,
+    capability: float | None = None,
 ) -> int:
     """Weights on one GPU, of several stages (pipeline parallel) on the fullest.
 
-    Where the checkpoint's files are larger than its shape and its own scheme say, all is scaled up.
+    Where the checkpoint's files are known, all is scaled to what they hold.
     """
     split = engine.tensor_parallel
-    counted = weights_size.loaded_bytes(shape, engine.dtype, scheme, split)
+    scale = 1.0
     if file_bytes is not None:
-        own = quantization.of(shape.quantization)
-        counted = math.ceil(
-            counted * max(1.0, file_bytes / weights_size.loaded_bytes(shape, engine.dtype, own))
-        )
+        held = _without_second_copy(shape, engine.dtype, file_bytes)
+        scale = held / stored_bytes(shape, engine.dtype)
+    counted = weights_size.loaded_bytes(
+        shape, engine.dtype, scheme, split, capability=capability, scale=scale
+    )
     if engine.pipeline_parallel == 1:
         return counted
     return weights_size.of_fullest_stage(
         shape, counted, engine.pipeline_parallel, DTYPE_BYTES[engine.dtype] / split
     )
+
+
+def stored_bytes(shape: Shape, dtype: str) -> int:
+    """What the checkpoint's files hold by its shape and its own scheme, read in a dtype."""
+    return weights_size.stored_bytes(shape, dtype, quantization.of(shape.quantization))
+
+
+def misread(shape: Shape, dtype: str, file_bytes: int | None) -> Unknown | None:
+    """That the files are not what the shape says; None where they are, or are not known.
+
+    Where there is an encoder, which the shape does not count, the files may well be larger.
+    """
+    scheme = quantization.of(shape.quantization)
+    if file_bytes is None or (scheme is not None and not scheme.counted):
+        return None
+    counted = stored_bytes(shape, dtype)
+    more = _without_second_copy(shape, dtype, file_bytes) / counted - 1
+    if more < -DISAGREEMENT or (more > DISAGREEMENT and not shape.beside):
+        return Unknown(
+            f"the shape, which is misread: by config.json the weights have {gib(counted)}, and the "
+            f"files {gib(file_bytes)}"
+        )
+    return None
+
+
+def _without_second_copy(shape: Shape, dtype: str, file_bytes: int) -> int:
+    """Files' bytes without an output layer that is stored beside the embedding which it is."""
+    once = file_bytes - int(shape.vocab * shape.hidden * DTYPE_BYTES[dtype])
+    near = abs(once / stored_bytes(shape, dtype) - 1) <= DISAGREEMENT
+    return once if shape.tied and near else file_bytes
 
 
 def activation_bytes(shape: Shape, engine: Engine) -> int:
@@ -153,7 +192,10 @@ def _forward(shape: Shape, engine: Engine, each: float) -> float:
     The multiples of the hidden size are fits: they cover what is normed, added and kept beside it.
     """
     split = engine.tensor_parallel
-    attention = (shape.heads * 2 + shape.kv_heads * 2) * shape.head_dim / split
+    queries = 3 if shape.gated_attention else 2
+    attention = (shape.heads * queries + shape.kv_heads * 2) * shape.head_dim / split
+    if shape.state is not None:
+        attention = max(attention, 2 * shape.state.width / split)
     if shape.latent:
         one = shape.latent
         attention = shape.heads * (3 * (one.nope_dim + one.rope_dim) + one.value_dim) / split
@@ -198,18 +240,26 @@ def layout(shape: Shape, engine: Engine, gpu: Gpu | None) -> Layout | None:
         block = kv_cache.CPU_BLOCK
     return kv_cache.layout(
         shape,
-        kv_cache.element_bytes(engine.kv_cache_dtype, engine.dtype),
+        element_bytes(shape, engine),
         batched=engine.batched,
         tensor_parallel=engine.tensor_parallel,
         pipeline_parallel=engine.pipeline_parallel,
         block=block,
         one_kind=engine.one_kind,
+        state_each=DTYPE_BYTES.get(engine.state_dtype, DTYPE_BYTES.get(engine.dtype, 2.0)),
+        recurrent_each=DTYPE_BYTES.get(engine.recurrent_dtype),
+        state_blocks=engine.state_blocks,
     )
 
 
-def scheme_of(shape: Shape, engine: Engine) -> Quantization | None:
+def element_bytes(shape: Shape, engine: Engine) -> float:
+    """Bytes of one cached number."""
+    return kv_cache.element_bytes(engine.kv_cache_dtype, engine.dtype, shape.cache_declared)
+
+
+def scheme_of(shape: Shape, engine: Engine, release: str = "") -> Quantization | None:
     """The quantisation of the checkpoint, or the one that the engine applies."""
-    return quantization.of(shape.quantization, engine.quantization)
+    return quantization.of(shape.quantization, engine.quantization, release)
 
 
 def gib(number: float) -> str:

@@ -10,6 +10,7 @@ from . import engine_args, engine_checks, engine_names, fit, kv_cache, machine_t
 from .gpu_table import GIB
 from .memory_plan import gib
 from .model_shape import Shape
+from .unknown import Unknown, texts
 
 # The server's two processes with their libraries, and the system; a bound, not a measurement.
 _PROCESSES = 4 * GIB
@@ -30,8 +31,8 @@ def judge(
         size: the checkpoint's tensors in bytes, as they are loaded.
     """
     release = str(options.get("vllm_version") or engine_names.NEWEST)
-    engine = engine_args.resolve(given, shape, None)
-    scheme = memory_plan.scheme_of(shape, engine)
+    engine = engine_args.resolve(given, shape, None, release=release)
+    scheme = memory_plan.scheme_of(shape, engine, release)
     layout = memory_plan.layout(shape, engine, None)
     space = engine.kv_cache_bytes or options["cpu_kv_cache_gib"] * GIB
     wished = engine.max_model_len or shape.max_length
@@ -62,11 +63,12 @@ def judge(
             f"with the server itself that is {gib(takes)}, and {options['machine_type']} has "
             f"{gib(memory)}: choose a larger machine type"
         )
-    unknown = fit.not_known(shape, engine, scheme, release)
+    unknown = fit.not_known(shape, engine, scheme, release, size)
     if scheme is not None:
-        unknown.append(f"how weights in {scheme.name} run on a CPU")
+        unknown.append(Unknown(f"how weights in {scheme.name} run on a CPU", frees=False))
     if memory is None:
-        unknown.append("the host's memory (a machine type of the table tells it)")
+        text = "the host's memory (a machine type of the table tells it)"
+        unknown.append(Unknown(text, frees=False))
     return {
         "gpu": None,
         "gpus": 0,
@@ -75,17 +77,17 @@ def judge(
         "quantization": scheme.name if scheme else None,
         "weights_bytes": weights,
         "kv_bytes_per_token": kv_cache.bytes_per_token(
-            shape, kv_cache.element_bytes(engine.kv_cache_dtype, engine.dtype)
+            shape, memory_plan.element_bytes(shape, engine)
         ),
         "kv_tokens": layout.tokens(space, max(1, length)) if layout else 0,
         "max_model_len": length,
         "max_concurrency": round(room, 2),
         "per_gpu": None,
-        "not_counted": unknown,
+        "not_counted": texts(unknown),
         "vllm_args": dict(given)
         | ({"max_model_len": length} if length < wished and not engine.fit_length else {}),
         "machine_types": [],
-        **fit.qualified(not short, "; ".join([said, *short]), unknown, engine.may_free),
+        **fit.qualified(not short, "; ".join([said, *short]), unknown),
     }
 
 

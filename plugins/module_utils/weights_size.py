@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from . import quantization_layers
 from .model_shape import Shape
 from .quantization import DTYPE_BYTES, Quantization
 
@@ -36,28 +37,36 @@ class Parameters:
 
 def count(shape: Shape) -> Parameters:
     """Parameters of a model."""
-    layers = len(shape.layers)
     embedding = shape.vocab * shape.hidden * (1 if shape.tied or shape.encoder else 2)
-    linear, replicated, small = _attention(shape)
-    linear, replicated, small = linear * layers, replicated * layers, small * layers
-    experts = 0
+    linear = replicated = small = experts = 0
+    if shape.attending:
+        each = _attention(shape)
+        number = len(shape.attending)
+        linear, replicated, small = (one * number for one in each)
+    if shape.state is not None:
+        number = sum(shape.states)
+        linear += number * shape.state.linear
+        small += number * shape.state.small
     factor = 3 if shape.gated_mlp else 2
-    if shape.experts is None:
-        linear += layers * factor * shape.hidden * shape.intermediate
-    else:
-        sparse, one = layers - shape.dense_layers, shape.experts
-        linear += shape.dense_layers * factor * shape.hidden * shape.dense_intermediate
-        linear += sparse * 3 * shape.hidden * one.shared
-        experts = sparse * one.count * 3 * shape.hidden * one.intermediate
-        small += sparse * (one.count + one.shared_gated) * shape.hidden
-        if one.biased:
-            small += sparse * one.count * (1 + 2 * one.intermediate + shape.hidden)
+    dense = shape.dense_layers
+    linear += dense * factor * shape.hidden * shape.dense_intermediate
     if shape.mlp_bias:
-        small += layers * (shape.intermediate + shape.hidden)
-    small += layers * shape.norms * shape.hidden * (2 if shape.encoder else 1)
-    small += shape.positions * shape.hidden
+        small += dense * (shape.dense_intermediate * (factor - 1) + shape.hidden)
+    if shape.experts is not None:
+        one, sparse = shape.experts, shape.feeds.count("moe")
+        factor = 3 if shape.family.gated_experts else 2
+        width = one.width or shape.hidden
+        linear += sparse * factor * shape.hidden * one.shared
+        experts = sparse * one.count * factor * width * one.intermediate
+        if one.width:
+            linear += sparse * 2 * shape.hidden * one.width
+        small += sparse * (one.count + one.shared_gated) * shape.hidden
+        if shape.family.biased_experts:
+            small += sparse * one.count * (1 + 2 * one.intermediate + shape.hidden)
+    norm = shape.hidden * (2 if shape.encoder or shape.family.norm_bias else 1)
     # The last norm; in encoders the one after the embeddings and a dense layer that pools.
-    small += shape.hidden * (2 if shape.encoder else 1)
+    small += (len(shape.layers) * shape.family.norms + 1) * norm
+    small += shape.positions * shape.hidden
     if shape.encoder:
         small += shape.hidden * (shape.hidden + 1)
     return Parameters(embedding, linear, experts, replicated, small)
@@ -79,10 +88,20 @@ def _attention(shape: Shape) -> tuple[int, int, int]:
         out = shape.heads * one.value_dim * hidden
         return query + up + out, down, one.kv_rank + one.q_rank
     keys = shape.kv_heads * shape.head_dim
-    linear = hidden * (queries + 2 * keys) + queries * hidden
-    small = (queries + 2 * keys) * shape.qkv_bias + hidden * shape.out_bias
-    small += 2 * shape.head_dim * shape.qk_norm + shape.heads * shape.sinks
+    asked = queries * (2 if shape.gated_attention else 1)
+    linear = hidden * (asked + 2 * keys) + queries * hidden
+    small = (asked + 2 * keys) * shape.qkv_bias + hidden * shape.out_bias
+    small += {"head": 2 * shape.head_dim, "full": queries + keys}.get(shape.qk_norm, 0)
+    small += shape.heads * shape.sinks
     return linear, 0, small
+
+
+def stored_bytes(shape: Shape, dtype: str, quantization: Quantization | None) -> int:
+    """Bytes of the weights in the checkpoint's files, by the shape."""
+    parts = count(shape)
+    each = DTYPE_BYTES[dtype]
+    linear, experts = _quantised(shape, parts, each, quantization)
+    return math.ceil((parts.embedding + parts.small) * each + linear + experts)
 
 
 def loaded_bytes(
@@ -90,33 +109,69 @@ def loaded_bytes(
     dtype: str,
     quantization: Quantization | None,
     tensor_parallel: int = 1,
+    *,
+    capability: float | None = None,
+    scale: float = 1.0,
 ) -> int:
     """Bytes of weights on one GPU of `tensor_parallel`, after loading.
 
     Beyond the parameters that is: rotary tables, vocabulary padded to 64 a GPU, keys' and values'
     weights that are repeated where there are fewer such heads than GPUs, the experts' padding, and
     for latent attention (MLA) a second copy of what expands the latent vector.
+
+    Args:
+        capability: the GPU's, by which a kernel is chosen.
+        scale: by how much the checkpoint's files are larger than the shape says.
     """
     parts = count(shape)
     each = DTYPE_BYTES[dtype]
-    linear = expert = each
-    if quantization is not None:
-        expert = quantization.linear_bytes
-        linear = each if quantization.experts_only else quantization.linear_bytes
-    split = parts.embedding * each + parts.linear * linear
-    experts = parts.experts * expert
-    if quantization is not None and shape.experts is not None:
-        to = quantization.pad_experts_to
-        experts *= _padded(shape.hidden, to) * _padded(shape.experts.intermediate, to)
+    linear, experts = _quantised(shape, parts, each, quantization)
+    if quantization is not None and quantization.pad_experts and shape.experts is not None:
+        experts *= mxfp4_padding(shape.hidden, shape.experts.intermediate, capability)
     extra = 0.0
     if shape.latent:
         up = shape.latent.kv_rank * shape.heads * (shape.latent.nope_dim + shape.latent.value_dim)
-        extra += len(shape.layers) * up * each
+        extra += len(shape.attending) * up * each
+    one_linear = linear / max(1, parts.linear + parts.replicated)
     if tensor_parallel > shape.kv_heads and not shape.latent:
-        keys = 2 * shape.kv_heads * shape.head_dim * shape.hidden * len(shape.layers) * linear
-        extra += keys * (tensor_parallel / shape.kv_heads - 1)
-    every = parts.replicated * linear + parts.small * each + rotary_bytes(shape, each)
-    return math.ceil((split + experts + extra) / tensor_parallel + every)
+        keys = 2 * shape.kv_heads * shape.head_dim * shape.hidden * len(shape.attending)
+        extra += keys * one_linear * (tensor_parallel / shape.kv_heads - 1)
+    replicated = parts.replicated * one_linear
+    split = parts.embedding * each + linear - replicated + experts
+    every = replicated + parts.small * each
+    return math.ceil(
+        scale * (split / tensor_parallel + every)
+        + extra / tensor_parallel
+        + rotary_bytes(shape, each)
+    )
+
+
+def _quantised(
+    shape: Shape, parts: Parameters, each: float, quantization: Quantization | None
+) -> tuple[float, float]:
+    """Bytes of the linear layers and of the experts; what the scheme leaves out is as it was."""
+    linear = float(parts.linear + parts.replicated)
+    if quantization is None:
+        return linear * each, parts.experts * each
+    left_linear, left_experts = quantization_layers.left_out(shape, quantization)
+    if quantization.experts_only:
+        left_linear = 1.0
+    one, expert = quantization.linear_bytes, quantization.expert_bytes or quantization.linear_bytes
+    return (
+        linear * (left_linear * each + (1 - left_linear) * one),
+        parts.experts * (left_experts * each + (1 - left_experts) * expert),
+    )
+
+
+def mxfp4_padding(hidden: int, intermediate: int, capability: float | None) -> float:
+    """By how much experts in MXFP4 grow as their kernel pads them.
+
+    Hopper's Triton kernel pads what is summed over to 256 (64.38 GiB of gpt-oss-120b were logged),
+    the others 128 and 256 (65.97 GiB were logged of Marlin).
+    """
+    if capability is not None and int(capability) == 9:
+        return (2 * _padded(hidden, 256) + _padded(intermediate, 256)) / 3
+    return _padded(hidden, 256) * _padded(intermediate, 128)
 
 
 def of_fullest_stage(shape: Shape, loaded: int, stages: int, each: float) -> int:
@@ -137,11 +192,9 @@ def of_fullest_stage(shape: Shape, loaded: int, stages: int, each: float) -> int
 
 
 def rotary_bytes(shape: Shape, each: float) -> float:
-    """The table of sines and cosines; layers of one kind share it."""
-    if shape.positions:
-        return 0.0
-    dim = shape.latent.rope_dim if shape.latent else shape.head_dim
-    return len(set(shape.layers)) * shape.max_length * dim * each
+    """The tables of sines and cosines, which layers share."""
+    positions, dim = shape.rotary
+    return float(positions * dim * each)
 
 
 def _padded(size: int, to: int) -> float:

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Architectures that vLLM runs with an encoder for images, sound or video: data.
+
+Read from the registries of vLLM 0.25.1 and 0.32.0 (`_MULTIMODAL_MODELS`);
+`tests/integration/test_plan_vllm.py` compares it with the installed release.
+"""
+
+_NAMES = """
+    AriaForConditionalGeneration AudioFlamingo3ForConditionalGeneration
+    BagelForConditionalGeneration BailingMoeV3VLForConditionalGeneration
+    BeeForConditionalGeneration Blip2ForConditionalGeneration ChameleonForConditionalGeneration
+    Cheers CheersForConditionalGeneration Cohere2VisionForConditionalGeneration
+    CohereAsrForConditionalGeneration CohereCompassForConditionalGeneration
+    Cosmos3EdgeForConditionalGeneration Cosmos3ForConditionalGeneration DeepseekOCR2ForCausalLM
+    DeepseekOCRForCausalLM DeepseekV41ForCausalLM DeepseekV4ForConditionalGeneration
+    DeepseekVLV2ForCausalLM DiffusionGemmaForBlockDiffusion Dots3NoteForCausalLM
+    DotsOCRForCausalLM Eagle2_5_VLForConditionalGeneration Ernie4_5_VLMoeForConditionalGeneration
+    Exaone4_5_ForConditionalGeneration FireRedASR2ForConditionalGeneration
+    FireRedLIDForConditionalGeneration FunASRForConditionalGeneration
+    FunAudioChatForConditionalGeneration FuyuForCausalLM Gemma3ForConditionalGeneration
+    Gemma3nForConditionalGeneration Gemma4ForConditionalGeneration
+    Gemma4UnifiedForConditionalGeneration GLM4VForCausalLM Glm4vForConditionalGeneration
+    Glm4vMoeForConditionalGeneration Glm5NextForConditionalGeneration
+    GlmAsrForConditionalGeneration GlmOcrForConditionalGeneration
+    Granite4VisionForConditionalGeneration GraniteSpeechForConditionalGeneration
+    GraniteSpeechPlusForConditionalGeneration H2OVLChatModel HfMoondream
+    HunYuanVLForConditionalGeneration Idefics3ForConditionalGeneration
+    InternS1ForConditionalGeneration InternS1ProForConditionalGeneration
+    InternS2MobiusForConditionalGeneration InternS2PreviewForConditionalGeneration
+    InternVLChatModel InternVLForConditionalGeneration IsaacForConditionalGeneration
+    KananaVForConditionalGeneration KeyeForConditionalGeneration KeyeVL1_5ForConditionalGeneration
+    KimiK25ForConditionalGeneration KimiK3ForConditionalGeneration KimiVLForConditionalGeneration
+    Lfm2VlForConditionalGeneration LightOnOCRForConditionalGeneration
+    Llama4ForConditionalGeneration Llama_Nemotron_Nano_VL LlavaForConditionalGeneration
+    LlavaNextForConditionalGeneration LlavaNextVideoForConditionalGeneration
+    LlavaOnevision2ForConditionalGeneration LlavaOnevisionForConditionalGeneration
+    MiDashengLMModel MiMoV2OmniForCausalLM MiniCPMO MiniCPMV MiniCPMV4_6ForConditionalGeneration
+    MiniCPMV4_7ForConditionalGeneration MiniMaxM3SparseForConditionalGeneration
+    Mistral3ForConditionalGeneration Molmo2ForConditionalGeneration MolmoForCausalLM
+    Moondream3ForCausalLM MoonshotKimiaForCausalLM MossAudioModel
+    MossTranscribeDiarizeForConditionalGeneration MuseGlimmerForConditionalGeneration
+    NemotronH_Nano_Omni_Reasoning_V3 NemotronH_Nano_VL_V2 NemotronH_Omni_Reasoning_V3
+    NemotronH_Super_Omni_Reasoning_V3 NemotronParseForConditionalGeneration NVLM_D
+    OpenCUAForConditionalGeneration OpenPanguVLForConditionalGeneration OpenVLAForActionPrediction
+    Ovis Ovis2_5 Ovis2_6_MoeForCausalLM Ovis2_6ForCausalLM PaddleOCRVLForConditionalGeneration
+    PaliGemmaForConditionalGeneration Phi3VForCausalLM Phi4ForCausalLMV Phi4MMForCausalLM
+    PixtralForConditionalGeneration QianfanOCRForConditionalGeneration
+    Qwen2_5_VLForConditionalGeneration Qwen2_5OmniForConditionalGeneration Qwen2_5OmniModel
+    Qwen2AudioForConditionalGeneration Qwen2VLForConditionalGeneration
+    Qwen3_5ForConditionalGeneration Qwen3_5MoeForConditionalGeneration
+    Qwen3ASRForConditionalGeneration Qwen3ASRRealtimeGeneration
+    Qwen3OmniMoeForConditionalGeneration Qwen3VLForConditionalGeneration
+    Qwen3VLMoeForConditionalGeneration Qwen4ExpForConditionalGeneration RForConditionalGeneration
+    SkyworkR1VChatModel SmolVLMForConditionalGeneration Step3p7ForConditionalGeneration
+    Step3VLForConditionalGeneration StepVLForConditionalGeneration UltravoxModel
+    UnlimitedOCRForCausalLM VoxtralForConditionalGeneration VoxtralRealtimeGeneration
+    WhisperForConditionalGeneration
+    """
+MULTIMODAL = frozenset(_NAMES.split())
