@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start vLLM on this machine's GPU for each shape and write down what it says of its memory.
 
-usage: measure.py OUT.jsonl [--seconds ALL] [--each SECONDS] [--runs N,N] [--dry]
+usage: measure.py OUT.jsonl [--from RUNS.json] [--seconds ALL] [--each SECONDS] [--runs N,N] [--dry]
 
 One line for each run: the engine arguments, the bytes that vLLM counted (weights, activations, what
 is not PyTorch's, CUDA graphs, what is left for the KV cache), its KV cache's tokens and blocks,
@@ -200,7 +200,9 @@ def _run(number: int, limit: float, folder: Path, again: bool) -> dict[str, Any]
     if child == 0:
         os.setsid()
         if again:
-            command = [sys.executable, __file__, str(result), "--one", str(number), str(log)]
+            source = sys.argv[sys.argv.index("--from") :][:2] if "--from" in sys.argv else []
+            command = [sys.executable, __file__, str(result), *source]
+            command += ["--one", str(number), str(log)]
             os.execv(sys.executable, command)  # noqa: S606 - this very program
         _child(number, result, log)
     while time.monotonic() - began < limit:
@@ -246,6 +248,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
+    parser.add_argument("--from", dest="source", help="runs of prepare.py, instead of shapes.py")
     parser.add_argument("--seconds", type=float, default=350, help="for all runs")
     parser.add_argument("--each", type=float, default=90, help="for one run")
     parser.add_argument("--runs", default="", help="numbers of runs; all by default")
@@ -254,6 +257,8 @@ def main() -> None:
     )
     parser.add_argument("--one", nargs=2, metavar=("RUN", "LOG"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.source:
+        _take(json.loads(Path(options.source).read_text()))
     if options.one:
         _child(int(options.one[0]), options.out, Path(options.one[1]))
     numbers = [int(one) for one in options.runs.split(",") if one] or list(range(len(shapes.RUNS)))
@@ -289,6 +294,12 @@ def main() -> None:
                 for key in ("run", "model", "started", "kv_tokens", "seconds", "error")
             }
             print(json.dumps(said)[:300], flush=True)
+
+
+def _take(given: dict[str, Any]) -> None:
+    """Runs that were written down, with what is expected of them, instead of those of shapes.py."""
+    shapes.CONFIGS = given["configs"]
+    shapes.RUNS = [(run["model"], run["arguments"], run["serve"]) for run in given["runs"]]
 
 
 def _dry(numbers: list[int]) -> None:

@@ -104,6 +104,10 @@ def judge(
             f"takes of {gpu.name}: at most {int(most * 100) / 100} can be had",
         }
     answer |= _length_and_concurrency(shape, given, engine, gpu, budget=budget, workload=workload)
+    if answer["fits"] is None:
+        if unknown:
+            answer["reason"] += f". This is not counted: {', '.join(texts(unknown))}"
+        return answer
     return answer | qualified(answer["fits"], answer["reason"], unknown)
 
 
@@ -184,10 +188,11 @@ def _length_and_concurrency(
         f"set max_model_len: {_round(longest)}"
     ] * (longest < wished and not engine.fit_length)
     sequences = _sequences_that_fit(layout, engine, assured)
-    if sequences is not None:
+    # As much again as is kept back below what is expected: within that neither answer is sure.
+    if sequences is not None and engine.sequences > layout.blocks(2 * expected - assured):
         short.append(
-            f"max_num_seqs {engine.sequences} is more than the {layout.blocks(assured)} sequences "
-            "for whose state there is room, of which the layers without attention keep one each: "
+            f"max_num_seqs {engine.sequences} is more than the {layout.blocks(expected)} sequences "
+            "for whose state there is room, as layers without attention keep one for each: "
             f"set max_num_seqs: {sequences}"
         )
     if workload.context and workload.context > length:
@@ -217,6 +222,13 @@ def _length_and_concurrency(
         found["vllm_args"]["max_model_len"] = length
     if sequences is not None:
         found["vllm_args"]["max_num_seqs"] = sequences
+    if sequences is not None and not short:
+        return found | {
+            "fits": None,
+            "reason": f"{takes}; whether there is room for the state of each of max_num_seqs "
+            f"{engine.sequences} can't be told, as about {layout.blocks(expected)} are expected: "
+            f"set max_num_seqs: {sequences}",
+        }
     return found
 
 

@@ -48,7 +48,7 @@ def choose(
         gpu = gpu_table.find(kind)
         if gpu is None:
             continue
-        answer = _best(
+        answer = best(
             shape, given, gpu, number, workload=workload, file_bytes=file_bytes, release=release
         )
         row = {
@@ -76,7 +76,7 @@ def choose(
     )
 
 
-def _best(
+def best(
     shape: Shape,
     given: Mapping[str, Any],
     gpu: gpu_table.Gpu,
@@ -86,6 +86,7 @@ def _best(
     file_bytes: int | None,
     release: str,
 ) -> dict[str, Any]:
+    """The answer with the fewest of a machine's GPUs on which it fits, else the nearest to it."""
     given = engine_args.plain(given)
     asked = given.get("tensor_parallel_size") is not None
     sizes = [None] if asked else splits(shape, number)
@@ -102,7 +103,9 @@ def _best(
         )
         for size in sizes
     ]
-    fitting = [one for one in answers if one["fits"] is not False]
+    fitting = [one for one in answers if one["fits"] is True] or [
+        one for one in answers if one["fits"] is None
+    ]
     return fitting[0] if fitting else max(answers, key=lambda one: int(one["max_model_len"]))
 
 

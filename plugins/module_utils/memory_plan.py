@@ -182,7 +182,9 @@ def activation_bytes(shape: Shape, engine: Engine) -> int:
 
 
 def sorts(shape: Shape) -> bool:
-    """Whether vLLM 0.25 runs the model in its older model runner."""
+    """Whether vLLM 0.25 runs the model in its older model runner, as it does those with states."""
+    if shape.state is not None:
+        return True
     return shape.experts is not None and shape.architecture not in _NEWER_RUNNER
 
 

@@ -86,7 +86,7 @@ _LETTERS = {"M": "mamba", "*": "attention", "E": "moe", "-": "mlp"}
 # A key by such a name says something of the layers.
 _LAYOUT = re.compile(
     r"pattern|layer_types?$|layers?_block_types?|block_types?$|block_configs?|_interval$|_period$"
-    r"|_freq$|_offset$|_indices$|_idxs$|_layers$|_layer_ids$|_layers_enum$|sparse_step$|_layer_step$"
+    r"|layers?_freq$|attention_freq$|attn_freq$|moe_freq$|_offset$|_indices$|_idxs$|_layers$|_layer_ids$|_layers_enum$|sparse_step$|_layer_step$"
     r"|kv_shar|share_|^layer_group|sparse_attention|no_attention|skip_attention|attn_type"
 )
 # Those that are read, here or elsewhere, and those that change neither weights nor cache.

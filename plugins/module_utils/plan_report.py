@@ -82,7 +82,8 @@ def plan(options: Mapping[str, Any], config: Mapping[str, Any], files: Files) ->
         _refuse_build(row, options)
     machines.sort(key=lambda row: row["fits"] is False)
     if answer["fits"] is False:
-        answer["reason"] += _what_would(machines)
+        here = _here(shape, options, found, workload=workload, size=size, release=release)
+        answer["reason"] += _what_would(machines, here, str(options["gpu"]))
     return head | answer | {"machine_types": machines}
 
 
@@ -124,11 +125,53 @@ def _gpus(options: Mapping[str, Any]) -> tuple[Gpu, int]:
     return gpu, count or found[1]
 
 
-def _what_would(machines: list[dict[str, Any]]) -> str:
-    fitting = [row for row in machines if row["fits"] is True][:3]
-    if not fitting:
-        return ". No machine type with these arguments"
-    return ". It would fit on " + ", ".join(_row(row) for row in fitting)
+def _here(
+    shape: Shape,
+    options: Mapping[str, Any],
+    found: tuple[Gpu, int],
+    *,
+    workload: fit.Workload,
+    size: int | None,
+    release: str,
+) -> dict[str, Any] | None:
+    """What fits on the very GPUs that were asked for, where more of them are used; None if nothing."""
+    given = engine_args.plain(options["vllm_args"])
+    used = int(given.get("tensor_parallel_size") or 1) * int(
+        given.get("pipeline_parallel_size") or 1
+    )
+    gpu, number = found
+    if used >= number:
+        return None
+    row = machine_choice.best(
+        shape,
+        {key: value for key, value in given.items() if key != "tensor_parallel_size"},
+        gpu,
+        number,
+        workload=workload,
+        file_bytes=size,
+        release=release,
+    )
+    _refuse_build(row, options)
+    return row if row["fits"] is not False and row["tensor_parallel_size"] > used else None
+
+
+def _what_would(
+    machines: list[dict[str, Any]], here: Mapping[str, Any] | None, asked: str
+) -> str:
+    """What to do instead: more of the same machine's GPUs first, then other machine types."""
+    first = ""
+    if here is not None:
+        would = "it would fit" if here["fits"] else "it may fit (it can't be told)"
+        first = f". Set tensor_parallel_size: {here['tensor_parallel_size']}: then {would} here"
+    others = [row for row in machines if row["machine_type"] != asked or here is None]
+    fitting = [row for row in others if row["fits"] is True][:3]
+    if fitting:
+        also = "It would also fit on " if first else "It would fit on "
+        return f"{first}. {also}" + ", ".join(_row(row) for row in fitting)
+    unknown = [row for row in others if row["fits"] is None][:3]
+    if unknown:
+        return f"{first}. It can't be told of " + ", ".join(_row(row) for row in unknown)
+    return first or ". No machine type with these arguments"
 
 
 def _row(row: Mapping[str, Any]) -> str:
@@ -158,20 +201,31 @@ def _when_serving(per_gpu: Mapping[str, int] | None) -> list[str]:
     return [f"used when serving about {gib(used)} of {gib(total)} on each GPU"]
 
 
+def _when_loaded(found: Mapping[str, Any]) -> list[str]:
+    """What a model that loads at all holds; one that does not has no length to speak of."""
+    if not found["max_model_len"]:
+        return []
+    return [
+        f"max_model_len {found['max_model_len']}, {found['max_concurrency']} requests of that "
+        "length at once",
+        *_when_serving(found["per_gpu"]),
+    ]
+
+
 def lines(found: Mapping[str, Any]) -> list[str]:
     """A plan in words."""
     said = {True: "fits", False: "does not fit", None: "can't be told"}[found["fits"]]
     where = f"{found['gpus']} x {found['gpu']}" if found["gpu"] else "a CPU"
-    tokens = found["kv_bytes_per_token"]
+    tokens, state = found["kv_bytes_per_token"], found.get("state_bytes_per_sequence")
     rows = found["machine_types"][:SHOWN_MACHINE_TYPES]
+    says = {True: "fits on", None: "may fit, which can't be told, on"}
     return [
         f"{found['model']} on {where}: {said}",
         found["reason"],
-        f"weights {gib(found['weights_bytes'])}, KV cache {tokens} bytes a token, "
-        f"{found['kv_tokens']} tokens",
-        f"max_model_len {found['max_model_len']}, {found['max_concurrency']} requests of that "
-        "length at once",
-        *_when_serving(found["per_gpu"]),
+        f"weights {gib(found['weights_bytes'])}, KV cache {tokens} bytes a token"
+        + (f", {state} bytes of state a request" if state else "")
+        + (f", {found['kv_tokens']} tokens" if found["max_model_len"] else ""),
+        *_when_loaded(found),
         f"engine arguments: {found['vllm_args']}",
-        *(f"fits on {_row(row)}" for row in rows if row["fits"] is True),
+        *(f"{says[row['fits']]} {_row(row)}" for row in rows if row["fits"] is not False),
     ]

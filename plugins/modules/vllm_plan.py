@@ -13,8 +13,9 @@ description:
     GPU's memory - weights, the largest step's activations, CUDA graphs, libraries - and what its KV
     cache holds in the rest.
   - Asks nobody but the place where the model lies, and fetches no weights.
-  - Where something decides that is not counted (adapters, a draft model, an encoder for images, an
-    engine argument that may take memory or free some), C(fits) is null and C(not_counted) names it.
+  - Where something may turn the answer around that is not counted (adapters, a draft model, an
+    encoder for images, a layer type or a key of C(config.json) that is not known, files whose sizes
+    are not those of the shape), C(fits) is null and C(not_counted) names it.
 author:
   - gce-vllm maintainers (@llmops)
 options:
@@ -149,6 +150,9 @@ plan:
     kv_bytes_per_token:
       description: Bytes of one token's keys and values over all layers, windows not considered.
       type: int
+    state_bytes_per_sequence:
+      description: Bytes that layers without attention keep for each request; absent on a CPU.
+      type: int
     kv_tokens:
       description: Tokens that the KV cache is expected to hold, as vLLM logs it.
       type: int
@@ -194,7 +198,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils import model_files, plan_report
 from ..module_utils.engine_args import ArgumentError
 from ..module_utils.model_files import RefusedError, SourceError
-from ..module_utils.model_shape import ShapeError
+from ..module_utils.model_shape import ShapeError, UnreadableError
 
 
 def arguments() -> dict[str, Any]:
@@ -240,13 +244,14 @@ def main() -> None:
     except RefusedError as error:
         module.fail_json(msg=str(error))
     except (SourceError, ShapeError, plan_report.UnknownGpuError) as error:
-        if not params["missing_ok"]:
+        # A field in a form that is not read leaves the question open; what is missing is an error.
+        if not params["missing_ok"] and not isinstance(error, UnreadableError):
             module.fail_json(msg=str(error))
         module.warn(f"Whether the model fits was not checked: {error}")
         module.exit_json(
             changed=False,
             plan={"fits": None, "reason": str(error)},
-            lines=[f"not checked: {error}"],
+            lines=[f"can't be told: {error}"],
         )
     except (ArgumentError, plan_report.PlanError) as error:
         module.fail_json(msg=str(error))

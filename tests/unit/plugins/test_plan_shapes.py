@@ -233,6 +233,6 @@ def test_what_is_not_counted_is_named() -> None:
     seeing = model_shape.parse(
         {"model_type": "gemma3", "text_config": text, "vision_config": {"hidden_size": 1152}}
     )
-    assert "images" in seeing.not_counted[0]
+    assert "images" in seeing.not_counted[0].text
     assert weights_size.count(seeing).total == MODELS["gemma-3-1b"]["parameters"]
     assert shape("llama-3.1-8b", mamba_d_state=128).not_counted
