@@ -3,9 +3,9 @@
 
 usage: prepare.py RUNS.json [--gpu ACCELERATOR]
 
-`measure.py OUT.jsonl --from RUNS.json` measures them; `compare.py RUNS.json OUT.jsonl` compares. For each
-shape there is one run for its size, and starts with 95 % and 105 % of what is expected to fit: of the
-longest request and, where layers keep states, of the sequences at once.
+`measure.py OUT.jsonl --from RUNS.json` measures them; `compare.py RUNS.json OUT.jsonl` compares.
+For each shape there is one run for its size, and starts with 95 % and 105 % of what is expected to
+fit: of the longest request and, where layers keep states, of the sequences at once.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ from .gpu_table import Gpu
 from .model_shape import Shape
 from .quantization import Quantization
 
+# Of any published build for GPUs.
+LEAST_CAPABILITY = 7.5
 _HALF = frozenset({"half", "float16"})
 # Releases that split experts by whole blocks only.
 _WHOLE_BLOCKS = frozenset({"0.25.1"})
@@ -120,6 +122,12 @@ def _hardware_problems(
     engine: Engine, shape: Shape, gpu: Gpu, quantization: Quantization | None
 ) -> list[str]:
     found = []
+    if gpu.capability < LEAST_CAPABILITY:
+        return [
+            f"vLLM has no code for compute capability {gpu.capability}, which {gpu.name} has: "
+            f"choose a "
+            f"GPU with {LEAST_CAPABILITY} or higher (T4, L4, A100, H100 and newer)"
+        ]
     if engine.dtype == "bfloat16" and not gpu.bfloat16:
         found.append(f"{gpu.name} has no bfloat16: set dtype: half")
     if quantization is not None and gpu.capability < quantization.least_capability:

@@ -127,9 +127,7 @@ def not_known(
         found.append(misread)
     found += [
         Unknown(text, frees=False)
-        for text in quantization_methods.not_known(
-            shape.quantization, engine.quantization, release
-        )
+        for text in quantization_methods.not_known(shape.quantization, engine.quantization, release)
     ]
     if not vllm_architectures.known(shape.architecture, release):
         name = shape.architecture or "none in config.json"

@@ -8,24 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from . import kernel_log, nvidia_xid
+
 _REBOOT = "reboot the host"
 _MOVE = (
     "stop and start the instance, so that it moves to other hardware (a reboot alone keeps the "
     "hardware); if it comes back, report it to Google"
 )
-# Of NVIDIA's list of Xid errors those that end work on a GPU until something is done. Others, such
-# as 13, 31, 43 and 45, are faults of the program that ran.
-FATAL_XIDS = {
-    48: ("an error in its memory that could not be corrected", _REBOOT),
-    64: ("a row of memory that could not be replaced", _MOVE),
-    74: ("an error of NVLink", _REBOOT),
-    79: ("a GPU that fell off the bus", _MOVE),
-    95: ("an uncontained error in its memory", _REBOOT),
-    119: ("firmware (GSP) that stopped answering", _REBOOT),
-    120: ("an error of its firmware (GSP)", _REBOOT),
-    140: ("an error in its memory that it did not recover from", _REBOOT),
-    143: ("a GPU that could not be initialised", _MOVE),
-}
+_REMEDIES = {nvidia_xid.RESET: _REBOOT, nvidia_xid.ELSEWHERE: _MOVE}
 # Up to 620 MiB were seen (an A100), which drivers from 510 on tell apart.
 DRIVERS_OWN_MIB = 1024
 # NVIDIA's guide to dynamic page retirement: there is room for 64, and from 60 on it has the board
@@ -66,6 +56,28 @@ STATUSES = {
         "nvrm', and reboot the host, since what hangs in the driver can't be ended. If it comes "
         "back, stop and start the instance, so that it moves to other hardware."
     ),
+    "no_library": (
+        "NVIDIA's library (libnvidia-ml) is missing: a driver that is half installed, or half "
+        "removed. "
+        "Install it anew (gpu_host_driver_install=true), or boot an image that brings the driver "
+        "(families ending in nvidia-580)."
+    ),
+    "no_right": "nvidia-smi lacks the right to ask. Run as root (become).",
+    "no_access": (
+        "NVIDIA's driver refuses: access to the GPU's devices was lost, as after a change of a "
+        "container's or service's cgroup. Restart the container or service; if it stays so on the "
+        "host "
+        "itself, reboot the host."
+    ),
+    "no_power": (
+        "A GPU lacks its power cables. Stop and start the instance, so that it moves to other "
+        "hardware."
+    ),
+    "interrupts": (
+        "The kernel found a fault of a GPU's interrupts. Reboot the host; if it comes back, stop "
+        "and "
+        "start the instance, so that it moves to other hardware."
+    ),
     "unreadable": "nvidia-smi failed in a way that is not known here.",
 }
 
@@ -79,21 +91,35 @@ class Needs:
         driver: the oldest driver that it runs with.
         capability: the least compute capability.
         count: how many GPUs.
+        brought: how many the machine type brings; 0 where it is not known.
     """
 
     build: str = ""
     driver: str = ""
     capability: str = ""
     count: int = 0
+    brought: int = 0
 
 
-def of_status(status: str, output: str) -> str:
+# Where no GPU answers for one of these, the kernel's log may say why.
+_EXPLAINED = frozenset({"driver_not_running", "gpu_lost", "no_library", "no_access", "unreadable"})
+# A log in full is no message.
+_SHOWN_OUTPUT = 300
+
+
+def of_status(status: str, output: str, log: str = "") -> str:
     """What is wrong where no GPU answers.
 
     Args:
         output: what nvidia-smi said.
+        log: the kernel's.
     """
-    return STATUSES[status] + (f" nvidia-smi says: {output}" if output else "")
+    causes = kernel_log.causes(log) if status in _EXPLAINED else []
+    said = f"{causes[0].text}." if causes else STATUSES[status]
+    lines = kernel_log.last_lines(log) if status in _EXPLAINED else []
+    told = f" The kernel's log says: {' | '.join(lines)}" if lines else ""
+    answered = f" nvidia-smi says: {output[:_SHOWN_OUTPUT]}" if output else ""
+    return said + answered + told
 
 
 def unmet(facts: Mapping[str, Any], needs: Needs) -> list[str]:
@@ -147,13 +173,36 @@ def problems(
     """
     found = [sentence for gpu in gpus for sentence in _of_one(gpu, own_units, foreign_memory_mib)]
     for error in xid_errors:
-        if error["code"] in FATAL_XIDS:
-            meaning, remedy = FATAL_XIDS[error["code"]]
+        what = nvidia_xid.meaning(error["code"], error["last"], architecture_of(gpus))
+        if what.action in _REMEDIES:
             found.append(
                 f"GPU {error['pci_bus_id']}: the kernel's log has Xid {error['code']} "
-                f"({error['count']} times), {meaning}: {remedy}."
+                f"({error['count']} times), {what.text}: {_REMEDIES[what.action]}."
             )
     return found
+
+
+def architecture_of(gpus: Sequence[Mapping[str, Any]]) -> str:
+    """The architecture of a host's GPUs; empty where they have several, or none is known."""
+    names = {str(gpu["architecture"] or "") for gpu in gpus}
+    return names.pop() if len(names) == 1 else ""
+
+
+def missing(gpus: Sequence[Mapping[str, Any]], log: str, brought: int) -> list[str]:
+    """That fewer GPUs answer than there are, by the kernel's log or by the machine type.
+
+    Args:
+        brought: how many the machine type brings; 0 where that is not known.
+    """
+    lost = [one for one in kernel_log.causes(log) if one.lost]
+    if brought and len(gpus) < brought:
+        why = f"{lost[0].text}." if lost else f"To have all, {_MOVE}."
+        return [f"Only {len(gpus)} of the machine type's {brought} GPUs answer. {why}"]
+    gone = next((one for one in lost if one.name == "fallen off the bus"), None)
+    # With an Xid 79 it is told already.
+    if gone is None or "): 79," in log:
+        return []
+    return [f"{gone.text}. The kernel's log says: {' | '.join(kernel_log.last_lines(log))}"]
 
 
 def _of_one(gpu: Mapping[str, Any], own_units: Sequence[str], foreign_mib: int) -> list[str]:
@@ -163,6 +212,7 @@ def _of_one(gpu: Mapping[str, Any], own_units: Sequence[str], foreign_mib: int) 
         *_repairs(gpu),
         *_fabric(gpu),
         *_modes(gpu),
+        *_unread(gpu),
         *_held(gpu, own_units, foreign_mib),
     ]
     return [f"{name}{'' if sentence.startswith(':') else ' '}{sentence}." for sentence in found]
@@ -185,6 +235,8 @@ def _memory_cells(gpu: Mapping[str, Any]) -> list[str]:
             f"had {gpu['ecc_errors']['uncorrected']} errors in its memory that could not be "
             f"corrected: {_REBOOT}; where they come back, {_MOVE}"
         )
+    if gpu["sram_threshold_exceeded"]:
+        found.append(f"had more errors in its SRAM than NVIDIA lets pass: {_MOVE}")
     return found
 
 
@@ -219,12 +271,27 @@ def _modes(gpu: Mapping[str, Any]) -> list[str]:
         if gpu[f"{mode}_pending"] not in (None, gpu[mode]):
             wish = "on" if gpu[f"{mode}_pending"] else "off"
             found.append(f"was told to switch {mode.upper()} {wish}: {_REBOOT}")
+    if gpu["mig"] and gpu["mig_devices"]:
+        sizes = ", ".join(f"{one} MiB" for one in gpu["mig_memory_mib"] if one) or "unknown size"
+        found.append(
+            f"is split into {gpu['mig_devices']} MIG instances ({sizes}), of which vLLM gets one "
+            f"alone: switch the mode off (nvidia-smi -mig 0) and {_REBOOT}, or set "
+            "CUDA_VISIBLE_DEVICES to one that is large enough"
+        )
     if gpu["mig"] and not gpu["mig_devices"]:
         found.append(
             f"is in MIG mode and has no MIG instance, so nothing can run on it: switch the "
             f"mode off (nvidia-smi -mig 0) and {_REBOOT}, or make an instance"
         )
     return found
+
+
+def _unread(gpu: Mapping[str, Any]) -> list[str]:
+    """Words where numbers belong: the driver has lost hold of the GPU."""
+    if not gpu["broken_fields"]:
+        return []
+    return [f"does not tell its state ({', '.join(gpu['broken_fields'][:3])}): {_REBOOT}; if it "
+            f"comes back, {_MOVE}"]  # fmt: skip
 
 
 def _held(gpu: Mapping[str, Any], own_units: Sequence[str], foreign_mib: int) -> list[str]:
@@ -241,7 +308,7 @@ def _held(gpu: Mapping[str, Any], own_units: Sequence[str], foreign_mib: int) ->
         held += hidden
     if held > foreign_mib:
         who = ", ".join(
-            f"{each['name']} (pid {each['pid']}, {each['unit'] or 'no service'}, "
+            f"{_short(each['name'])} (pid {each['pid']}, {each['unit'] or 'no service'}, "
             f"{'?' if each['used_mib'] is None else each['used_mib']} MiB)"
             for each in strangers
         )
@@ -253,3 +320,9 @@ def _held(gpu: Mapping[str, Any], own_units: Sequence[str], foreign_mib: int) ->
             f"does, a program that broke left them behind: {_REBOOT}"
         ]
     return []
+
+
+def _short(name: str | None) -> str:
+    """A process's program; what follows may be anything that it was called with."""
+    words = (name or "?").split()
+    return (words[0] if words else "?")[-80:]

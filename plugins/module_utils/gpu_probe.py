@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from . import gpu_health, kernel_gpu, nvidia_smi
+from . import gpu_findings, gpu_health, kernel_gpu, kernel_log, nvidia_smi
 
 NVIDIA_VENDOR = "0x10de"
 NOTHING = gpu_health.Needs()
@@ -62,22 +62,29 @@ def collect(
         As gpu_info documents it.
     """
     facts = _empty(host)
+    log = _kernel_log(host)
+    facts |= {
+        "xid_errors": kernel_gpu.xid_errors(log),
+        "kernel_causes": [one.name for one in kernel_log.causes(log)],
+        "kernel_lines": kernel_log.last_lines(log),
+    }
     code, out, err = host.run(program, "-q", "-x")
     status = _status(host, code, out + err, facts["nouveau"])
     if status != "ok":
         output = "" if code == 127 else (out + err).strip()[-2000:]
-        return _judged({**facts, "status": status, "output": output})
+        return _judged({**facts, "status": status, "output": output}, log)
+    warning = nvidia_smi.WARNINGS.get(code, "")
     code, capabilities, err = host.run(
         program, "--query-gpu=uuid,compute_cap", "--format=csv,noheader"
     )
     if code == 124:
-        return _judged({**facts, "status": "hung", "output": err})
+        return _judged({**facts, "status": "hung", "output": err}, log)
     try:
         facts |= nvidia_smi.merge(
             nvidia_smi.parse_log(out), nvidia_smi.parse_capabilities(capabilities)
         )
     except ValueError as error:
-        return _judged({**facts, "status": "unreadable", "output": str(error)})
+        return _judged({**facts, "status": "unreadable", "output": str(error)}, log)
     for gpu in facts["gpus"]:
         for process in gpu["processes"]:
             process["unit"] = kernel_gpu.systemd_unit(host.read(f"/proc/{process['pid']}/cgroup"))
@@ -86,7 +93,8 @@ def collect(
     _code, out, _err = host.run("nvcc", "--version")
     facts["cuda_toolkit"] = nvidia_smi.parse_nvcc(out)
     facts["status"] = "ok" if facts["gpus"] else "no_gpu"
-    return _judged(facts, own_units, foreign_memory_mib, needs)
+    facts["warnings"] = [f"A GPU warns that {warning}."] if warning else []
+    return _judged(facts, log, own_units, foreign_memory_mib, needs)
 
 
 def _empty(host: Host) -> dict[str, Any]:
@@ -99,18 +107,26 @@ def _empty(host: Host) -> dict[str, Any]:
         "output": "",
         "kernel_module": kernel_gpu.module_version(host.read("/proc/driver/nvidia/version")),
         "nouveau": kernel_gpu.nouveau_loaded(host.read("/proc/modules")),
-        "xid_errors": kernel_gpu.xid_errors(_kernel_log(host)),
         "topology": {},
+        "warnings": [],
     }
 
 
 def _judged(
     facts: Mapping[str, Any],
+    log: str,
     own_units: Sequence[str] = (),
     foreign_memory_mib: int = 0,
     needs: gpu_health.Needs = NOTHING,
 ) -> dict[str, Any]:
     if facts["status"] != "ok":
-        return {**facts, "problems": [gpu_health.of_status(facts["status"], facts["output"])]}
-    found = gpu_health.problems(facts["gpus"], facts["xid_errors"], own_units, foreign_memory_mib)
-    return {**facts, "problems": [*found, *gpu_health.unmet(facts, needs)]}
+        told = gpu_health.of_status(facts["status"], facts["output"], log)
+        return {**facts, "problems": [told], "findings": gpu_findings.of_host(facts)}
+    gpus = facts["gpus"]
+    found = gpu_health.problems(gpus, facts["xid_errors"], own_units, foreign_memory_mib)
+    found += gpu_health.missing(gpus, log, needs.brought)
+    return {
+        **facts,
+        "problems": [*found, *gpu_health.unmet(facts, needs)],
+        "findings": gpu_findings.of_host(facts),
+    }

@@ -36,7 +36,7 @@ class Gpu:
 
 # Accelerator type of Compute Engine to its facts. CUDA's readings are up to 3 % below what
 # nvidia-smi shows, which counts what the driver keeps; of several published ones this is the
-# lowest, rounded down. Below compute capability 7.5 the locked builds refuse to run.
+# lowest, rounded down.
 GPUS: dict[str, Gpu] = {
     one.name: one
     for one in (
@@ -51,8 +51,21 @@ GPUS: dict[str, Gpu] = {
         Gpu("nvidia-rtx-pro-6000", 97_000 * MIB, 12.0),
     )
 }
+# No build of vLLM has code for these (below compute capability 7.5): known to be refused before
+# they are rented.
+TOO_OLD: dict[str, Gpu] = {
+    one.name: one
+    for one in (
+        Gpu("nvidia-tesla-p4", 7_606 * MIB, 6.1, small_batches=True),
+        Gpu("nvidia-tesla-p100", 16_270 * MIB, 6.0, small_batches=True),
+        Gpu("nvidia-tesla-v100", 16_130 * MIB, 7.0, small_batches=True),
+    )
+}
 # Other names for them, for people who type them.
 ALIASES = {
+    "p4": "nvidia-tesla-p4",
+    "p100": "nvidia-tesla-p100",
+    "v100": "nvidia-tesla-v100",
     "t4": "nvidia-tesla-t4",
     "nvidia-t4": "nvidia-tesla-t4",
     "l4": "nvidia-l4",
@@ -65,5 +78,10 @@ ALIASES = {
 
 
 def find(name: str) -> Gpu | None:
-    """The GPU of that accelerator type or alias; None where the table has none."""
-    return GPUS.get(ALIASES.get(name.lower(), name.lower()))
+    """The GPU of that accelerator type or alias; None where the table has none.
+
+    A virtual workstation (`-vws`) is the same GPU with a licence for graphics.
+    """
+    plain = name.lower().removesuffix("-vws")
+    named = ALIASES.get(plain, plain)
+    return GPUS.get(named) or TOO_OLD.get(named)

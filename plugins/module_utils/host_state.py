@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,15 @@ LOCKS = (
 # While they run they take the locks, let go of them, and take them again. The second is what runs
 # unattended-upgrade; the service of that name only waits for the shutdown.
 UPDATE_UNITS = ("apt-daily.service", "apt-daily-upgrade.service")
+# The images of the project deeplearning-platform-release install NVIDIA's driver at their first
+# boot,
+# by a startup script, where the instance's metadata asks for it (install-nvidia-driver).
+START_UNITS = ("google-startup-scripts.service", "google-c2d-startup.service")
+DRIVER_INSTALLER = "/opt/deeplearning/install-driver.sh"
+_INSTALLERS = re.compile(
+    r"/install[-_]driver\.sh|install_gpu_driver\.py|cuda_installer|nvidia-installer"
+    r"|NVIDIA-Linux-[^ /]*\.run"
+)
 BUSY_STATES = ("activating", "deactivating")
 
 
@@ -45,14 +55,19 @@ def busy_units(printed: str) -> list[str]:
     return found
 
 
+def installs_driver(command: str) -> bool:
+    """Whether a process is an installer of NVIDIA's driver, by its command line."""
+    return _INSTALLERS.search(command) is not None
+
+
 def problems(facts: Mapping[str, Any], timeout: int) -> list[str]:
     """Why the host can't be worked on now.
 
     Args:
         facts: `cloud_init`, `locks` ([{path, pid, name, unit}]), `busy_units`, `interrupted` (that
             is dpkg), `machine` with the wanted `machines`, `python` (its version) with
-            `python_wanted` (the program), `space` ([{path, free_mib, mib}]) and
-            `unreached` ([{url, reason}]).
+            `python_wanted` (the program), `installing` (what installs NVIDIA's driver), `space`
+            ([{path, free_mib, mib}]) and `unreached` ([{url, reason}]).
         timeout: how long it was waited, in seconds.
 
     Returns:
@@ -62,6 +77,7 @@ def problems(facts: Mapping[str, Any], timeout: int) -> list[str]:
         *_machine(facts["machine"], facts["machines"]),
         *_python(facts["python"], facts["python_wanted"]),
         *_cloud_init(facts["cloud_init"], timeout),
+        *_driver(str(facts.get("installing") or ""), timeout),
         *_packages(facts, timeout),
         *_space(facts["space"]),
         *_network(facts["unreached"]),
@@ -93,6 +109,18 @@ def _cloud_init(state: str, timeout: int) -> list[str]:
         f"is still being set up by cloud-init ({state}) after {timeout} s. Look at 'cloud-init "
         "status --long' and /var/log/cloud-init-output.log on the host, and run this again once "
         "it is done."
+    ]
+
+
+def _driver(installing: str, timeout: int) -> list[str]:
+    if not installing:
+        return []
+    return [
+        f"still installs NVIDIA's driver ({installing}) after {timeout} s, as its image does at "
+        f"the "
+        "first boot. Look at 'journalctl -u google-startup-scripts' there, and run this again "
+        "once it "
+        "is done, or raise gpu_host_ready_timeout."
     ]
 
 

@@ -6,8 +6,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from . import nvidia_xid
+
 _MODULE_VERSION = re.compile(r"^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s", re.MULTILINE)
-_XID = re.compile(r"NVRM: Xid \(PCI:(?P<bus>[0-9A-Fa-f:.]+)\): (?P<code>\d+),?\s*(?P<text>.*)")
+# A GPU in MIG mode names the instance after the bus: `(PCI:0000:3b:00 GPU-I:01 GPU-CI:02)`.
+_XID = re.compile(
+    r"NVRM: Xid \(PCI:(?P<bus>[0-9A-Fa-f:.]+)(?P<instance>[^)]*)\): (?P<code>\d+),?\s*(?P<text>.*)"
+)
 _UNIT = re.compile(r"/([^/]+\.service)(?:/|$)", re.MULTILINE)
 
 
@@ -26,14 +31,18 @@ def xid_errors(kernel_log: str) -> list[dict[str, Any]]:
     """Errors that the driver wrote into the kernel log, each kind once per GPU.
 
     Returns:
-        [{pci_bus_id, code, count, last}], in the order of their first appearance.
+        [{pci_bus_id, code, count, last}], in the order of their first appearance. `last` is the
+        text of the last one, and of NVLink 5 of the last that is fatal.
     """
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for match in _XID.finditer(kernel_log):
         key = (match["bus"], int(match["code"]))
         entry = found.setdefault(key, {"pci_bus_id": key[0], "code": key[1], "count": 0})
         entry["count"] += 1
-        entry["last"] = match["text"].strip()[:200]
+        told = " ".join((match["instance"].strip(), match["text"].strip())).strip()[:200]
+        kept = "last" in entry and nvidia_xid.is_harmless(key[1], told)
+        if not kept or nvidia_xid.is_harmless(key[1], entry["last"]):
+            entry["last"] = told
     return list(found.values())
 
 

@@ -3,8 +3,8 @@
 
 vLLM gives all layers pages of one size. Layers of one kind form groups of equal length that share
 a pool; a request takes its blocks from every group: a full layer's for all its tokens, a sliding
-one's for its window and what one step adds. A layer that keeps a state takes a block or two for each
-request, whatever its length: attention's blocks are made so long that such a state fits into one.
+one's for its window and what one step adds. A layer that keeps a state takes a block or two for
+each request, whatever its length: attention's blocks are made so long that a state fits into one.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Layout:
 
 
 def element_bytes(kv_cache_dtype: str, dtype: str, declared: str = "") -> float:
-    """Bytes of one cached number; `auto` is what the checkpoint declares, else the model's dtype."""
+    """Bytes of one cached number; `auto` is what the checkpoint declares, or the model's dtype."""
     if kv_cache_dtype == "auto" and declared:
         kv_cache_dtype = declared
     if kv_cache_dtype.startswith("fp8") or kv_cache_dtype.startswith("int8"):

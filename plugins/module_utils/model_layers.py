@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What layers a model has, by its config.json: attention, states, MLPs, experts. Pure.
 
-Only what config.json says of a layer is taken for known. A word, a key or a pattern that is not read
-here is named in `unknown`; it is then counted as what takes most: attention over everything.
+Only what config.json says of a layer is taken for known. A word, a key or a pattern that is not
+read here is named in `unknown`, and counted as what takes most: attention over everything.
 """
 
 from __future__ import annotations
@@ -91,15 +91,38 @@ _LAYOUT = re.compile(
 )
 # Those that are read, here or elsewhere, and those that change neither weights nor cache.
 _READ = frozenset(
-    """
-    attn_layer_indices attn_layer_offset attn_layer_period attn_type_list decoder_sparse_step
-    expert_layer_offset expert_layer_period full_attention_interval full_attn_idxs
-    hybrid_override_pattern interleave_moe_layer_step layer_types layers_block_type
-    max_window_layers mlp_layer_types mlp_only_layers moe_layer_freq moe_layers n_layers
-    num_dense_layers num_hidden_layers num_layers sliding_window_pattern
-    deepstack_visual_indexes layer_norm_eps no_rope_layer_interval no_rope_layers
-    num_nextn_predict_layers share_input_output_embed shared_intermediate_size
-    """.split()
+    [
+        "attn_layer_indices",
+        "attn_layer_offset",
+        "attn_layer_period",
+        "attn_type_list",
+        "decoder_sparse_step",
+        "expert_layer_offset",
+        "expert_layer_period",
+        "full_attention_interval",
+        "full_attn_idxs",
+        "hybrid_override_pattern",
+        "interleave_moe_layer_step",
+        "layer_types",
+        "layers_block_type",
+        "max_window_layers",
+        "mlp_layer_types",
+        "mlp_only_layers",
+        "moe_layer_freq",
+        "moe_layers",
+        "n_layers",
+        "num_dense_layers",
+        "num_hidden_layers",
+        "num_layers",
+        "sliding_window_pattern",
+        "deepstack_visual_indexes",
+        "layer_norm_eps",
+        "no_rope_layer_interval",
+        "no_rope_layers",
+        "num_nextn_predict_layers",
+        "share_input_output_embed",
+        "shared_intermediate_size",
+    ]
 )
 
 
@@ -128,7 +151,7 @@ def of(text: Mapping[str, Any], kind: str, family: Family, number: int) -> Layer
     attention: list[LayerKind] = []
     states: list[bool] = []
     feeds: list[str] = []
-    sparse = _sparse(text, kind, number)
+    sparse = _sparse(text, number)
     for at, word in enumerate(words):
         if word not in _WORDS:
             unknown.append(Unknown(f"layers of the type {word}"))
@@ -175,6 +198,18 @@ def _words(
     if family.chunked:
         chunk = whole(text, "attention_chunk_size", default=8192)
         return _one_of(family.full_every, number, "chunked_attention"), chunk
+    return _windowed(text, kind, family, (number, window), unknown)
+
+
+def _windowed(
+    text: Mapping[str, Any],
+    kind: str,
+    family: Family,
+    size: tuple[int, int],
+    unknown: list[Unknown],
+) -> tuple[list[str], int]:
+    """The same by what config.json says of a window; `size` is layers and window."""
+    number, window = size
     if text.get("use_sliding_window") is False or not window:
         return ["full_attention"] * number, 0
     if kind.startswith("qwen"):
@@ -222,7 +257,9 @@ def _full_layers(text: Mapping[str, Any], number: int) -> set[int] | None:
             return {whole({name: one}, name) for one in found}
     types = listed(text, "attn_type_list", number)
     if types:
-        return {at for at, one in enumerate(types) if whole({"attn_type_list": one}, "attn_type_list")}
+        return {
+            at for at, one in enumerate(types) if whole({"attn_type_list": one}, "attn_type_list")
+        }
     period = whole(text, "attn_layer_period")
     if period:
         offset = whole(text, "attn_layer_offset")
@@ -245,9 +282,7 @@ def _unread(text: Mapping[str, Any]) -> list[Unknown]:
 
 def experts(text: Mapping[str, Any], family: Family) -> Experts | None:
     """The experts; None where there are none."""
-    count = whole(
-        text, "n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts"
-    )
+    count = whole(text, "n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
     if count < 2:
         return None
     each = whole(text, "moe_intermediate_size", "intermediate_size")
@@ -272,7 +307,7 @@ def experts(text: Mapping[str, Any], family: Family) -> Experts | None:
     )
 
 
-def _sparse(text: Mapping[str, Any], kind: str, number: int) -> list[bool]:
+def _sparse(text: Mapping[str, Any], number: int) -> list[bool]:
     """Whether each layer's MLP is a mixture of experts, where the model has one at all."""
     if whole(text, "n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts") < 2:
         return [False] * number

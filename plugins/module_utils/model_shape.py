@@ -41,7 +41,17 @@ _SCALED_ALREADY = frozenset(
 # Where a model of several parts keeps its text model.
 _TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config")
 # An object by such a name is an encoder, or what prepares its input.
-_ENCODER_PARTS = ("vision", "visual", "audio", "image", "img_", "speech", "sound", "video", "embd_layer")
+_ENCODER_PARTS = (
+    "vision",
+    "visual",
+    "audio",
+    "image",
+    "img_",
+    "speech",
+    "sound",
+    "video",
+    "embd_layer",
+)
 
 
 @dataclass(frozen=True)
@@ -190,7 +200,8 @@ def parse(config: Mapping[str, Any]) -> Shape:
 def lengths(text: Mapping[str, Any]) -> tuple[int, int]:
     """The longest sequence that vLLM takes by default, and that it accepts, in tokens.
 
-    By default a model with LongRoPE takes its original length, and accepts all that it was made for.
+    By default a model with LongRoPE takes its original length, and accepts all that it was made
+    for.
     """
     named = [whole(text, key) for key in _LENGTH_KEYS if whole(text, key)]
     if not named:
@@ -260,9 +271,10 @@ def _dense_intermediate(
         size = int(fraction(text, "block_ffn_dim_multiplier", 1.0) * size)
         step = whole(text, "block_multiple_of", default=256)
         return step * -(-size // step)
-    return whole(
-        text, "intermediate_size_mlp", "dense_intermediate_size", default=intermediate
-    ) or intermediate
+    return (
+        whole(text, "intermediate_size_mlp", "dense_intermediate_size", default=intermediate)
+        or intermediate
+    )
 
 
 def _dtype(text: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -309,7 +321,9 @@ def _cache_declared(quantized: Mapping[str, Any]) -> str:
         or inner.get("kv_cache_quant_algo")
         or quantized.get("kv_cache_quant_algo")
     )
-    if not named or not (method.startswith("modelopt") or method == "compressed-tensors" or not method):
+    if not named or not (
+        method.startswith("modelopt") or method == "compressed-tensors" or not method
+    ):
         return ""
     if isinstance(named, Mapping):
         bits = named.get("num_bits")
@@ -317,7 +331,9 @@ def _cache_declared(quantized: Mapping[str, Any]) -> str:
             return "fp8_e4m3" if bits == 8 and named.get("type", "float") == "float" else ""
         if named.get("type") != "float":
             return ""
-        return {8: "fp8_e4m3" if named.get("dynamic") is False else "", 4: "nvfp4"}.get(bits, "")
+        if bits == 8 and named.get("dynamic") is False:
+            return "fp8_e4m3"
+        return "nvfp4" if bits == 4 else ""
     return {"fp8": "fp8_e4m3", "nvfp4": "nvfp4"}.get(str(named).lower(), "")
 
 
@@ -331,9 +347,7 @@ def _not_counted(
     if config.get("is_encoder_decoder"):
         found.append(Unknown("the encoder and its cross-attention", frees=False))
     if _sees_or_hears(config, text) or vllm_architectures.multimodal(architecture):
-        found.append(
-            Unknown("the encoder for images or sound and its activations", frees=False)
-        )
+        found.append(Unknown("the encoder for images or sound and its activations", frees=False))
     if text.get("compress_ratios") or text.get("index_topk") or text.get("sparse_attention_config"):
         found.append(Unknown("the index of sparse attention", frees=False))
     if not model_families.of(kind).state and _stateful(text):

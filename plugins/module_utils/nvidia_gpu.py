@@ -10,6 +10,9 @@ from typing import Any
 # A fact a GPU doesn't have is told in words of these kinds.
 ABSENT = ("N/A", "[N/A]", "[Not Supported]", "Not Supported", "None", "")
 _NUMBER = re.compile(r"^(-?\d+(?:\.\d+)?)(?: (?:MiB|W|C|MHz|%))?$")
+# Where a number or a fact should stand, and the driver could not get it: `[GPU requires reset]`,
+# `[Unknown Error]`, `ERR!`. What a GPU lacks, and what needs a right, is said in other words.
+_BROKEN = re.compile(r"requires reset|unknown error|\berr!|GPU is lost|\bError\b", re.IGNORECASE)
 
 
 def text(element: ET.Element, path: str) -> str | None:
@@ -28,6 +31,16 @@ def whole(element: ET.Element, path: str) -> int | None:
     """A number without a fraction."""
     found = number(element, path)
     return None if found is None else int(found)
+
+
+# What is looked at for such words: what every driver fills.
+_READ = (
+    "fb_memory_usage/total", "fb_memory_usage/used", "fb_memory_usage/free", "temperature/gpu_temp",
+    "gpu_power_readings/instant_power_draw", "gpu_power_readings/power_draw",
+    "gpu_power_readings/current_power_limit", "power_readings/power_draw",
+    "power_readings/power_limit", "clocks/sm_clock", "clocks/mem_clock", "utilization/gpu_util",
+    "ecc_mode/current_ecc", "performance_state", "fan_speed", "product_name",
+)  # fmt: skip
 
 
 def gpu_facts(element: ET.Element) -> dict[str, Any]:
@@ -51,6 +64,7 @@ def gpu_facts(element: ET.Element) -> dict[str, Any]:
             "corrected": _sum(element, "correctable"),
             "uncorrected": _sum(element, "uncorrectable"),
         },
+        "sram_threshold_exceeded": _yes_below(element, "sram_threshold_exceeded"),
         "row_remap": _row_remap(element),
         "retired_pages": _retired_pages(element),
         "repair": {
@@ -79,6 +93,11 @@ def gpu_facts(element: ET.Element) -> dict[str, Any]:
             "max_memory": whole(element, "max_clocks/mem_clock"),
         },
         "throttled_by": _throttled_by(element),
+        "broken_fields": _broken_fields(element),
+        "mig_memory_mib": [
+            whole(device, "fb_memory_usage/total")
+            for device in element.findall("mig_devices/mig_device")
+        ],
         "processes": [
             {
                 "pid": whole(process, "pid") or 0,
@@ -101,15 +120,36 @@ def _yes(element: ET.Element, path: str) -> bool | None:
 
 
 def _sum(element: ET.Element, kind: str) -> int | None:
-    """Errors since the driver was loaded; tags differ between drivers in how they begin."""
-    volatile = element.find("ecc_errors/volatile")
-    if volatile is None:
-        return None
-    names = [
-        counter.tag for counter in volatile if kind in counter.tag.split("_", 1)[-1].split("_")
+    """Errors since the driver was loaded, of MIG's instances too; tags differ in how they begin."""
+    groups = [
+        *element.findall("ecc_errors/volatile"),
+        *element.findall("mig_devices/mig_device/ecc_error_count/volatile_count"),
     ]
-    counts = [count for name in names if (count := whole(volatile, name)) is not None]
+    counts = [
+        count
+        for group in groups
+        for counter in group
+        if kind in counter.tag.split("_", 1)[-1].split("_")
+        and (count := whole(group, counter.tag)) is not None
+    ]
     return sum(counts) if counts else None
+
+
+def _yes_below(element: ET.Element, tag: str) -> bool | None:
+    """A flag whose place differs between drivers."""
+    found = next(element.iter(tag), None)
+    said = "" if found is None else (found.text or "").strip()
+    return None if said in ABSENT else said == "Yes"
+
+
+def _broken_fields(element: ET.Element) -> list[str]:
+    """Paths of what the driver could not read, with the words that stand there."""
+    found = []
+    for path in _READ:
+        said = (element.findtext(path) or "").strip()
+        if _BROKEN.search(said):
+            found.append(f"{path.rsplit('/', 1)[-1]} is '{said}'")
+    return found
 
 
 def _row_remap(element: ET.Element) -> dict[str, Any]:
@@ -118,9 +158,9 @@ def _row_remap(element: ET.Element) -> dict[str, Any]:
         "corrected": whole(element, f"{rows}_corr"),
         "uncorrected": whole(element, f"{rows}_unc"),
         # A reset is needed before the remapping counts.
-        "pending": text(element, f"{rows}_pending") == "Yes",
+        "pending": _yes(element, f"{rows}_pending"),
         # No spare row is left: the GPU has to be replaced.
-        "failed": text(element, f"{rows}_failure") == "Yes",
+        "failed": _yes(element, f"{rows}_failure"),
     }
 
 

@@ -10,6 +10,28 @@ from typing import Any
 
 from .nvidia_gpu import ABSENT, gpu_facts, text
 
+_LOG = "<nvidia_smi_log"
+_PHRASES = {
+    "couldn't find libnvidia-ml": "no_library",
+    "NVML Shared Library": "no_library",
+    "Insufficient Permissions": "no_right",
+    "Unknown Error": "no_access",
+    "No supported GPUs were found": "driver_not_running",
+}
+# What NVIDIA documents of nvidia-smi's exit status ("Return Value"), beside 0 and those with a
+# text.
+_EXIT_CODES = {
+    4: "no_right",
+    6: "driver_not_running",
+    8: "no_power",
+    9: "driver_not_running",
+    10: "interrupts",
+    12: "no_library",
+    15: "gpu_lost",
+}
+# Of these the log is whole, and what is wrong is a warning.
+WARNINGS = {14: "its infoROM is corrupted: ask for other hardware where errors follow"}
+
 
 def status_of(code: int, output: str, nvidia_on_pci: bool) -> str:
     """Name what a run of nvidia-smi says about the host.
@@ -21,8 +43,8 @@ def status_of(code: int, output: str, nvidia_on_pci: bool) -> str:
         nvidia_on_pci: whether the kernel sees a PCI device made by NVIDIA.
 
     Returns:
-        `ok`, `no_gpu`, `no_driver`, `driver_not_running`, `driver_mismatch`, `gpu_lost`, `hung` or
-        `unreadable`.
+        `ok`, `no_gpu`, `no_driver`, `driver_not_running`, `driver_mismatch`, `gpu_lost`, `hung`,
+        `no_library`, `no_right`, `no_access`, `no_power`, `interrupts` or `unreadable`.
     """
     if code == 124:
         return "hung"
@@ -34,9 +56,20 @@ def status_of(code: int, output: str, nvidia_on_pci: bool) -> str:
         return "driver_not_running" if nvidia_on_pci else "no_gpu"
     if "couldn't communicate with the NVIDIA driver" in output or "Driver Not Loaded" in output:
         return "driver_not_running" if nvidia_on_pci else "no_gpu"
-    if "GPU is lost" in output or "Unable to determine the device handle" in output:
+    if "GPU is lost" in output or "fallen off the bus" in output:
         return "gpu_lost"
-    return "ok" if code == 0 else "unreadable"
+    if "Unable to determine the device handle" in output:
+        return "gpu_lost" if "Not Found" not in output else "driver_not_running"
+    if code == 0:
+        return "ok"
+    for phrase, status in _PHRASES.items():
+        if phrase in output:
+            return status
+    if _LOG in output and "</nvidia_smi_log>" in output:
+        # It ended with a warning (a corrupted infoROM, 14), and told all the same.
+        return "ok"
+    found = _EXIT_CODES.get(code, "unreadable")
+    return "no_gpu" if found == "driver_not_running" and not nvidia_on_pci else found
 
 
 def parse_log(printed: str) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def _here(
     size: int | None,
     release: str,
 ) -> dict[str, Any] | None:
-    """What fits on the very GPUs that were asked for, where more of them are used; None if nothing."""
+    """What fits on the very GPUs that were asked for, with more of them; None if nothing does."""
     given = engine_args.plain(options["vllm_args"])
     used = int(given.get("tensor_parallel_size") or 1) * int(
         given.get("pipeline_parallel_size") or 1
@@ -155,9 +155,7 @@ def _here(
     return row if row["fits"] is not False and row["tensor_parallel_size"] > used else None
 
 
-def _what_would(
-    machines: list[dict[str, Any]], here: Mapping[str, Any] | None, asked: str
-) -> str:
+def _what_would(machines: list[dict[str, Any]], here: Mapping[str, Any] | None, asked: str) -> str:
     """What to do instead: more of the same machine's GPUs first, then other machine types."""
     first = ""
     if here is not None:

@@ -95,7 +95,9 @@ def _of_checkpoint(config: Mapping[str, Any], method: str, release: str) -> Quan
         return Quantization("modelopt fp8", 1.0, 8.9 if release in _FP8_UNITS_ONLY else 8.0)
     if "fp8" in method:
         block = listed(config, "weight_block_size") or []
-        found = _fp8("fp8", tuple(whole({"weight_block_size": one}, "weight_block_size") for one in block))
+        found = _fp8(
+            "fp8", tuple(whole({"weight_block_size": one}, "weight_block_size") for one in block)
+        )
         least = 8.0 if "fbgemm" in method else found.least_capability
         experts = MXFP4_BYTES if config.get("expert_dtype") in {"fp4", "mxfp4"} else 0.0
         return replace(found, least_capability=least, expert_bytes=experts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which layers a checkpoint's quantisation leaves as they were, by the names that it lists. Pure."""
+"""Which layers a checkpoint's quantisation leaves as they were, by listed names. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ _ROOTS = ("model.layers", "backbone.layers", "model.language_model.layers")
 _ATTENTION = ("self_attn", "attention", "mixer", "attn")
 _STATE = ("linear_attn", "mamba", "mixer", "conv", "self_attn")
 _DENSE = ("mlp", "feed_forward", "mixer")
-_EXPERTS = ("mlp.experts.0", "block_sparse_moe.experts.0", "feed_forward.experts.0", "mixer.experts.0")
+_EXPERTS = (
+    "mlp.experts.0",
+    "block_sparse_moe.experts.0",
+    "feed_forward.experts.0",
+    "mixer.experts.0",
+)
 _SHARED = ("mlp.shared_expert", "mlp.shared_experts", "mixer.shared_experts", "shared_mlp")
 
 
@@ -38,9 +43,13 @@ def left_out(shape: Shape, quantization: Quantization) -> tuple[float, float]:
         3 * shape.hidden * one.shared if one else 0,
     )
     return _shares(
-        shape.layers, shape.states, shape.feeds, sizes, quantization.excluded,
-        quantization.by_substring,
-    )  # fmt: skip
+        shape.layers,
+        shape.states,
+        shape.feeds,
+        sizes,
+        quantization.excluded,
+        by_substring=quantization.by_substring,
+    )
 
 
 @lru_cache(maxsize=32)
@@ -50,6 +59,7 @@ def _shares(
     feeds: tuple[str, ...],
     sizes: tuple[int, ...],
     excluded: tuple[str, ...],
+    *,
     by_substring: bool,
 ) -> tuple[float, float]:
     query, key, out, state, dense, shared = sizes

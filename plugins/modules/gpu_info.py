@@ -51,6 +51,11 @@ options:
         description: How many GPUs there must be.
         type: int
         default: 0
+      brought:
+        description: How many the machine type brings. Fewer that answer are a problem; 0 asks
+          nothing.
+        type: int
+        default: 0
 attributes:
   check_mode:
     support: full
@@ -74,7 +79,9 @@ status:
     - V(ok); V(no_gpu), the PCI bus has none; V(no_driver), it has one and nvidia-smi is missing;
       V(driver_not_running); V(driver_mismatch), kernel module and libraries differ; V(gpu_lost), it
       fell off the bus; V(nouveau), the kernel gave it to nouveau; V(hung), nvidia-smi gave no
-      answer in time; V(unreadable), anything else.
+      answer in time; V(no_library), NVIDIA's library is missing; V(no_right), it must be asked as
+      root; V(no_access), the driver refuses; V(no_power), a cable is missing; V(interrupts), the
+      kernel found a fault of its interrupts; V(unreadable), anything else.
   returned: always
   type: str
 output:
@@ -100,6 +107,42 @@ cuda_toolkit:
   type: str
 problems:
   description: What keeps the GPUs from being used, a sentence with its remedy each.
+  returned: always
+  type: list
+  elements: str
+findings:
+  description: What the GPUs' state asks for, as a monitor reads it, well or not.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    gpu:
+      description: Which GPU, by its place on the bus; empty for the host.
+      type: str
+    kind:
+      description: V(xid), V(ecc), V(remap), V(remap failure), V(repair), V(recovery),
+        V(throttling), V(unread) (words where numbers belong) or V(status).
+      type: str
+    text:
+      description: What was found.
+      type: str
+    action:
+      description: V(go on), V(reset) (reboot the host) or V(recreate elsewhere) (stop and start the
+        instance, so that it moves to other hardware).
+      type: str
+warnings:
+  description: What nvidia-smi warned of while it told the rest.
+  returned: always
+  type: list
+  elements: str
+kernel_causes:
+  description: Known causes in the kernel's log of a driver that does not run.
+  returned: always
+  type: list
+  elements: str
+  sample: ["secure boot"]
+kernel_lines:
+  description: What the driver wrote into the kernel's log last.
   returned: always
   type: list
   elements: str
@@ -198,6 +241,15 @@ gpus:
     mig_devices:
       description: How many instances there are.
       type: int
+    mig_memory_mib:
+      description: Memory of each instance in MiB.
+      type: list
+    sram_threshold_exceeded:
+      description: Whether its SRAM had more errors than NVIDIA lets pass.
+      type: bool
+    broken_fields:
+      description: Fields in which the driver has an error in the place of a number.
+      type: list
     persistence_mode:
       description: Whether the driver stays loaded while nobody uses the GPU.
       type: bool
@@ -238,6 +290,7 @@ def main() -> None:
         "driver": {"type": "str", "default": ""},
         "capability": {"type": "str", "default": ""},
         "count": {"type": "int", "default": 0},
+        "brought": {"type": "int", "default": 0},
     }
     module = AnsibleModule(
         argument_spec={

@@ -9,8 +9,8 @@ module: host_ready
 short_description: Wait until a host has come to rest, and tell what keeps it from being worked on
 version_added: 0.1.0
 description:
-  - Waits for cloud-init, for the services that update packages, and for the locks of apt and dpkg.
-    A lock is looked at, never taken.
+  - Waits for cloud-init, for an installation of NVIDIA's driver at the first boot, for the services
+    that update packages, and for the locks of apt and dpkg. A lock is looked at, never taken.
   - Then looks at processor, space on disks and addresses that must be reachable.
   - Changes nothing. What is wrong is no error of this module; it is told in RV(problems).
   - In check mode it looks once, and a host that is busy is no problem.
@@ -115,6 +115,11 @@ busy_units:
   returned: always
   type: list
   elements: str
+installing:
+  description: What installs NVIDIA's driver, as images for deep learning do at their first boot;
+    empty where nothing does.
+  returned: always
+  type: str
 interrupted:
   description: Whether dpkg was interrupted and has to be run again.
   returned: always
@@ -196,6 +201,20 @@ def _printed(module: AnsibleModule, *command: str) -> str | None:
     return str(out)
 
 
+def driver_installer(module: AnsibleModule) -> str:
+    """What installs NVIDIA's driver, or is about to at the first boot; empty for nothing."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        command = _read(str(path)).replace("\0", " ").strip()
+        if host_state.installs_driver(command):
+            return f"pid {path.parent.name}, {command[:120]}"
+    if not Path(host_state.DRIVER_INSTALLER).exists() or Path("/proc/driver/nvidia").exists():
+        return ""
+    shown = _printed(
+        module, "systemctl", "show", "--property=Id,ActiveState", *host_state.START_UNITS
+    )
+    return ", ".join(host_state.busy_units(shown or ""))
+
+
 def busy(module: AnsibleModule) -> dict[str, Any]:
     """What the host is at."""
     cloud_init = _printed(module, "cloud-init", "status")
@@ -206,13 +225,14 @@ def busy(module: AnsibleModule) -> dict[str, Any]:
         "cloud_init": "absent" if cloud_init is None else host_state.cloud_init_state(cloud_init),
         "locks": locks(),
         "busy_units": host_state.busy_units(shown or ""),
+        "installing": driver_installer(module),
     }
 
 
 def is_busy(facts: Mapping[str, Any]) -> bool:
     """Whether waiting may help."""
     works = host_state.cloud_init_works(facts["cloud_init"])
-    return bool(works or facts["locks"] or facts["busy_units"])
+    return bool(works or facts["locks"] or facts["busy_units"] or facts["installing"])
 
 
 def free_mib(path: str) -> int:
@@ -287,7 +307,7 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
     seen = {**facts, "machines": params["machines"], "python_wanted": params["python"]}
     if module.check_mode:
         # Busy now says nothing of the run to come.
-        seen |= {"cloud_init": "unknown", "locks": [], "busy_units": []}
+        seen |= {"cloud_init": "unknown", "locks": [], "busy_units": [], "installing": ""}
     return {**facts, "waited": waited, "problems": host_state.problems(seen, params["timeout"])}
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts models without the plan: usage model_counts.py CONFIGS.json, answers as JSON.
 
-Parameters are those of transformers' own classes, made on the meta device (sizes without memory) and
-without encoders. Bytes a token and a sequence come from vLLM's own configuration of the model.
+Parameters are those of transformers' own classes, made on the meta device (sizes without memory)
+and without encoders. Bytes a token and a sequence come from vLLM's own configuration of the model.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import os
 import sys
 import tempfile
-import time
 import warnings
 from math import prod
 from pathlib import Path
@@ -23,7 +22,8 @@ from unittest.mock import MagicMock
 os.environ |= {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "CRITICAL"}
 
 
-# Text models of those with an encoder, for which this environment need not have what encoders import.
+# Text models of those with an encoder, for which this environment need not have what encoders
+# import.
 _ALONE = {
     "qwen3_5_text": ("qwen3_5_text", "Qwen3_5ForCausalLM"),
     "qwen3_5_moe_text": ("qwen3_5_moe_text", "Qwen3_5MoeForCausalLM"),
@@ -120,7 +120,7 @@ def _kinds(model: Any) -> list[str]:
 
 def main() -> None:
     """Entry point."""
-    import vllm.model_executor.models.registry as registry
+    from vllm.model_executor.models import registry
 
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
@@ -140,12 +140,10 @@ def main() -> None:
             for what, count in (("parameters", parameters), ("cache", cache)):
                 if what not in asked:
                     continue
-                began = time.monotonic()
                 try:
                     found[name][what] = count(folder)
-                except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+                except Exception as error:
                     found[name][what] = f"{type(error).__name__}: {str(error)[:300]}"
-                print(name, what, round(time.monotonic() - began, 1), file=sys.stderr)
     json.dump(found, sys.stdout)
 
 

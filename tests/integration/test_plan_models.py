@@ -57,6 +57,8 @@ def test_there_are_many() -> None:
 def test_the_plan_counts_what_they_count(counts: dict[str, Any], name: str) -> None:
     shape, found = model_shape.parse(CONFIGS[name]), counts[name]
     assert weights_size.count(shape).total == pytest.approx(found["parameters"], rel=0.005)
+    if shape.encoder:  # It caches nothing, though vLLM has a size for what it would.
+        return
     assert found["cache"] == {
         "token": kv_cache.bytes_per_token(shape, 2),
         "sequence": kv_cache.state_bytes(shape, 2),

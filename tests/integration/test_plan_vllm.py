@@ -16,8 +16,10 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
     engine_names,
     model_files,
     plan_report,
+    quantization,
     quantization_methods,
     vllm_architectures,
+    vllm_multimodal,
 )
 
 from tests.integration.server_fixture import ARGS, Server
@@ -76,6 +78,18 @@ def test_the_tables_are_those_of_the_installed_release(answers: dict[str, Any]) 
     assert set(answers["architectures"]) == vllm_architectures.ARCHITECTURES[newest]
     # An argument that is gone would be counted on in vain.
     assert set(answers["arguments"]) >= engine_names.COUNTED | engine_names.NEUTRAL
+
+
+def test_encoders_and_capabilities_are_those_of_the_installed_release(
+    answers: dict[str, Any],
+) -> None:
+    assert set(answers["multimodal"]) <= vllm_multimodal.MULTIMODAL
+    algorithms = {"modelopt": "FP8", "modelopt_fp4": "NVFP4"}
+    for method, least in answers["capabilities"].items():
+        found = quantization.of({"quant_method": method, "quant_algo": algorithms.get(method)})
+        assert found is not None
+        # The plan refuses what vLLM refuses, and on a T4 (7.5) nothing else; none is rented below.
+        assert found.least_capability == max(least, 7.5), method
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -2,7 +2,8 @@
 """Asks a real vLLM, in its own Python: usage vllm_answers.py ROWS.json, answers as JSON.
 
 `rows` gives what its configuration raises for each row (null: nothing), `methods`, `architectures`
-and `arguments` what it knows.
+and `arguments` what it knows, `multimodal` its models with an encoder, and `capabilities` the least
+compute capabilities of quantisation methods.
 """
 
 from __future__ import annotations
@@ -67,6 +68,11 @@ def main() -> None:
                 if kind.endswith("_MODELS") and kind not in _OTHERS
                 for name in group
             ),
+            "multimodal": sorted(registry._MULTIMODAL_MODELS),
+            "capabilities": {
+                name: quantization.get_quantization_config(name).get_min_capability() / 10
+                for name in ("awq", "fp8", "modelopt", "modelopt_fp4", "mxfp4", "gptq")
+            },
             "arguments": sorted(one.name for one in dataclasses.fields(AsyncEngineArgs)),
         },
         sys.stdout,

@@ -79,11 +79,14 @@ def test_the_host_gets_the_same_files_as_the_modules() -> None:
     assert links == {
         f"{name}.py"
         for name in (
+            "gpu_findings",
             "gpu_health",
             "gpu_probe",
             "kernel_gpu",
+            "kernel_log",
             "nvidia_gpu",
             "nvidia_smi",
+            "nvidia_xid",
             "this_host",
         )
     }

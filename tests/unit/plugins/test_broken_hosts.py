@@ -191,6 +191,27 @@ GPUS = {
         "not joined the NVSwitch fabric (state Completed, status Insufficient Resources)",
         "nvidia-fabricmanager",
     ),
+    "half a driver": (
+        failing(
+            12,
+            "NVIDIA-SMI couldn't find libnvidia-ml.so library in your system. Please make sure "
+            "that the NVIDIA Display Driver is properly installed and present in your system.",
+        ),
+        "libnvidia-ml) is missing",
+        "gpu_host_driver_install=true",
+    ),
+    "not root": (
+        failing(4, "Failed to initialize NVML: Insufficient Permissions"),
+        "lacks the right",
+        "Run as root",
+    ),
+    "no access": (
+        failing(255, "Failed to initialize NVML: Unknown Error"),
+        "access to the GPU's devices was lost",
+        "Restart the container or service",
+    ),
+    "no power": (failing(8, ""), "lacks its power cables", "moves to other hardware"),
+    "interrupts": (failing(10, ""), "fault of a GPU's interrupts", "Reboot the host"),
     "nvidia-smi crashes": (failing(139, "Segmentation fault"), "not known here", "Segmentation"),
     "nvidia-smi prints something else": (
         RecordedHost({SMI: (0, "<html/>", "")}),

@@ -140,7 +140,7 @@ def test_an_old_driver_is_told_the_version_that_takes_it() -> None:
         (T4, "cu130", "common-cu129-ubuntu-2404-nvidia-580", ""),
         (L4, "cu130", "common-cu129-ubuntu-2404-nvidia-590-v20261101", ""),
         (L4, "cu130", "ubuntu-2404-lts", ""),
-        (V100, "cu130", "ubuntu-2404-lts", ""),
+        (V100, "cu130", "ubuntu-2404-lts", "nvidia-tesla-v100 has 7.0: choose another GPU"),
         (L4, "cpu", "common-cu128-ubuntu-2204-nvidia-570", ""),
         (L4, "cu130", "common-cu128-ubuntu-2204-nvidia-570", "needs NVIDIA driver 580 or newer"),
         (L4, "cu130", "common-cu128-ubuntu-2204-nvidia-570", "the image brings 570: choose an"),
