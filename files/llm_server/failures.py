@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
+from starlette.middleware.exceptions import ExceptionMiddleware
+
 from .record import RequestRecord, current
 
 logger = logging.getLogger("llm_server.edge")
@@ -27,7 +29,10 @@ MOST = 8
 #: Exceptions of a chain that are shown.
 _CHAIN = 5
 #: Texts that come from the machine and hold nothing of a request.
-_OF_THE_MACHINE = (OSError, MemoryError, UnicodeError, RecursionError, ImportError)
+_OF_THE_MACHINE = (
+    *(OSError, MemoryError, RecursionError, ImportError),
+    *(AttributeError, NameError, UnicodeError),  # of names in code, or a single character
+)
 _ALSO_BY_NAME = {"OutOfMemoryError", "AcceleratorError", "EngineDeadError", "GenerationError"}
 _BEGINNINGS = ("CUDA", "NCCL", "cuBLAS", "cuDNN", "HIP")
 _WITHHELD = "(not shown: it may hold what was asked; log_content shows it)"
@@ -53,8 +58,15 @@ def keep(error: BaseException) -> None:
 
 def remember_errors(app: Any) -> None:
     """Has an app's handlers of exceptions keep each for the log; call it before it serves."""
+    layer: Any = app.middleware_stack
+    while layer is not None and not isinstance(layer, ExceptionMiddleware):
+        layer = getattr(layer, "app", None)
     for kind, handler in app.exception_handlers.items():
-        app.exception_handlers[kind] = _keeping(handler)
+        app.exception_handlers[kind] = keeping = _keeping(handler)
+        # What vLLM loads may have built the layers already, each with handlers of its own. Built
+        # anew they would count into metrics that are there already, and so nowhere.
+        if layer is not None and kind not in (500, Exception):
+            layer.add_exception_handler(kind, keeping)
 
 
 def _keeping(handler: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:

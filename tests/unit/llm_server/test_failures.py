@@ -27,7 +27,7 @@ class EngineDeadError(Exception):
     """Said by each request that ran."""
 
 
-def app() -> FastAPI:
+def app(*, built: bool) -> FastAPI:
     made = FastAPI()
 
     @made.exception_handler(EngineGenerateError)
@@ -103,6 +103,8 @@ def app() -> FastAPI:
     async def warned() -> None:
         vllm.warning("Chat template rejected the request: %s", ValueError(SECRET))
 
+    if built:  # as something that vLLM loads does
+        made.middleware_stack = made.build_middleware_stack()
     remember_errors(made)
     return made
 
@@ -131,8 +133,9 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
         logging.getLogger(name).removeHandler(kept)
 
 
-def ask(path: str) -> int:
-    http = TestClient(Edge(app(), AccessControl(Access())), raise_server_exceptions=False)
+def ask(path: str, *, built: bool = True) -> int:
+    edge = Edge(app(built=built), AccessControl(Access()))
+    http = TestClient(edge, raise_server_exceptions=False)
     return http.get(path, headers={"X-Request-Id": "me"}).status_code
 
 
@@ -224,3 +227,9 @@ def test_what_is_kept_of_a_request_is_bounded() -> None:
         made = logging.LogRecord("vllm.x", logging.ERROR, "f", 1, "x", None, None)
         assert not rule.filter(made)
     assert len(record.failures) == 8
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_an_app_whose_layers_are_built_or_not(built: bool, log: Kept) -> None:
+    ask("/engine", built=built)
+    assert "UnicodeEncodeError" in log.lines[-1].text
