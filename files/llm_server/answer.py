@@ -11,9 +11,11 @@ from starlette.types import Message, Send
 
 from .errors import error_body, is_anthropic, whole_body
 from .record import Refusal, RequestRecord
-from .shape import STREAM_ERROR, error_of, last_events, stream_error
+from .shape import STREAM_ERROR, error_of, first_error, last_events, stream_error
 
 REQUEST_ID = "x-request-id"
+#: Of a stream that could not begin, its error keeps these.
+_KEPT = (REQUEST_ID.encode(), b"x-content-type-options", b"x-ignored-fields")
 
 
 class Answer:
@@ -26,6 +28,7 @@ class Answer:
         self._held: Message | None = None
         self._body = b""
         self._events = False
+        self._begins: Message | None = None
 
     async def send(self, message: Message) -> None:
         """What the app inside calls."""
@@ -53,8 +56,11 @@ class Answer:
         page = kind.startswith("text/html") and not self.record.inside
         if message["status"] >= 400 and not page:
             self._held = message
+        elif kind.startswith("text/event-stream"):
+            # Until its first event is there: one that cannot begin is an error like any other.
+            self._events = self.record.stream = True
+            self._begins = message
         else:
-            self._events = self.record.stream = kind.startswith("text/event-stream")
             self.passed = True
             await self._send(message)
 
@@ -63,13 +69,8 @@ class Answer:
             return
         last = not message.get("more_body", False)
         if self._held is None:
-            if self._events:
-                if self.record.refusal is not None:
-                    await self.end_stream()
-                    return
-                chunk = message.get("body", b"")
-                if chunk.startswith(STREAM_ERROR):
-                    message["body"] = stream_error(chunk, self.record.request_id)
+            if self._events and await self._is_over(message):
+                return
             self.complete = last
             await self._send(message)
             return
@@ -78,6 +79,29 @@ class Answer:
             record, status = self.record, self._held["status"]
             error = error_of(self._body, status, record.request_id, inside=record.inside)
             await self._finish(status, error, Headers(raw=self._held["headers"]))
+
+    async def _is_over(self, message: Message) -> bool:
+        """Looks at a part of a stream; whether that was the last thing that is said."""
+        chunk = message.get("body", b"")
+        begins, self._begins = self._begins, None
+        if begins is not None:
+            if self.record.refusal is not None:
+                await self.refuse(self.record.refusal)
+                return True
+            if found := first_error(chunk, self.record.request_id):
+                status, error = found
+                self.record.status = status
+                kept = Headers(raw=[p for p in begins["headers"] if p[0] in _KEPT])
+                await self._finish(status, error, kept)
+                return True
+            self.passed = True
+            await self._send(begins)
+        if self.record.refusal is not None:
+            await self.end_stream()
+            return True
+        if chunk.startswith(STREAM_ERROR):
+            message["body"] = stream_error(chunk, self.record.request_id)
+        return False
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answers with the refusal."""
@@ -94,6 +118,9 @@ class Answer:
         """Tells a stream that has begun why it ends, and ends it; nothing for other answers."""
         refusal = self.record.refusal
         if refusal is None or not self._events or self.complete:
+            return
+        if self._begins is not None:
+            await self.refuse(refusal)
             return
         self.complete = True
         error = error_body(refusal.status, refusal.message)["error"]

@@ -196,12 +196,14 @@ class _Loop:
 
     def run(self) -> None:
         while True:
+            server = self._connection.fileno()
             ready, _, _ = select.select(
-                [self._connection, *self._tries], [], [], LOOK_S if self._tries else None
+                [server, *self._tries], [], [], LOOK_S if self._tries else None
             )
-            for pipe in [one for one in ready if one is not self._connection]:
-                self._hear(self._tries[pipe])
-            if self._connection in ready and not self._take():
+            for pipe in ready:
+                if pipe != server:
+                    self._hear(self._tries[pipe])
+            if server in ready and not self._take():
                 return
             for one in [one for one in self._tries.values() if one.is_slow()]:
                 self._end(one, {"slow": True})

@@ -26,6 +26,7 @@ from .errors import ConfigError, LoadError
 from .facts import facts_of
 from .fork_guard import ForkGuard
 from .front import apply_limits, build_front, reload
+from .grammars import Grammars
 from .guardian import Guardian
 from .listener import HttpServer, bind, bind_path
 from .meter import Meter
@@ -89,6 +90,7 @@ class Service:
         self.progress = Progress()
         self.meter = Meter(self.progress, lambda: control.limits.max_sequences)
         self.deaths = Deaths(self._lose_engine)
+        self.grammars = Grammars(control)
         self.front = build_front(settings, self.state, control)
         self.reminder = Reminder(control)
         self.tls = tls
@@ -150,6 +152,8 @@ class Service:
         try:
             engine = self._engine = await loader.load()
             self.control.model = facts_of(engine.client, engine.app, engine.tasks)
+            # Nearest to the engine: the meter counts what is let through.
+            self.grammars.attach(engine.client)
             self.meter.attach(engine.client, known=not engine.unknown)
             self.deaths.watch(self.meter.view.processes())
             self.guardian.serves()
@@ -252,6 +256,7 @@ class Service:
             await asyncio.sleep(0.05)
 
     async def _shut_down_engine(self) -> None:
+        self.grammars.close()
         if self._engine is not None and not self._engine.died:
             await self._engine.shut_down()
 

@@ -66,13 +66,26 @@ def _keep(status: int, message: str) -> None:
 def stream_error(chunk: bytes, request_id: str) -> bytes:
     """A chunk of a stream that begins with `STREAM_ERROR`, its error in the one shape."""
     line, _, rest = chunk.partition(b"\n")
+    found = _error_event(line, request_id)
+    return chunk if found is None else _event(found[1]) + b"\n" + rest
+
+
+def first_error(chunk: bytes, request_id: str) -> tuple[int, dict[str, Any]] | None:
+    """Status and error of a stream that begins with one; None where it begins well."""
+    for line in chunk.split(b"\n", 2)[:2]:  # the name of the event may come before
+        if line.startswith(STREAM_ERROR):
+            return _error_event(line, request_id)
+    return None
+
+
+def _error_event(line: bytes, request_id: str) -> tuple[int, dict[str, Any]] | None:
     try:
         data = json.loads(line.removeprefix(b"data: "))
     except ValueError:
-        return chunk
+        return None
     code = data["error"].get("code") if isinstance(data["error"], dict) else None
     status = code if isinstance(code, int) and 400 <= code <= 599 else 500
-    return _event(_reshape(data, status, request_id, inside=True)) + b"\n" + rest
+    return status, _reshape(data, status, request_id, inside=True)
 
 
 def last_events(path: str, error: dict[str, Any], status: int) -> bytes:

@@ -34,7 +34,8 @@ def grammar_of(params: Any) -> Grammar | None:
     for kind in KINDS:
         value = getattr(asked, kind, None)
         if value is not None:
-            return Grammar(kind, value, {name: getattr(asked, name, None) for name in _OPTIONS})
+            options = {name: getattr(asked, name, None) for name in _OPTIONS}
+            return Grammar(kind, value, {k: v for k, v in options.items() if v is not None})
     return None
 
 

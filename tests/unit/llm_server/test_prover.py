@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -131,7 +132,7 @@ def test_one_that_was_killed_is_started_again() -> None:
 def test_it_keeps_nothing_of_the_server_open() -> None:
     async def play() -> None:
         prover = Prover(lambda: work)
-        kept = [Path("/dev/null").open() for _ in range(20)]
+        kept = [socket.socket() for _ in range(20)]
         try:
             # 0 to 2, its connection, the two ends of its pipe, and the folder itself.
             assert (await prover.prove({"kind": "files"}, 5))["files"] <= 7
