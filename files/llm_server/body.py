@@ -12,6 +12,7 @@ from .access import AccessControl
 from .asked import model_asked
 from .errors import error_response
 from .examine import SMALL_BYTES, Fine, Wrong, examine
+from .reading import Reading, only_reads
 from .reasons import Reason
 from .record import current
 
@@ -34,6 +35,7 @@ class BodyLimit:
         self.log_content = log_content
         #: Bytes of all bodies that are here: each until its request has ended.
         self.held = 0
+        self._reading = Reading()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, or answers 400, 408, 413, 415 or 429."""
@@ -79,9 +81,14 @@ class BodyLimit:
             length = (b"content-length", str(len(found.body)).encode())
             kept = [pair for pair in scope["headers"] if pair[0] != length[0]]
             scope["headers"] = [*kept, length]
-        replay = _Replay(found.body, receive)
+        replay, data = _Replay(found.body, receive), None
+        if only_reads(scope["path"]):
+            data = found.data
         del body, found  # it can be large, and the app has its own
-        await self.app(scope, replay, send)
+        if data is not None:
+            await self._reading.serve(self.app, scope, replay, send, data)
+        else:
+            await self.app(scope, replay, send)
 
     async def _examine(self, path: str, kind: str, body: bytes) -> Wrong | Fine:
         if not body:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import batch, elements, fields, grammar_size, unsendable
+from . import batch, elements, fields, grammar_size, reading, unsendable
 from .access import AccessControl
 from .reasons import Reason
 
@@ -88,6 +88,8 @@ def _too_large(
             f" (llm_server_limits.{many.setting}). Send several requests."
         )
         return Wrong(400, text, many.field, "too_many_sequences")
+    if reading.only_reads(path) and (long := reading.too_long(data, control.model)):
+        return Wrong(400, long, None, "too_many_tokens")
     most = limits.max_grammar_bytes
     if len(body) > most and (large := grammar_size.largest(data, most)):
         text = (

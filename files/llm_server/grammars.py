@@ -14,7 +14,7 @@ import hashlib
 import logging
 import os
 import re
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from .grammar_bounds import Grammar, too_large
 from .prover import FailedError, Prover, ProverError, SlowError
 from .reasons import Reason
 from .record import Refusal, RequestRecord, current
+from .turns import FullError, Turns
 
 logger = logging.getLogger("llm_server.grammars")
 
@@ -68,10 +69,9 @@ class Grammars:
         self._control = control
         self._prover: Prover | None = None
         self._known: OrderedDict[str, Verdict] = OrderedDict()
-        self._slots: dict[str, asyncio.Lock] = {}
-        self._waiting: Counter[str] = Counter()
+        # One at a time for each key: its grammars do not hold up the others'.
+        self._turns = Turns(max(2, (os.cpu_count() or 1) // 2), WAITING)
         self._starting = asyncio.Lock()
-        self._processors = asyncio.Semaphore(max(2, (os.cpu_count() or 1) // 2))
         self._failed = 0
 
     def attach(self, client: Any) -> None:
@@ -128,20 +128,12 @@ class Grammars:
 
     @contextlib.asynccontextmanager
     async def _slot(self, record: RequestRecord) -> AsyncIterator[None]:
-        """One try at a time for each key, so that those of one do not hold up the others'."""
-        key = record.key or ""
-        if self._waiting[key] >= WAITING:
-            record.refusal = FULL
-            raise vllm_compat.get("VLLMValidationError")(FULL.message)
-        self._waiting[key] += 1
         try:
-            async with self._slots.setdefault(key, asyncio.Lock()), self._processors:
+            async with self._turns.turn(record.key or ""):
                 yield
-        finally:
-            self._waiting[key] -= 1
-            if not self._waiting[key]:
-                del self._waiting[key]
-                self._slots.pop(key, None)
+        except FullError:
+            record.refusal = FULL
+            raise vllm_compat.get("VLLMValidationError")(FULL.message) from None
 
     async def _ready(self, client: Any, generate: Callable[..., Any]) -> Prover:
         async with self._starting:
