@@ -77,7 +77,8 @@ class Answer:
         self._body += message.get("body", b"")
         if last:
             record, status = self.record, self._held["status"]
-            error = error_of(self._body, status, record.request_id, inside=record.inside)
+            status, error = error_of(self._body, status, record.request_id, inside=record.inside)
+            record.status = status
             await self._finish(status, error, Headers(raw=self._held["headers"]))
 
     async def _is_over(self, message: Message) -> bool:

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Any
 
+from .blame import rename, whose
 from .errors import error_body, is_anthropic, phrase, whole_body
 from .record import current
 
@@ -15,6 +17,10 @@ from .record import current
 _PATHS = re.compile(
     r"(?<![\w:/.<])/(?!v\d+/)(?:[\w.@+~-]+/)+[\w.@+~-]*|(?<![\w:/.<])/[\w@+~-]+\.\w+"
 )
+#: The folders that this host has at its root.
+_ROOTS = frozenset(
+    entry.name for entry in os.scandir("/") if entry.is_dir() and "." not in entry.name
+)
 _TRACEBACK = "Traceback (most recent call last)"
 #: How vLLM, and this server, tell of an error in a stream that has begun.
 STREAM_ERROR = b'data: {"error"'
@@ -22,8 +28,10 @@ STREAM_ERROR = b'data: {"error"'
 _NAMED_EVENTS = ("/v1/responses",)
 
 
-def error_of(body: bytes, status: int, request_id: str, *, inside: bool) -> dict[str, Any]:
-    """The error in an answer's body, as `message`, `type`, `param`, `code`, `request_id`.
+def error_of(
+    body: bytes, status: int, request_id: str, *, inside: bool
+) -> tuple[int, dict[str, Any]]:
+    """Status and error of an answer's body: `message`, `type`, `param`, `code`, `request_id`.
 
     Args:
         body: what the app sent.
@@ -35,7 +43,9 @@ def error_of(body: bytes, status: int, request_id: str, *, inside: bool) -> dict
         data = json.loads(body)
     except ValueError:
         data = None
-    return _reshape(data, status, request_id, inside=inside)
+    if inside:
+        data, status = whose(data, status)
+    return status, _reshape(data, status, request_id, inside=inside)
 
 
 def _reshape(data: Any, status: int, request_id: str, *, inside: bool) -> dict[str, Any]:
@@ -50,11 +60,17 @@ def _reshape(data: Any, status: int, request_id: str, *, inside: bool) -> dict[s
         _keep(status, message)
         kind = None
         message = "The server failed." if status == 500 else f"{phrase(status)}."
-    message = _PATHS.sub("a file", message.split(_TRACEBACK)[0]).strip()
+    message = _PATHS.sub(_hidden, rename(message.split(_TRACEBACK)[0])).strip()
     # A word that clients look for; most have the status once more.
     code = found.get("code") if isinstance(found.get("code"), str) and status < 500 else None
     error = error_body(status, message, param=found.get("param"), kind=kind, code=code)["error"]
     return error | {"request_id": request_id}
+
+
+def _hidden(found: re.Match[str]) -> str:
+    """Hides what is a path of this host; what a client wrote may look like one (`/$defs/Name`)."""
+    first, more = found[0][1:].partition("/")[::2]
+    return "a file" if not more or first in _ROOTS else found[0]
 
 
 def _keep(status: int, message: str) -> None:
@@ -85,6 +101,7 @@ def _error_event(line: bytes, request_id: str) -> tuple[int, dict[str, Any]] | N
         return None
     code = data["error"].get("code") if isinstance(data["error"], dict) else None
     status = code if isinstance(code, int) and 400 <= code <= 599 else 500
+    data, status = whose(data, status)
     return status, _reshape(data, status, request_id, inside=True)
 
 

@@ -7,14 +7,14 @@ import json
 
 import pytest
 from llm_server.errors import whole_body
-from llm_server.shape import error_of, last_events, stream_error
+from llm_server.shape import error_of, first_error, last_events, stream_error
 
 SHAPE = {"message", "type", "param", "code", "request_id"}
 
 
 def said(message: object, status: int = 400, *, inside: bool = True) -> dict[str, object]:
     body = json.dumps({"error": {"message": message, "type": "T", "code": 1}}).encode()
-    return error_of(body, status, "id", inside=inside)
+    return error_of(body, status, "id", inside=inside)[1]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,14 @@ def said(message: object, status: int = 400, *, inside: bool = True) -> dict[str
         ("application/json, 1/2/3, and/or", "application/json, 1/2/3, and/or"),
         ("see https://docs.vllm.ai/en/latest/x.html", "see https://docs.vllm.ai/en/latest/x.html"),
         ("say </think> or <a/>", "say </think> or <a/>"),
+        ("Pointer '/definitions/Foo' does not exist", "Pointer '/definitions/Foo' does not exist"),
+        ("at #/$defs/a/b and /properties/x/0", "at #/$defs/a/b and /properties/x/0"),
+        (
+            "n must be at most 1, got 2. To increase this limit, set the VLLM_MAX_N_SEQUENCES"
+            " environment variable.",
+            "n must be at most 1, got 2. To increase this limit, set"
+            " llm_server_limits.max_sequences.",
+        ),
         ("bad\nTraceback (most recent call last):\n  File x", "bad"),
     ],
 )
@@ -50,6 +58,26 @@ def test_failures_of_the_app_are_not_told(status: int, seen: str) -> None:
     assert (error["message"], error["code"], set(error)) == (seen, status, SHAPE)
 
 
+@pytest.mark.parametrize(
+    ("text", "status", "seen"),
+    [
+        ("Regex compilation timed out after 5s. Pattern: secret", 400, "too long to compile"),
+        ("Chat template rendering timed out after 30.0s.", 503, "Service Unavailable"),
+        ("[1:2:3] /project/cpp/grammar_functor.cc:3567: Check failed", 400, "cannot be compiled"),
+        ("'utf-8' codec can't encode: surrogates not allowed", 400, "cannot be sent"),
+    ],
+)
+def test_what_is_not_the_servers_fault(text: str, status: int, seen: str) -> None:
+    body = json.dumps({"error": {"message": text, "type": "T", "code": 500}}).encode()
+    found, error = error_of(body, 500, "id", inside=True)
+    assert (found, error["code"]) == (status, status)
+    assert seen in error["message"]
+    assert "secret" not in error["message"]
+    assert error_of(body, 500, "id", inside=False)[0] == 500
+    event = first_error(b"data: " + body + b"\n\n", "id")
+    assert event is not None and event[0] == status
+
+
 def test_what_this_server_says_itself_is_told() -> None:
     assert said("loading", 503, inside=False)["message"] == "loading"
 
@@ -57,7 +85,7 @@ def test_what_this_server_says_itself_is_told() -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"detail": [{"msg": "bad"}]}', b"\xff"])
 @pytest.mark.parametrize("status", [400, 499, 422])
 def test_whatever_an_app_answers(body: bytes, status: int) -> None:
-    error = error_of(body, status, "id", inside=True)
+    error = error_of(body, status, "id", inside=True)[1]
     assert set(error) == SHAPE
     assert error["message"]
 
