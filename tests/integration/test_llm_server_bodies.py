@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import threading
@@ -151,33 +152,45 @@ def test_a_schema_that_never_compiles(server: Server, road: str) -> None:
     assert "max_grammar_seconds" in error(answer)["message"]
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"choice": ["x" * 60_000, "y" * 5_000]},
-        {"regex": "|".join(f"word{i}" for i in range(9000))},
-        {"choice": [str(i) for i in range(2000)]},
-        {"json": {"enum": [str(i) for i in range(2000)]}},
-        {"json": {"type": "object", "properties": {f"p{i}": {} for i in range(1500)}}},
-        {"json": {"$ref": "#"}},
-        {"json": {"$ref": "#/definitions/Foo"}},
-        {"grammar": "root ::= "},
-        {"grammar": "root ::= foo"},
-        {"grammar": "!!!"},
-        {"grammar": 'root ::= "a" root'},
-        {"regex": "(((((((((a{1,50}){1,50}){1,50}){1,50}){1,50}){1,50}){1,50}){1,50}){1,50})"},
-        {"regex": "["},
-        {"structural_tag": "{}"},
-        {"json": {"type": "array", "items": {"pattern": "^[a-z]{1,500}$", "type": "string"},
-                  "minItems": 500, "maxItems": 5000}},
-    ],
-    ids=lambda asked: str(asked)[:40],
+MISTAKES: tuple[dict[str, Any], ...] = (
+    {"choice": ["x" * 70_000]},
+    {"choice": []},
+    {"choice": [str(i) for i in range(2000)]},
+    {"regex": "|".join(f"word{i}" for i in range(9000))},
+    {"regex": "["},
+    {"json": {"enum": [str(i) for i in range(2000)]}},
+    {"json": {"type": "object", "properties": {f"p{i}": {} for i in range(1500)}}},
+    {"json": {"$ref": "#"}},
+    {"json": {"$ref": "#/definitions/Foo"}},
+    {"json": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]{1,500}$"},
+              "minItems": 500, "maxItems": 5000}},
+    {"grammar": "root ::= "},
+    {"grammar": "root ::= foo"},
+    {"grammar": 'root ::= root "a"'},
+    {"grammar": "!!!"},
+    {"structural_tag": "{}"},
 )  # fmt: skip
+RIGHT: tuple[dict[str, Any], ...] = (
+    {"grammar": 'root ::= "a" root'},
+    {"regex": "((((((a{1,50}){1,50}){1,50}){1,50}){1,50}){1,50})"},
+    {"choice": ["yes", "no"]},
+    {"json": {"type": "integer", "multipleOf": 3}},
+    {"json_object": True},
+)
+
+
+@pytest.mark.parametrize("asked", MISTAKES, ids=lambda asked: str(asked)[:40])
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_mistake_is_never_a_500(server: Server, asked: dict[str, Any], stream: bool) -> None:
     answer = ask(server, COMPLETIONS, structured_outputs=asked, stream=stream)
     assert answer.status_code == 400, answer.text
     assert "Pattern:" not in answer.text
+
+
+@pytest.mark.parametrize("asked", RIGHT, ids=lambda asked: str(asked)[:40])
+def test_what_looks_odd_and_is_right(server: Server, asked: dict[str, Any]) -> None:
+    answer = ask(server, COMPLETIONS, structured_outputs=asked)
+    assert answer.status_code == 200, answer.text
 
 
 def test_a_regex_that_is_refused_is_not_in_the_log(server: Server) -> None:
@@ -193,6 +206,24 @@ def test_texts_name_what_the_client_wrote_and_our_settings(server: Server) -> No
     answer = ask(server, COMPLETIONS, n=200)
     assert "VLLM_MAX_N_SEQUENCES" not in answer.text
     assert "llm_server_limits.max_sequences" in error(answer)["message"]
+
+
+def test_text_that_is_read_is_bounded_and_charged(server: Server) -> None:
+    answer = ask(server, "/tokenize", prompt="hello world " * 20_000)
+    assert answer.status_code == 400, answer.text
+    assert "1024" in error(answer)["message"]
+    assert ask(server, "/detokenize", tokens=[5] * 2000).status_code == 400
+    answer = ask(server, "/tokenize", prompt="hello world " * 50)
+    assert answer.status_code == 200
+    line = next(one for one in reversed(server.requests()) if one["path"] == "/tokenize")
+    assert line["tokens_in"] == answer.json()["count"] > 90
+
+
+def test_packed_bodies(server: Server) -> None:
+    answer = server.authorised.post(
+        CHAT, content=gzip.compress(b"{}"), headers={"content-encoding": "gzip"}
+    )
+    assert answer.status_code == 415
 
 
 def test_one_keys_grammars_hold_up_no_one(server: Server) -> None:
