@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.integration.server_fixture import MODEL_NAME, Server
+from tests.integration.server_fixture import ARGS, MODEL_NAME, Server
 
 pytestmark = pytest.mark.vllm
 
@@ -38,7 +38,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if not python or not model:
         pytest.skip(f"{names} are not set: tests/server sets them")
     folder = tmp_path_factory.mktemp("bodies") / "server"
-    new = Server(folder, python, model, {"stall_timeout": 20})
+    args = {**ARGS, "enable_auto_tool_choice": True, "tool_call_parser": "hermes"}
+    new = Server(folder, python, model, {"stall_timeout": 20, "vllm_args": args})
     new.write_access(max_grammar_seconds=2)
     new.start()
     try:
