@@ -15,6 +15,7 @@ from .examine import SMALL_BYTES, Fine, Wrong, examine
 from .reading import Reading, only_reads
 from .reasons import Reason
 from .record import current
+from .trial import Trial
 
 #: So much of a body is logged where that was switched on.
 LOGGED_BYTES = 16_384
@@ -36,6 +37,7 @@ class BodyLimit:
         #: Bytes of all bodies that are here: each until its request has ended.
         self.held = 0
         self._reading = Reading()
+        self._trial = Trial()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, or answers 400, 408, 413, 415 or 429."""
@@ -101,8 +103,12 @@ class BodyLimit:
             text = f"The form has {fields} fields; this server takes {most}."
             return Wrong(400, text, None, "too_many_elements")
         if len(body) <= SMALL_BYTES:
-            return examine(path, body, self.control)
-        return await asyncio.to_thread(examine, path, body, self.control)
+            found = examine(path, body, self.control)
+        else:
+            found = await asyncio.to_thread(examine, path, body, self.control)
+        if isinstance(found, Wrong) or not found.many:
+            return found
+        return await self._trial.check(path, found.data, self.control.model.models) or found
 
     async def _receive(self, holding: _Holding, receive: Receive) -> bytes | None:
         """The whole body, None where the client leaves before its end."""

@@ -7,12 +7,14 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import batch, elements, fields, grammar_size, reading, unsendable
+from . import batch, elements, fields, grammar_size, reading, skeleton, unsendable
 from .access import AccessControl
 from .reasons import Reason
 
 #: A larger one is looked at in a thread: parsing it takes more than a millisecond.
 SMALL_BYTES = 64 * 2**10
+#: Up to so many values a body is vLLM's at once.
+FEW = 512
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,18 @@ class Fine:
     data: Any = None
     #: Fields that the path does not know.
     ignored: list[str] = field(default_factory=list)
+    #: Whether it has so many values that it is tried out first; see `trial`.
+    many: bool = False
 
 
 def examine(path: str, body: bytes, control: AccessControl) -> Wrong | Fine:
     """Checks a body that may be JSON; one above `SMALL_BYTES` takes a thread."""
-    wrong = _too_many(body, control)
-    if wrong:
-        return wrong
+    values = elements.at_most(body)
+    if values > FEW:
+        counted = elements.count(body)
+        if wrong := _too_many(counted, control):
+            return wrong
+        values = counted.values
     if b"\0" in body[:4]:
         text = "The body is not in UTF-8. JSON that is sent must be."
         return Wrong(400, text, None, "body_encoding")
@@ -54,15 +61,15 @@ def examine(path: str, body: bytes, control: AccessControl) -> Wrong | Fine:
         return Wrong(400, f"{where or 'The body'} {what}.", where or None, "bad_value")
     if not isinstance(data, dict):
         return Fine(body, data)
+    if shape := skeleton.misshapen(data, path):
+        where, must = shape
+        return Wrong(400, f"{where} {must}.", where, "bad_value")
     wrong = _too_large(path, body, data, control)
-    return wrong or _known(path, body, data, control)
+    return wrong or _known(path, body, data, control, many=values > FEW)
 
 
-def _too_many(body: bytes, control: AccessControl) -> Wrong | None:
+def _too_many(found: elements.Elements, control: AccessControl) -> Wrong | None:
     most = control.limits.max_elements
-    if elements.at_most(body) <= most:
-        return None
-    found = elements.count(body)
     if found.values > most:
         text = (
             f"The body has {found.values} values; this server takes {most}"
@@ -100,7 +107,9 @@ def _too_large(
     return None
 
 
-def _known(path: str, body: bytes, data: dict[str, Any], control: AccessControl) -> Wrong | Fine:
+def _known(
+    path: str, body: bytes, data: dict[str, Any], control: AccessControl, *, many: bool
+) -> Wrong | Fine:
     if data.get("tools") == []:
         # Some clients always send the list. vLLM refuses one that is empty.
         data = {key: value for key, value in data.items() if key != "tools"}
@@ -109,9 +118,9 @@ def _known(path: str, body: bytes, data: dict[str, Any], control: AccessControl)
         body = json.dumps(data).encode()
     known = control.model.fields.get(path)
     if known is None:
-        return Fine(body, data)
+        return Fine(body, data, many=many)
     if mistake := fields.mistaken(data, known):
         name, meant = mistake
         text = f"{path} has no field {name}; did you mean {meant}?"
         return Wrong(400, text, name, "unknown_field")
-    return Fine(body, data, fields.ignored(data, known))
+    return Fine(body, data, fields.ignored(data, known), many)

@@ -31,6 +31,8 @@ class ModelFacts:
     longest_token: int = 0
     #: The fields that each path knows.
     fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    #: What the body of each path is checked by.
+    models: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def body_bytes(self) -> int:
@@ -52,21 +54,30 @@ def facts_of(client: Any, app: Any, tasks: tuple[str, ...]) -> ModelFacts:
         media=bool(getattr(config, "is_multimodal_model", True)) or "transcription" in tasks,
         longest_token=int(getattr(tokenizer, "max_chars_per_token", 0)),
         fields=fields_of(app),
+        models=models_of(app),
     )
 
 
 def fields_of(app: Any) -> dict[str, frozenset[str]]:
     """The names of the fields of each path's body, and those that stand for them."""
     found: dict[str, frozenset[str]] = {}
+    for path, annotation in models_of(app).items():
+        names: set[Any] = set()
+        for model in _models(annotation):
+            for name, info in model.model_fields.items():
+                names |= {name, info.alias, info.validation_alias}
+        found[path] = frozenset(name for name in names if isinstance(name, str))
+    return found
+
+
+def models_of(app: Any) -> dict[str, Any]:
+    """What the body of each path is checked by."""
+    found: dict[str, Any] = {}
     for route in getattr(app, "routes", ()):
-        params = getattr(getattr(route, "dependant", None), "body_params", ())
-        names: set[str] = set()
-        for param in params:
-            for model in _models(getattr(param.field_info, "annotation", None)):
-                for name, info in model.model_fields.items():
-                    names |= {name, *filter(None, (info.alias, info.validation_alias))}  # type: ignore[arg-type]
-        if names:
-            found[route.path] = frozenset(filter(lambda name: isinstance(name, str), names))
+        params = list(getattr(getattr(route, "dependant", None), "body_params", ()))
+        annotations = [param.field_info.annotation for param in params]
+        if len(annotations) == 1 and _models(annotations[0]):
+            found[route.path] = annotations[0]
     return found
 
 

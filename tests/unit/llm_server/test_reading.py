@@ -87,7 +87,12 @@ def ask(limit: BodyLimit, path: str, fields: Any, record: RequestRecord) -> list
     ("path", "fields", "answer", "tokens"),
     [
         ("/tokenize", {"prompt": "x" * 40}, {"count": 33, "tokens": [1]}, 33),
-        ("/v1/messages/count_tokens", {"messages": ["x" * 40]}, {"input_tokens": 7}, 7),
+        (
+            "/v1/messages/count_tokens",
+            {"messages": [{"content": "x" * 40}]},
+            {"input_tokens": 7},
+            7,
+        ),
         ("/detokenize", {"tokens": [1] * 9}, {"prompt": "x"}, 9),
         ("/v1/completions/render", {"prompt": "x" * 40}, [{"x": 1}], 10),
         ("/v1/completions", {"prompt": "x" * 40}, {"count": 33}, 0),
