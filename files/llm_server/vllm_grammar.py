@@ -55,7 +55,7 @@ async def settle_backend(client: Any, generate: Callable[..., Any]) -> str:
     prompt = await vllm_client.render(client, "{")
     params = vllm_compat.get("SamplingParams")(
         max_tokens=1,
-        structured_outputs=vllm_compat.get("StructuredOutputsParams")(json_object=True),
+        structured_outputs=_held_to(json_object=True),
     )
     async for _ in generate(prompt, params, f"grammar-{uuid.uuid4().hex}"):
         pass
@@ -70,9 +70,7 @@ def preparing(client: Any, backend: str) -> Callable[[], Callable[[dict[str, Any
         engine = _engine(backend, config, tokenizer)
 
         def work(task: dict[str, Any]) -> dict[str, Any]:
-            asked = vllm_compat.get("StructuredOutputsParams")(
-                **{task["kind"]: task["value"]}, **task["options"]
-            )
+            asked = _held_to(**{task["kind"]: task["value"]}, **task["options"])
             params = vllm_compat.get("SamplingParams")(structured_outputs=asked)
             began = time.process_time()
             params._validate_structured_outputs(
@@ -94,6 +92,11 @@ def preparing(client: Any, backend: str) -> Callable[[], Callable[[dict[str, Any
         return work
 
     return prepare
+
+
+def _held_to(**fields: Any) -> Any:
+    module = importlib.import_module(vllm_compat.get("SamplingParams").__module__)
+    return module.StructuredOutputsParams(**fields)
 
 
 def _key(asked: Any) -> tuple[Any, str]:

@@ -150,7 +150,6 @@ SERVE = (
     _serve("AsyncLLM.errored", *_ASYNC_LLM),
     _serve("AsyncLLM.get_supported_tasks", *_ASYNC_LLM, passes=()),
     _serve("SamplingParams", "vllm.sampling_params"),
-    _serve("StructuredOutputsParams", "vllm.sampling_params"),
     _serve("RequestOutputKind", "vllm.sampling_params"),
     _serve("PoolingParams", "vllm.pooling_params"),
     _serve("POOLING_TASKS", "vllm.tasks"),
