@@ -294,7 +294,9 @@ def test_workers_that_stand_still_and_die(
     make_server: Callable[..., Server], families: list[psutil.Process]
 ) -> None:
     """Where the model is spread over processes, the engine has workers of its own."""
-    server = make_server(stall_timeout=6, vllm_args=ARGS | {"tensor_parallel_size": 3})
+    spread = ARGS | {"tensor_parallel_size": 3}
+    # Forked, as on GPUs: on a CPU each worker would import everything anew.
+    server = make_server(stall_timeout=6, start_method="fork", vllm_args=spread)
     server.start()
     server.wait_for("healthy")
     families += server.processes()
