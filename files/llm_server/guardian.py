@@ -25,8 +25,8 @@ from . import log
 
 logger = logging.getLogger("llm_server.guardian")
 
-#: How often processes are looked for: while the model loads they come, later hardly ever.
-LOADING_S, SERVING_S = 0.25, 10.0
+#: How often processes are looked for of which nobody tells: later they hardly ever come.
+LOADING_S, SERVING_S = 1.0, 10.0
 #: How often those that were killed are looked at, and for how long: forking takes a moment.
 KILL_AGAIN_S, KILL_FOR_S = 0.1, 5.0
 _SERVES = b"serves\n"

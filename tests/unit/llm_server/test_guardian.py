@@ -97,7 +97,7 @@ def begin(script: Path, left: list[psutil.Process], *words: str) -> subprocess.P
         ("spawn", "loads", "runs"),
         ("fork", "serves", "stopped"),
         ("spawn", "loads", "stopped"),
-        ("fork", "loads", "orphaned"),
+        ("fork", "serves", "orphaned"),
         ("spawn", "serves", "orphaned"),
         ("fork", "serves", "ends"),
     ],
