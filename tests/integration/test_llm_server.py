@@ -680,10 +680,18 @@ print(len(found.data), len(found.data[0].embedding), found.usage.prompt_tokens)
 """
 
 
-def test_a_model_that_makes_vectors(make: Callable[..., Server]) -> None:
-    server = make(vllm_args=ARGS | {"runner": "pooling", "convert": "embed"}, shutdown_timeout=1)
+def test_a_model_that_makes_vectors_after_a_plain_start(make: Callable[..., Server]) -> None:
+    server = make(
+        start="plain",
+        vllm_args=ARGS | {"runner": "pooling", "convert": "embed"},
+        shutdown_timeout=1,
+    )
     server.start()
     server.wait_for("healthy")
+    assert "starts plain" not in server.log.read_text(), "that is said where it was not asked for"
+    # A process that begins anew is given this; a forked one has the environment of its parent.
+    given = Path(f"/proc/{server.engine().pid}/environ").read_bytes().split(b"\0")
+    assert b"VLLM_WORKER_MULTIPROC_METHOD=spawn" in given
     done = subprocess.run(
         [server.python, "-c", EMBED, str(server.open.base_url).rstrip("/"), MODEL_NAME],
         env=os.environ | {"API_KEY": KEY},
