@@ -114,7 +114,10 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
 def shared_server(
     make_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory
 ) -> Server:
-    """One that is ready, takes tool calls and has a LoRA adapter, but no C++ compiler."""
+    """One that is ready, takes tool calls, has a LoRA adapter, and no C++ compiler.
+
+    Pages of any site may ask it.
+    """
     folder = tmp_path_factory.mktemp("adapters")
     adapter = write_adapter(folder / "pirate", Path(setting("GCE_VLLM_TEST_MODEL")))
     new = make_server(
@@ -123,6 +126,7 @@ def shared_server(
         | {
             "enable_auto_tool_choice": True,
             "tool_call_parser": "hermes",
+            "allowed_origins": ["*"],
             "enable_lora": True,
             "max_lora_rank": 8,
             "lora_modules": [{"name": "pirate", "path": str(adapter)}],
