@@ -242,7 +242,8 @@ def nginx(upstream: int, folder: Path) -> Iterator[str]:
     config = folder / "nginx.conf"
     config.write_text(
         # Who runs the tests, or it could not write a large body into their folder.
-        f"user {getpass.getuser()}; daemon off; pid {folder}/nginx.pid; error_log stderr; events {{}}\n"
+        f"user {getpass.getuser()}; daemon off; pid {folder}/nginx.pid;\n"
+        f"error_log stderr; events {{}}\n"
         f"http {{ access_log off; gzip on; client_body_temp_path {folder}/body;\n"
         f" proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;\n"
         f" uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; client_max_body_size 0;\n"
