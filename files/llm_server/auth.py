@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
@@ -108,12 +110,13 @@ def _for_browsers(scope: Scope) -> bool:
 def _telling(send: Send, rates: KeyRates) -> Send:
     """`send` that adds what is left to the key."""
 
-    async def told(message: Message) -> None:
+    # No coroutine: it would cost each piece of a stream.
+    def told(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start" and (left := rates.headers()):
             headers = MutableHeaders(raw=list(message["headers"]))
             headers.update(left)
             message = {**message, "headers": headers.raw}
-        await send(message)
+        return send(message)
 
     return told
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 #: What a model that makes text answers one by one.
@@ -56,6 +57,8 @@ def too_many(path: str, data: Any, sequences: int, inputs: int) -> Batch | None:
     return None
 
 
+# Paths come from clients: only so many are kept.
+@lru_cache(maxsize=256)
 def _bounds(path: str, sequences: int, inputs: int) -> list[tuple[str, int, str]]:
     answered = next((some for end, some in _ANSWERED.items() if path.endswith(end)), ())
     # There `input` is one conversation.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -164,11 +165,12 @@ class _Holding:
 def _telling(send: Send, names: str) -> Send:
     """Has the answer say which fields were ignored."""
 
-    async def told(message: Message) -> None:
+    # No coroutine: it would cost each piece of a stream.
+    def told(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             headers = [*message["headers"], (IGNORED.encode(), names.encode())]
             message = {**message, "headers": headers}
-        await send(message)
+        return send(message)
 
     return told
 

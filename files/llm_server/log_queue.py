@@ -15,12 +15,15 @@ import os
 import queue
 import select
 import threading
+import time
 import weakref
 from logging.handlers import QueueHandler
 
 STDERR = 2
 #: Bytes that wait to be written.
 MOST_BYTES = 4 * 2**20
+#: Lines of so many seconds are written together.
+TOGETHER_S = 0.02
 
 
 class QueuedStderr(QueueHandler):
@@ -81,9 +84,15 @@ class QueuedStderr(QueueHandler):
 
     def _write_all(self, lines: _Bytes) -> None:
         while True:
-            data = lines.get()
-            self._write(data)
-            lines.task_done()
+            waiting = [lines.get()]
+            # To wake this thread for each line would cost the one that logs more than the line.
+            time.sleep(TOGETHER_S)
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    waiting.append(lines.get_nowait())
+            for data in waiting:
+                self._write(data)
+                lines.task_done()
             self._tell_dropped()
 
     def _tell_dropped(self) -> None:

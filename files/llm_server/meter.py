@@ -58,12 +58,15 @@ class Meter:
     async def _counted(
         self, record: RequestRecord, request_id: str, inner: AsyncIterator[Any], *, timed: bool
     ) -> AsyncIterator[Any]:
+        # Several answers end one by one; of a single one only the last message tells how.
+        several = record.running.get(request_id, 1) > 1
         try:
             async with aclosing(inner) as outputs:  # type: ignore[type-var]
                 async for output in outputs:
                     if timed and record.first_token is None:
                         record.first_token = record.seconds()
-                    record.finish_reasons.update(vllm_client.finish_reasons(output))
+                    if several or output.finished:
+                        record.finish_reasons.update(vllm_client.finish_reasons(output))
                     yield output
         finally:
             _settle(record, request_id)

@@ -59,7 +59,10 @@ def request_fields(record: RequestRecord) -> dict[str, Any]:
 
 def short(text: str, characters: int, json_bytes: int, end: str = "...") -> str:
     """The beginning of a text, in so many characters and bytes of JSON at most."""
-    if len(text) <= characters and len(json.dumps(text)) <= json_bytes:
+    # A character takes up to six bytes there; most texts are short enough without a look.
+    if len(text) <= characters and (
+        6 * len(text) + 2 <= json_bytes or len(json.dumps(text)) <= json_bytes
+    ):
         return text
     room, kept = json_bytes - 2 - len(end), 0
     for character in text[: characters - len(end)]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,11 +44,21 @@ class _Stream:
         self._interval = interval
         self._one_at_a_time = asyncio.Lock()
         self._silent = False
+        #: Whether a comment is on its way, behind which a piece waits.
+        self._speaks = False
         self._between_events = True
         self._beat: asyncio.Task[None] | None = None
 
-    async def send(self, message: Message) -> None:
-        """What the app calls."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """What the app calls; a piece of a stream that runs costs no coroutine of its own."""
+        if self._beat is None or self._speaks or not message.get("more_body"):
+            return self._look(message)
+        self._silent = False
+        if body := message["body"]:
+            self._between_events = body.endswith(_END_OF_EVENT)
+        return self._send(message)
+
+    async def _look(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(raw=list(message["headers"]))
             if headers.get("content-type", "").startswith("text/event-stream"):
@@ -84,4 +95,8 @@ class _Stream:
                 # A client that does not take what it has been sent needs no more.
                 if self._silent and self._between_events and not self._one_at_a_time.locked():
                     async with self._one_at_a_time:
-                        await self._send(message)
+                        self._speaks = True
+                        try:
+                            await self._send(message)
+                        finally:
+                            self._speaks = False

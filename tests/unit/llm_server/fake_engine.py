@@ -100,7 +100,7 @@ class Client:
                 if number == 2:
                     processor.forget(request_id + "-x")
                 if sampling_params.output_kind.name != "FINAL_ONLY" or number == 2:
-                    yield SimpleNamespace(number=number)
+                    yield SimpleNamespace(number=number, finished=number == 2)
                 await self.pause()
         finally:
             self.closed = True

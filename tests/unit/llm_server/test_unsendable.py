@@ -8,7 +8,14 @@ import random
 from typing import Any
 
 import pytest
-from llm_server.unsendable import HALF, NO_NUMBER, TOO_LARGE, find, may_hold_halves
+from llm_server.unsendable import (
+    HALF,
+    NO_NUMBER,
+    TOO_LARGE,
+    find,
+    may_hold_halves,
+    numbers_are_fine,
+)
 
 HIGH, LOW = "\ud83d", "\ude00"
 
@@ -38,6 +45,7 @@ HIGH, LOW = "\ud83d", "\ude00"
 def test_found(body: str, field: str, wrong: str) -> None:
     assert may_hold_halves(body.encode()) == (HALF in wrong)
     assert find(json.loads(body)) == (field, wrong)
+    assert numbers_are_fine(json.loads(body)) == (HALF in wrong)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +60,7 @@ def test_found(body: str, field: str, wrong: str) -> None:
 def test_what_can_be_sent(body: str) -> None:
     assert not may_hold_halves(body.encode())
     assert find(json.loads(body)) is None
+    assert numbers_are_fine(json.loads(body))
 
 
 def test_halves_in_raw_bytes() -> None:
