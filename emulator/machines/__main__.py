@@ -45,6 +45,7 @@ def _up(arguments: argparse.Namespace) -> None:
         mounts=arguments.mount,
         devices=arguments.device,
         image_name=arguments.image,
+        own_filter=arguments.own_filter,
     )
     key = _key(arguments.name)
     metadata = {"ssh-keys": "\n".join(_ssh_key(word) for word in arguments.ssh_key)}
@@ -140,7 +141,12 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--device", action="append", default=[], metavar="/dev/NAME")
     up.add_argument("--image", help="a podman image to boot instead of the one built here")
     up.add_argument("--ssh-key", action="append", default=[], metavar="USER=FILE.pub")
-    up.add_argument("--closed", action="store_true", help="no port is open from outside")
+    # Whoever may load filters could open what is closed.
+    ports = up.add_mutually_exclusive_group()
+    ports.add_argument("--closed", action="store_true", help="no port is open from outside")
+    ports.add_argument(
+        "--own-filter", action="store_true", help="its root may load packet filters (nft)"
+    )
     up.set_defaults(run=_up)
     down = commands.add_parser("down", parents=[owner], help="remove a machine and its disk")
     down.add_argument("name")

@@ -30,6 +30,7 @@ class PodmanBackend:
         mounts: Sequence[str] = (),
         devices: Sequence[str] = (),
         image_name: str | None = None,
+        own_filter: bool = False,
     ) -> None:
         """Check the host.
 
@@ -37,6 +38,8 @@ class PodmanBackend:
             mounts: what every machine gets mounted, `SRC:DST[:ro]` each.
             devices: of this host, as a loop device, which every machine may use too.
             image_name: a podman image to boot instead of the one built here.
+            own_filter: every machine's root may load packet filters. Ours is in the same network
+                namespace, so such a machine could lift it: for machines that are open to all.
         """
         check_owner(owner)
         check_host()
@@ -44,6 +47,7 @@ class PodmanBackend:
         self.mounts = tuple(mounts)
         self.devices = tuple(devices)
         self.image_name = image_name
+        self.own_filter = own_filter
         self.podman = Podman()
         self.store = Store(owner)
         self._lock = threading.Lock()
@@ -75,6 +79,7 @@ class PodmanBackend:
                 internal_ip=spec.internal_ip,
                 mounts=self.mounts,
                 devices=self.devices,
+                own_filter=self.own_filter,
             )
             # Rules may have come first; they count from the first moment.
             self._remember(name, metadata=spec.metadata)

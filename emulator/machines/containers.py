@@ -52,8 +52,13 @@ def create(
     internal_ip: str,
     mounts: Sequence[str],
     devices: Sequence[str] = (),
+    own_filter: bool = False,
 ) -> str:
-    """Make a container that would boot systemd, and return its name."""
+    """Make a container that would boot systemd, and return its name.
+
+    Args:
+        own_filter: its root may load packet filters, and can thereby lift ours.
+    """
     labels = {
         LABEL: owner,
         f"{LABEL}.project": key.project,
@@ -79,8 +84,7 @@ def create(
         # capability it is left out silently, and tests of hardened units would prove nothing.
         "--systemd=always",
         "--cap-add=SYS_ADMIN",
-        # A real machine's root keeps a packet filter of its own, and so may this one.
-        "--cap-add=NET_ADMIN",
+        *(["--cap-add=NET_ADMIN"] if own_filter else []),
         "--pids-limit=-1",
         f"--shm-size={SHARED_MEMORY}",
         f"--stop-timeout={SHUTDOWN_SECONDS}",

@@ -173,6 +173,11 @@ def test_the_machine_cannot_touch_its_filter(
     dangerous = {"net_admin": 12, "net_raw": 13, "sys_module": 16, "sys_rawio": 17, "mknod": 27}
     assert {name for name, bit in dangerous.items() if mask >> bit & 1} == set()
 
+    backend.apply_firewall(A, [])
+    flushed = m.inside(backend, "a", "sh", "-c", "nft flush ruleset 2>&1; exit 0")
+    assert "Operation not permitted" in flushed
+    assert m.probe(booted["a"], 22) == "timeout"
+
 
 def test_keys_come_and_go_with_metadata(
     backend: PodmanBackend, booted: dict[str, str], folder: Path, metadata: dict[str, str]
@@ -289,10 +294,11 @@ def test_command_line(folder: Path) -> None:
         return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
 
     try:
-        up = run("up", "vm", owner, f"--ssh-key={m.USER}={folder / 'key.pub'}")
+        up = run("up", "vm", owner, "--own-filter", f"--ssh-key={m.USER}={folder / 'key.pub'}")
         machine = json.loads(up.stdout)
         shell = m.Ssh(folder, machine["address"], machine["hostkeys"])
         assert shell.run("sudo -n hostname").stdout == "vm\n"
+        assert shell.run("sudo -n nft add table inet own").returncode == 0
         again = run("up", "vm", owner, f"--ssh-key={m.USER}={folder / 'key.pub'}")
         assert again.stdout == up.stdout
         assert [one["name"] for one in json.loads(run("list", owner).stdout)] == ["vm"]
@@ -305,6 +311,9 @@ def test_command_line(folder: Path) -> None:
         assert "nothing" in run("destroy", owner).stdout
     finally:
         run("destroy", owner)
+    both = run("up", "vm", owner, "--closed", "--own-filter")
+    assert (both.returncode, both.stdout) == (2, "")
+    assert "not allowed with argument" in both.stderr
     bad = run("up", "vm", "--mount=/no/such:/x")
     assert (bad.returncode, bad.stdout) == (1, "")
     assert bad.stderr.count("\n") == 1
