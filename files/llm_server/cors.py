@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Coroutine
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Send
 
 from .errors import error_response
 
@@ -63,6 +64,14 @@ class Cors(CORSMiddleware):
             allow_credentials=origins.allow_credentials,
             expose_headers=EXPOSED,
         )
+
+    def send(
+        self, message: Message, send: Send, request_headers: Headers
+    ) -> Coroutine[Any, Any, None]:
+        """Starlette's own for the head of an answer; pieces of it cost no coroutine."""
+        if message["type"] != "http.response.start":
+            return send(message)  # type: ignore[return-value]
+        return super().send(message, send, request_headers)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Starlette's answer; a refusal says what to do, in the shape of every other error."""
