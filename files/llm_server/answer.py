@@ -141,11 +141,17 @@ class Answer:
         if self._begins is not None:
             await self.refuse(refusal)
             return
+        await self.break_off(refusal.status, refusal.message)
+
+    async def break_off(self, status: int, message: str) -> bool:
+        """Ends a stream that has begun with an error; whether it was one that could be ended."""
+        if not self._events or self._begins is not None or self.complete:
+            return False
         self.complete = True
-        error = error_body(refusal.status, refusal.message)["error"]
-        error |= {"request_id": self.record.request_id}
-        body = last_events(self.record.path, error, refusal.status)
+        error = error_body(status, message)["error"] | {"request_id": self.record.request_id}
+        body = last_events(self.record.path, error, status)
         await self._send({"type": "http.response.body", "body": body})
+        return True
 
     async def _finish(self, status: int, error: dict[str, Any], before: Headers) -> None:
         self.passed = self.complete = True

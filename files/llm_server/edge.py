@@ -37,6 +37,12 @@ GRACE_S = 3.0
 LAST_WORDS_S = 1.0
 
 
+def _is_mistake(error: Exception) -> bool:
+    """Whether vLLM refused what a client asked for, after its answer had begun."""
+    # By name: what is not there yet, or never, in this process need not be imported for it.
+    return any(kind.__name__ == "VLLMValidationError" for kind in type(error).__mro__)
+
+
 @dataclass(eq=False)
 class _Call:
     record: RequestRecord
@@ -149,21 +155,34 @@ class Edge:
             if isinstance(error, TimeoutError) and time.expired():
                 await self._cut(record, scope, answer)
                 return
-            keep(error)
-            if record.gone:
-                return
-            record.failed = record.failed or ""
-            if scope["type"] == "http" and not answer.complete:
-                if not answer.passed:
-                    await answer.fail(500, "The server failed.")
-                elif ABORT in scope:  # too late for an error: the connection is closed instead
-                    scope[ABORT]()
-                    await asyncio.sleep(0.01)
-                else:
-                    raise
+            if not await self._fail(error, record, scope, answer):
+                raise
         else:
             if time.expired() and not answer.complete:  # an app that took its end for an answer
                 await self._cut(record, scope, answer)
+
+    @staticmethod
+    async def _fail(error: Exception, record: RequestRecord, scope: Scope, answer: Answer) -> bool:
+        """Tells the client that its request failed, as far as that can be told still.
+
+        Returns:
+            Whether the answer has ended, one way or the other.
+        """
+        status, text = 400, str(error)
+        if not _is_mistake(error):
+            keep(error)
+            status, text = 500, "The server failed."
+            record.failed = record.failed or (None if record.gone else "")
+        if record.gone or scope["type"] != "http" or answer.complete:
+            return True
+        if not answer.passed:
+            await answer.fail(status, text)
+        elif not await answer.break_off(status, text):
+            if ABORT not in scope:
+                return False
+            scope[ABORT]()  # too late for an error: the connection is closed instead
+            await asyncio.sleep(0.01)
+        return True
 
     async def _cut(self, record: RequestRecord, scope: Scope, answer: Answer) -> None:
         """Ends an answer whose app did not, or whose client does not take it."""

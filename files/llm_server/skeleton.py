@@ -30,7 +30,15 @@ def misshapen(data: dict[str, Any], path: str) -> tuple[str, str] | None:
                 return found
     entries = data.get("input")
     if path.startswith("/v1/responses") and isinstance(entries, list):
-        return _first("input", entries)
+        return _first("input", entries) or _says_nothing(entries)
+    return None
+
+
+def _says_nothing(entries: list[dict[str, Any]]) -> tuple[str, str] | None:
+    """An answer of before without a part, of which vLLM takes the first all the same."""
+    for i, entry in enumerate(entries):
+        if entry.get("role") == "assistant" and entry.get("content") == []:
+            return f"input[{i}].content", "must hold a part"
     return None
 
 

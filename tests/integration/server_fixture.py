@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,9 +104,22 @@ class Server:
             time.sleep(0.05)
 
     def requests(self) -> list[dict[str, Any]]:
-        """The log's lines of requests."""
+        """The log's lines of requests, those of all that have been answered among them.
+
+        Lines are written a little later, in their order. So one more request is made, and its line
+        waited for, where the server still answers.
+        """
+        mark = f"mark-{uuid.uuid4().hex}"
+        with contextlib.suppress(httpx.TransportError):
+            answer = self.authorised.get("/version", headers={"X-Request-Id": mark}, timeout=10)
+            deadline = time.monotonic() + 30
+            while answer.headers.get("x-request-id") == mark and time.monotonic() < deadline:
+                if mark in self.log.read_text(errors="replace"):
+                    break
+                time.sleep(0.02)
         lines = self.log.read_text(errors="replace").splitlines()
-        return [json.loads(line) for line in lines if line.startswith('{"request_id"')]
+        found = [json.loads(line) for line in lines if line.startswith('{"request_id"')]
+        return [line for line in found if not line["request_id"].startswith("mark-")]
 
     def environment(self) -> dict[str, str]:
         """What the unit sets, with the caches of all servers of this run in one folder."""

@@ -246,7 +246,8 @@ def test_every_route_needs_a_key(server: Server) -> None:
     paths = {path.replace("{", "").replace("}", "") for path in (*routed, *schema)}
     assert {"/metrics", "/invocations", "/generate", "/v1/realtime"} <= paths
     assert len(paths) > 20
-    routes = {(method, path) for method in METHODS for path in paths} - {("GET", "/health")}
+    routes = {(method, path) for method in METHODS for path in paths}
+    routes -= {("GET", "/health"), ("HEAD", "/health")}
     upgrade = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",
@@ -383,15 +384,11 @@ def test_a_batch_that_is_far_too_large(server: Server, stream: bool) -> None:
         target=lambda: answers.append(server.authorised.post("/v1/completions", json=batch))
     )
     worker.start()
-    took = []
     while worker.is_alive():
-        began = time.monotonic()
         assert server.open.get("/health").status_code == 200
-        took.append(time.monotonic() - began)
     worker.join()
     assert answers[0].status_code == 400
-    assert "100000 entries" in answers[0].json()["error"]["message"]
-    assert max(took) < 2
+    assert "llm_server_limits.max_elements" in answers[0].json()["error"]["message"]
 
 
 def test_docs_for_a_browser(server: Server) -> None:
@@ -542,8 +539,12 @@ def test_keys_come_and_go_without_a_restart(server: Server) -> None:
     assert server.open.get("/v1/models", headers=other).status_code == 401
     server.write_access({"name": "other", "sha256": digest, "requests_per_minute": 2})
     server.reload()
-    codes = [server.open.get("/v1/models", headers=other).status_code for _ in range(3)]
+    wanted = {"prompt": "a", "max_tokens": 1}
+    codes = [
+        server.open.post("/generate", headers=other, json=wanted).status_code for _ in range(3)
+    ]
     assert codes == [200, 200, 429]
+    assert server.open.get("/v1/models", headers=other).status_code == 200, "that is not counted"
     server.write_access()
     server.reload()
     assert server.open.get("/v1/models", headers=other).status_code == 401
@@ -708,7 +709,7 @@ def test_a_model_that_makes_vectors_after_a_plain_start(make: Callable[..., Serv
     assert (line["tokens_in"], line["tokens_out"]) == (tokens, 0)
     text = server.authorised.post("/generate", json={"prompt": "x"})
     assert (text.status_code, "embed" in text.text) == (404, True)
-    many = {"model": MODEL_NAME, "input": ["a"] * 129}
+    many = {"model": MODEL_NAME, "input": ["a"] * 2049}
     assert server.authorised.post("/v1/embeddings", json=many).status_code == 400
     # Its body never comes: at the end of the time to stop it is told so.
     with socket.create_connection(("127.0.0.1", server.port)) as late:

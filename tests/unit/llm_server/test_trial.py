@@ -119,6 +119,7 @@ def test_a_large_body_is_tried_before_the_app_has_it() -> None:
         (CHAT + "/batch", {"messages": [[{}], {}]}, "messages[1]"),
         (CHAT + "/batch", {"messages": [[{}], [1]]}, "messages[1][0]"),
         ("/v1/responses", {"input": ["a"]}, "input[0]"),
+        ("/v1/responses", {"input": [{"role": "assistant", "content": []}]}, "input[0].content"),
         ("/v1/messages", {"messages": [{"content": [1]}]}, "messages[0].content[0]"),
     ],
 )
