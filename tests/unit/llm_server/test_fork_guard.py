@@ -36,7 +36,7 @@ def run(program: str, python: str = sys.executable) -> str:
         env=os.environ | {"PYTHONPATH": str(ROOT / "files")},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
