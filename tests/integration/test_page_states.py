@@ -271,10 +271,10 @@ def test_events_in_any_pieces(world: World, enter: Callable[[], Tab], size: int)
         (b'data: {"error": {"message": "no", "code": 504}}\n\n', "took longer than the server"),
         (b'data: {"error": {"message": "no", "code": 500}}\n\n', "The server failed"),
         (b"", "The answer broke off"),
-        (RuntimeError("broken"), "The connection broke"),
+        (RuntimeError("broken"), "The server failed"),
         (b"data: {broken\n\n", "The connection broke"),
     ],
-    ids=["too long", "failed", "no end", "broken off", "not JSON"],
+    ids=["too long", "failed", "no end", "the app fails", "not JSON"],
 )
 def test_an_answer_that_breaks_off(
     world: World, enter: Callable[[], Tab], last: bytes | Exception, says: str
