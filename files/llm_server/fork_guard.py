@@ -35,7 +35,8 @@ class ForkGuard:
     ) -> None:
         self._loop = loop
         self._sockets = sockets
-        self._parked = threading.Event()
+        #: Ends the loop's standstill. Each fork has one of its own: the loop may not have seen the
+        #: last one's yet when the next begins, and would wait for a fork that waits for it.
         self._release = threading.Event()
         #: One fork at a time; its copy in a child is never asked for.
         self._one = threading.Lock()
@@ -71,14 +72,13 @@ class ForkGuard:
             return
         self._wait_if_closed()
         self._one.acquire()
-        self._parked.clear()
-        self._release.clear()
+        parked, self._release = threading.Event(), threading.Event()
         if not self._loop.is_running():
             return
-        self._loop.call_soon_threadsafe(self._park)
+        self._loop.call_soon_threadsafe(self._park, parked, self._release)
         # However long it takes: a hook can't call the fork off, and a copy of a loop that is in
         # the middle of something would hang later, in the child, without a word.
-        while not self._parked.wait(SAY_EVERY_S) and self._loop.is_running():
+        while not parked.wait(SAY_EVERY_S) and self._loop.is_running():
             logger.warning("The engine's start waits: the event loop is busy with something long")
             self._wait_if_closed()
 
@@ -86,12 +86,12 @@ class ForkGuard:
         while self._closed.is_set():
             time.sleep(1)
 
-    def _park(self) -> None:
+    def _park(self, parked: threading.Event, release: threading.Event) -> None:
         if self._closed.is_set():
             return  # no fork follows
-        self._parked.set()
+        parked.set()
         # Python calls `_after_in_parent` whether the fork came off or not.
-        self._release.wait()
+        release.wait()
 
     def _after_in_parent(self) -> None:
         if self._mine():
