@@ -106,4 +106,6 @@ def rewrite(text: str, instance: Instance, hosts: Iterable[str], keys: Mapping[s
         # Where an address went from one instance to another, the former's key would still be taken.
         if line.instance.owner != instance.owner and line.host not in hosts
     ]
-    return File("".join(f"{line}\n" for line in [*others, *wanted]), tuple(foreign))
+    # In one order whoever writes: hosts that write in turn must not each find a file to change.
+    kept = sorted([*others, *wanted], key=lambda line: line.instance.owner)
+    return File("".join(f"{line}\n" for line in kept), tuple(foreign))

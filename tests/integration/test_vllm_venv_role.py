@@ -394,4 +394,4 @@ def test_a_wheelhouse_is_all_that_is_needed(host: Host, uv: Path) -> None:
     assert host.run(**offline)[1] == 0
     (host.link / f"lib/python{VERSION}/site-packages/torch.py").unlink()
     said, changed = host.run(**offline)
-    assert changed is None and "no file that the lock knows for torch==1.0" in said
+    assert changed is None and "no wheel that the lock knows for torch==1.0" in said

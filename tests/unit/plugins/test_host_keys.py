@@ -223,3 +223,17 @@ def test_an_address_that_went_to_another_instance() -> None:
 )
 def test_hosts(host: str, right: bool) -> None:
     assert known_hosts.is_host(host) is right
+
+
+def test_hosts_that_write_in_turn_leave_one_file() -> None:
+    """Whoever writes last: a second round finds nothing to change."""
+    written = ""
+    names = ("llm-2", "llm-0", "llm-1")
+    rounds = []
+    for _ in range(2):
+        for number, name in enumerate(names):
+            instance = known_hosts.Instance(f"p/{name}", str(number))
+            keys = {"ssh-ed25519": GOOD["ssh-ed25519"]}
+            written = known_hosts.rewrite(written, instance, [f"10.0.0.{number}"], keys).text
+            rounds.append(written)
+    assert len(set(rounds[2:])) == 1
