@@ -15,9 +15,11 @@ import shapes
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "collections"))
 
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import fit, gpu_table, model_shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import gpus
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import shape as model_shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.sizing import fit
 
-GPU = gpu_table.GPUS["nvidia-h100-80gb"]
+GPU = gpus.GPUS["nvidia-h100-80gb"]
 
 
 def predicted(number: int) -> dict[str, Any]:

@@ -20,13 +20,10 @@ import shapes
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "collections"))
 
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    engine_args,
-    fit,
-    gpu_table,
-    memory_plan,
-    model_shape,
-)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import gpus as gpu_table
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import shape as model_shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.sizing import fit, gpu_memory
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import engine_args
 
 RELEASE = "0.25.1"
 _FP8 = {"num_bits": 8, "type": "float", "strategy": "tensor", "symmetric": True, "dynamic": False}
@@ -271,9 +268,9 @@ def _run(
 def _room(name: str, given: dict[str, Any], gpu: gpu_table.Gpu) -> tuple[Any, int]:
     shape = model_shape.parse(CONFIGS[name])
     engine = engine_args.resolve(given, shape, gpu, release=RELEASE)
-    scheme = memory_plan.scheme_of(shape, engine, RELEASE)
-    left = memory_plan.budget(shape, engine, gpu, scheme).available
-    return memory_plan.layout(shape, engine, gpu), left
+    scheme = gpu_memory.scheme_of(shape, engine, RELEASE)
+    left = gpu_memory.budget(shape, engine, gpu, scheme).available
+    return gpu_memory.layout(shape, engine, gpu), left
 
 
 def _longest(name: str, given: dict[str, Any], gpu: gpu_table.Gpu) -> int | None:

@@ -1,1 +1,1 @@
-../../plugins/module_utils/gpu_findings.py
+../../plugins/module_utils/host/gpu_findings.py

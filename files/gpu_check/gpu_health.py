@@ -1,1 +1,1 @@
-../../plugins/module_utils/gpu_health.py
+../../plugins/module_utils/host/gpu_health.py

@@ -1,1 +1,1 @@
-../../plugins/module_utils/gpu_probe.py
+../../plugins/module_utils/host/gpu_probe.py

@@ -1,1 +1,1 @@
-../../plugins/module_utils/kernel_gpu.py
+../../plugins/module_utils/host/kernel_gpu.py

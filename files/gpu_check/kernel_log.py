@@ -1,1 +1,1 @@
-../../plugins/module_utils/kernel_log.py
+../../plugins/module_utils/host/kernel_log.py

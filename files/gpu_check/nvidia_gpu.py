@@ -1,1 +1,1 @@
-../../plugins/module_utils/nvidia_gpu.py
+../../plugins/module_utils/host/nvidia_gpu.py

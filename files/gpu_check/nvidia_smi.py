@@ -1,1 +1,1 @@
-../../plugins/module_utils/nvidia_smi.py
+../../plugins/module_utils/host/nvidia_smi.py

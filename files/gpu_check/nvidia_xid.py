@@ -1,1 +1,1 @@
-../../plugins/module_utils/nvidia_xid.py
+../../plugins/module_utils/host/nvidia_xid.py

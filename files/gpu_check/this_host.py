@@ -1,1 +1,1 @@
-../../plugins/module_utils/this_host.py
+../../plugins/module_utils/host/this_host.py

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..module_utils.compatibility import of_place
+from ..module_utils.vllm.compatibility import of_place
 
 DOCUMENTATION = r"""
 name: contract_problems

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import convert
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import naming
 
 DOCUMENTATION = r"""
 name: full_placements
@@ -79,7 +79,7 @@ def full_placements(
         found.append(
             {
                 "zone": entry["zone"],
-                "region": convert.region_of(str(entry["zone"])),
+                "region": naming.region_of(str(entry["zone"])),
                 "machine_type": machine or machine_type,
                 "accelerators": gpus,
                 "provisioning_model": model,

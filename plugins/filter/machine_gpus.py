@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..module_utils.machine_choice import gpus_of
+from ..module_utils.sizing.machine_choice import gpus_of
 
 DOCUMENTATION = r"""
 name: machine_gpus

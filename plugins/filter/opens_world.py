@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..module_utils.ranges import opens_world
+from ..module_utils.gce.network.ranges import opens_world
 
 DOCUMENTATION = r"""
 name: opens_world

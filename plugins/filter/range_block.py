@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..module_utils.ranges import block
+from ..module_utils.gce.network.ranges import block
 
 DOCUMENTATION = r"""
 name: range_block

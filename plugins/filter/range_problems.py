@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..module_utils.ranges import problems
+from ..module_utils.gce.network.ranges import problems
 
 DOCUMENTATION = r"""
 name: range_problems

@@ -8,8 +8,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils.cron import expected
 from ..module_utils.errors import GceError
+from ..module_utils.gce.cron import expected
 
 DOCUMENTATION = r"""
 name: schedule_expects

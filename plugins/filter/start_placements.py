@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import convert, machine_types
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import naming
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import machine_types
 
 DOCUMENTATION = r"""
 name: start_placements
@@ -49,11 +50,11 @@ def start_placements(
 ) -> list[dict[str, Any]]:
     """The instance's own placement, then the others in their order."""
     own: dict[str, Any] = {
-        "zone": convert.short(str(instance["zone"])),
-        "machine_type": convert.short(str(instance["machineType"])),
+        "zone": naming.short(str(instance["zone"])),
+        "machine_type": naming.short(str(instance["machineType"])),
         "accelerators": [
             {
-                "type": convert.short(str(one["acceleratorType"])),
+                "type": naming.short(str(one["acceleratorType"])),
                 "count": int(one["acceleratorCount"]),
             }
             for one in instance.get("guestAccelerators") or []

@@ -77,9 +77,9 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import secrets
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import GceError
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce_client import Settings
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import secret_manager
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.client import Settings
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]
@@ -102,7 +102,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         )
         try:
             return [
-                secrets.read(settings, str(term), self.get_option("secrets_endpoint"))
+                secret_manager.read(settings, str(term), self.get_option("secrets_endpoint"))
                 for term in terms
             ]
         except GceError as error:

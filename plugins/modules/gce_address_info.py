@@ -66,9 +66,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import addresses
-from ..module_utils.arguments import common_spec, run, shared_spec
-from ..module_utils.gce_client import GceClient
+from ..module_utils.gce.client import GceClient
+from ..module_utils.gce.module import common_spec, run, shared_spec
+from ..module_utils.gce.network import addresses
 
 
 def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:

@@ -80,16 +80,17 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import convert, open_rules
-from ..module_utils.arguments import common_spec, run, shared_spec
-from ..module_utils.gce_client import GceClient
+from ..module_utils.gce import naming
+from ..module_utils.gce.client import GceClient
+from ..module_utils.gce.module import common_spec, run, shared_spec
+from ..module_utils.gce.network import open_rules
 
 
 def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
     """Network, tags and ports to the module's result."""
     network = params["network"]
     path = (
-        convert.relative(network) if "/" in network else f"{client.root}/global/networks/{network}"
+        naming.relative(network) if "/" in network else f"{client.root}/global/networks/{network}"
     )
     project = path.split("/")[1]
     rules = client.list(

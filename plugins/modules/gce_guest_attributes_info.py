@@ -69,9 +69,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.arguments import common_spec, run
-from ..module_utils.gce_client import GceClient
-from ..module_utils.guest_attributes import read
+from ..module_utils.gce.client import GceClient
+from ..module_utils.gce.instance.guest_attributes import read
+from ..module_utils.gce.module import common_spec, run
 
 
 def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:

@@ -96,10 +96,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.errors import GceError
-from ..module_utils.gce_client import GceClient
-from ..module_utils.images import by_name, by_pattern, deprecation, from_family
+from ..module_utils.gce.client import GceClient
+from ..module_utils.gce.images import by_name, by_pattern, deprecation, from_family
+from ..module_utils.gce.module import common_spec, run, shared_spec
 
 MISSING = ("imageFamilyNotFound", "imageNotFound")
 WAYS = ("family", "name", "name_pattern")

@@ -623,12 +623,12 @@ blocked:
 
 from typing import Any
 
-from ..module_utils.arguments import common_spec, run, shared_spec
-from ..module_utils.gce_client import GceClient
-from ..module_utils.instance import STOPPED
-from ..module_utils.instance_module import InstanceModule
-from ..module_utils.instance_options import EXCLUSIVE, SPEC
-from ..module_utils.placed_instance import PlacedInstance
+from ..module_utils.gce.client import GceClient
+from ..module_utils.gce.instance.argspec import EXCLUSIVE, SPEC
+from ..module_utils.gce.instance.instance import STOPPED
+from ..module_utils.gce.instance.module import InstanceModule
+from ..module_utils.gce.instance.placed import PlacedInstance
+from ..module_utils.gce.module import common_spec, run, shared_spec
 
 
 def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:

@@ -96,19 +96,19 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import convert
-from ..module_utils.arguments import common_spec, run, shared_spec
-from ..module_utils.gce_client import GceClient
-from ..module_utils.instance import Instance
-from ..module_utils.instance_fields import addresses
-from ..module_utils.redact import without_secrets
+from ..module_utils.gce import naming
+from ..module_utils.gce.client import GceClient
+from ..module_utils.gce.instance.fields import addresses
+from ..module_utils.gce.instance.instance import Instance
+from ..module_utils.gce.module import common_spec, run, shared_spec
+from ..module_utils.redaction import without_secrets
 
 
 def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Zone and name to the module's result."""
     what = f"look for the instance {params['name']} in all zones"
     items = client.named("instances", params["name"], what)
-    named = {convert.short(str(one["zone"])): one for one in items}
+    named = {naming.short(str(one["zone"])): one for one in items}
     zones = params["zones"] or [params["zone"]]
     zone = next((one for one in zones if one in named), None)
     found = named.pop(zone, None) if zone else None

@@ -179,9 +179,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import convert, lookups, prices, quota_held, quota_needs
-from ..module_utils.arguments import common_spec, run, shared_spec
-from ..module_utils.gce_client import GceClient
+from ..module_utils.gce import lookups, naming
+from ..module_utils.gce.client import GceClient
+from ..module_utils.gce.module import common_spec, run, shared_spec
+from ..module_utils.gce.quota import held as quota_held
+from ..module_utils.gce.quota import needs as quota_needs
+from ..module_utils.pricing import list_prices
 
 
 def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
@@ -223,8 +226,8 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         "gpus": gpus,
         "quota_needs": needs,
         "quota_to_add": quota_held.beside(needs, taken),
-        "price": prices.price(
-            machine["name"], gpus, convert.region_of(zone), spot=model == "SPOT", **plan
+        "price": list_prices.price(
+            machine["name"], gpus, naming.region_of(zone), spot=model == "SPOT", **plan
         ),
     }
 

@@ -73,10 +73,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import convert, plan_checks
-from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.errors import GceError
-from ..module_utils.gce_client import GceClient
+from ..module_utils.gce import naming, plan_lookups
+from ..module_utils.gce.client import GceClient
+from ..module_utils.gce.module import common_spec, run, shared_spec
 
 
 def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
@@ -91,14 +91,14 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
             )
         zone, machine = place["zone"], place["machine_type"]
         for kind in dict.fromkeys(params["disk_types"]):
-            plan_checks.disk_goes_with(kind, machine)
+            plan_lookups.disk_goes_with(kind, machine)
             if (zone, kind) not in seen:
-                plan_checks.disk_type(client, zone, kind)
+                plan_lookups.disk_type(client, zone, kind)
             seen.add((zone, kind))
     network = None
     if params["network"]:
-        regions = dict.fromkeys(convert.region_of(place["zone"]) for place in params["places"])
-        network = plan_checks.network(
+        regions = dict.fromkeys(naming.region_of(place["zone"]) for place in params["places"])
+        network = plan_lookups.network(
             client, params["network"], params["subnetwork"], list(regions)
         )
     return {"changed": False, "network": network}

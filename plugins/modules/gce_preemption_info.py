@@ -71,10 +71,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.arguments import common_spec, run
-from ..module_utils.gce_client import GceClient
-from ..module_utils.instance import Instance
-from ..module_utils.preemption import DOWN, last_preemption, own_operations, told
+from ..module_utils.gce.client import GceClient
+from ..module_utils.gce.instance.instance import Instance
+from ..module_utils.gce.instance.preemption import DOWN, last_preemption, own_operations, told
+from ..module_utils.gce.module import common_spec, run
 
 
 def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:

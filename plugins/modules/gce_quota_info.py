@@ -188,10 +188,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
-from ..module_utils import endpoints, quota, quota_infos, quota_request
-from ..module_utils.arguments import common_spec, run, shared_spec
 from ..module_utils.errors import GceError
-from ..module_utils.gce_client import GceClient
+from ..module_utils.gce import endpoints
+from ..module_utils.gce.client import GceClient
+from ..module_utils.gce.module import common_spec, run, shared_spec
+from ..module_utils.gce.quota import cloud_quotas
+from ..module_utils.gce.quota import headroom as quota
+from ..module_utils.gce.quota import request as quota_request
 
 
 def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
@@ -208,7 +211,7 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         endpoint = endpoints.sibling(
             quota_request.DEFAULT_ENDPOINT, client.endpoint, params["quotas_endpoint"]
         )
-        infos, problem = quota_infos.read(client, endpoint, region, [*missing, *short])
+        infos, problem = cloud_quotas.read(client, endpoint, region, [*missing, *short])
         if problem:
             unread = ", ".join(one for one in missing if one not in infos)
             warnings.append(
@@ -216,7 +219,7 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
                 f"{'' if unread else 'only what Compute Engine lists was looked at'}. {problem}"
             )
         limited = [metric for metric in missing if metric in infos]
-        counted = quota_infos.in_use(client, region, limited)
+        counted = cloud_quotas.in_use(client, region, limited)
         known = replace(known, infos=infos, counted=counted)
         rows = quota.headroom(asked, region, known)
     table = quota.table(rows, client.project, known.infos)

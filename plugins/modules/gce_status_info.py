@@ -81,11 +81,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import addresses, billing, convert, status_report
-from ..module_utils.arguments import common_spec, price_spec, run, settings_of
-from ..module_utils.costs import said
-from ..module_utils.gce_client import GceClient
-from ..module_utils.instance import Instance
+from ..module_utils.gce import naming
+from ..module_utils.gce.client import GceClient
+from ..module_utils.gce.instance.instance import Instance
+from ..module_utils.gce.module import common_spec, price_spec, run, settings_of
+from ..module_utils.gce.network import addresses
+from ..module_utils.pricing import billing_catalog
+from ..module_utils.pricing.costs import said
+from ..module_utils.reports import status as status_report
 
 
 def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
     zone, name = params["zone"], params["name"]
     instance = Instance(client, zone, name, check=True).fetch()
     attached = [
-        client.find(convert.relative(disk["source"]), f"read a disk of the instance {name}")
+        client.find(naming.relative(disk["source"]), f"read a disk of the instance {name}")
         for disk in (instance or {}).get("disks") or []
         if disk.get("source")
     ]
@@ -110,10 +113,10 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
     loose = [
         disk
         for disk in disks
-        if not disk.get("users") and convert.short(str(disk.get("zone", ""))) in zones
+        if not disk.get("users") and naming.short(str(disk.get("zone", ""))) in zones
     ]
     reserved = addresses.everywhere(client, f"{name}-ip")
-    prices, instead = billing.prices(
+    prices, instead = billing_catalog.prices(
         settings_of(params),
         params["price_source"],
         params["billing_endpoint"],

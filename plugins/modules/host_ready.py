@@ -150,8 +150,8 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import host_state, kernel_gpu
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.quiet_module import AddressModule
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.host import kernel_gpu, readiness
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.redacting_module import AddressModule
 
 # struct flock of 64-bit Linux: type, whence, start, length, process.
 FLOCK = "hhqqi4x"
@@ -183,7 +183,7 @@ def _read(path: str) -> str:
 def locks() -> list[dict[str, Any]]:
     """Who holds the package manager's locks, each process once."""
     found: dict[int, dict[str, Any]] = {}
-    for path in host_state.LOCKS:
+    for path in readiness.LOCKS:
         pid = lock_holder(path)
         if pid is not None:
             name = _read(f"/proc/{pid}/comm").strip() or "a process that is gone"
@@ -205,33 +205,33 @@ def driver_installer(module: AnsibleModule) -> str:
     """What installs NVIDIA's driver, or is about to at the first boot; empty for nothing."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         command = _read(str(path)).replace("\0", " ").strip()
-        if host_state.installs_driver(command):
+        if readiness.installs_driver(command):
             return f"pid {path.parent.name}, {command[:120]}"
-    if not Path(host_state.DRIVER_INSTALLER).exists() or Path("/proc/driver/nvidia").exists():
+    if not Path(readiness.DRIVER_INSTALLER).exists() or Path("/proc/driver/nvidia").exists():
         return ""
     shown = _printed(
-        module, "systemctl", "show", "--property=Id,ActiveState", *host_state.START_UNITS
+        module, "systemctl", "show", "--property=Id,ActiveState", *readiness.START_UNITS
     )
-    return ", ".join(host_state.busy_units(shown or ""))
+    return ", ".join(readiness.busy_units(shown or ""))
 
 
 def busy(module: AnsibleModule) -> dict[str, Any]:
     """What the host is at."""
     cloud_init = _printed(module, "cloud-init", "status")
     shown = _printed(
-        module, "systemctl", "show", "--property=Id,ActiveState", *host_state.UPDATE_UNITS
+        module, "systemctl", "show", "--property=Id,ActiveState", *readiness.UPDATE_UNITS
     )
     return {
-        "cloud_init": "absent" if cloud_init is None else host_state.cloud_init_state(cloud_init),
+        "cloud_init": "absent" if cloud_init is None else readiness.cloud_init_state(cloud_init),
         "locks": locks(),
-        "busy_units": host_state.busy_units(shown or ""),
+        "busy_units": readiness.busy_units(shown or ""),
         "installing": driver_installer(module),
     }
 
 
 def is_busy(facts: Mapping[str, Any]) -> bool:
     """Whether waiting may help."""
-    works = host_state.cloud_init_works(facts["cloud_init"])
+    works = readiness.cloud_init_works(facts["cloud_init"])
     return bool(works or facts["locks"] or facts["busy_units"] or facts["installing"])
 
 
@@ -308,7 +308,7 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         # Busy now says nothing of the run to come.
         seen |= {"cloud_init": "unknown", "locks": [], "busy_units": [], "installing": ""}
-    return {**facts, "waited": waited, "problems": host_state.problems(seen, params["timeout"])}
+    return {**facts, "waited": waited, "problems": readiness.problems(seen, params["timeout"])}
 
 
 class HostModule(AddressModule):

@@ -79,8 +79,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.host_keys import problem
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.known_hosts import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.host_keys import problem
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.known_hosts import (
     ChangedKeyError,
     Instance,
     is_host,

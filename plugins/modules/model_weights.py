@@ -181,22 +181,22 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    weights_local,
-    weights_manifest,
-    weights_place,
-)
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.uv_tool import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.uv import (
     INDEX_ARGUMENTS,
     UvModule,
 )
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_fetcher import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import (
+    manifest as weights_manifest,
+)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import own_folder
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import place as weights_place
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights.fetcher import (
     Fetcher,
     describe_source,
     source_key,
 )
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_http import FetchError
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_progress import Progress
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights.http import FetchError
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights.progress import Progress
 
 SOURCES = ["hub", "gcs", "https", "package", "path"]
 LEFT = "left over from a run that was cut off"
@@ -284,7 +284,7 @@ def look(module: AnsibleModule, dest: Path, full: bool) -> None:
     """End with what is to be said of a folder that is not ours."""
     params = module.params
     try:
-        checksum = weights_local.look(dest, params["ignore_patterns"], params["allow_pickle"], full)
+        checksum = own_folder.look(dest, params["ignore_patterns"], params["allow_pickle"], full)
     except (FetchError, OSError) as error:
         module.fail_json(msg=f"{str(error)[:1].upper()}{str(error)[1:]}")
     module.exit_json(

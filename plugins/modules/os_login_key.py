@@ -115,11 +115,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
-from ..module_utils import endpoints
-from ..module_utils.arguments import common_spec, run
 from ..module_utils.errors import GceError
-from ..module_utils.gce_client import GceClient
-from ..module_utils.os_login import DEFAULT_ENDPOINT, OsLoginClient, OsLoginKey, parts
+from ..module_utils.gce import endpoints
+from ..module_utils.gce.client import GceClient
+from ..module_utils.gce.module import common_spec, run
+from ..module_utils.gce.os_login import DEFAULT_ENDPOINT, OsLoginClient, OsLoginKey, parts
 
 
 def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:

@@ -144,14 +144,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import billing, plan_cost
-from ..module_utils.arguments import common_spec, price_spec, settings_of
 from ..module_utils.errors import GceError
+from ..module_utils.gce.module import common_spec, price_spec, settings_of
+from ..module_utils.pricing import billing_catalog
+from ..module_utils.reports import plan_cost
 
 
 def core(params: dict[str, Any]) -> dict[str, Any]:
     """Options to the module's result."""
-    source, instead = billing.prices(
+    source, instead = billing_catalog.prices(
         settings_of(params), params["price_source"], params["billing_endpoint"], params["cache_dir"]
     )
     found = plan_cost.price(params, params["region"], source)

@@ -136,7 +136,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.lock import (
     LockError,
     Pin,
     Plan,
@@ -149,7 +149,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import
     make_plan,
     parse_lock,
 )
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.uv_tool import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.uv import (
     INDEX_ARGUMENTS,
     Uv,
     UvModule,

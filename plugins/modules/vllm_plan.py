@@ -195,10 +195,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import model_files, plan_report
-from ..module_utils.engine_args import ArgumentError
-from ..module_utils.model_files import RefusedError, SourceError
-from ..module_utils.model_shape import ShapeError, UnreadableError
+from ..module_utils.model import files as model_files
+from ..module_utils.model.files import RefusedError, SourceError
+from ..module_utils.model.shape import ShapeError, UnreadableError
+from ..module_utils.reports import plan as plan_report
+from ..module_utils.vllm.engine_args import ArgumentError
 
 
 def arguments() -> dict[str, Any]:

@@ -83,7 +83,9 @@ class Cloud:
 
     def api(self) -> Any:
         """The modules' own client, for what no module does."""
-        from ansible_collections.llmops.gce_vllm.plugins.module_utils import gce_client
+        from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import (
+            client as gce_client,
+        )
 
         settings = gce_client.Settings(
             project=self.emulator.project,

@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 import requests
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.instance_table import FIELDS, row
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance.change_table import (
+    FIELDS,
+    row,
+)
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator, access_token
@@ -268,7 +271,9 @@ class Site(m.Cloud):
         self.made: dict[str, m.Json] = {}
 
     def api(self) -> Any:
-        from ansible_collections.llmops.gce_vllm.plugins.module_utils import gce_client
+        from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import (
+            client as gce_client,
+        )
 
         return gce_client.GceClient(gce_client.Settings(**self.options))
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    weights_download,
-    weights_http,
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import (
+    download as weights_download,
 )
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import http as weights_http
 
 from tests.integration.model_places import COMMIT, FILES, Places
 from tests.integration.module_runs import run_module
@@ -252,7 +252,9 @@ def test_what_a_killed_swap_leaves_is_taken_up_or_removed(places: Places, tmp_pa
     assert not old.exists() and whole(dest)
     # Killed between the two renames: nothing of what was fetched is fetched again.
     key = json.loads((dest / "manifest.json").read_text())["source"]
-    from ansible_collections.llmops.gce_vllm.plugins.module_utils import weights_fetcher
+    from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import (
+        fetcher as weights_fetcher,
+    )
 
     dest.rename(tmp_path / f".m.{weights_fetcher.source_key(key)}.partial")
     old.mkdir()

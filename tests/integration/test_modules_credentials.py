@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.credentials import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.credentials import (
     Login,
     authorized_session,
 )

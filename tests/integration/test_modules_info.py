@@ -275,7 +275,7 @@ def test_family_of_deprecated_images_names_what_google_says_replaces_them(cloud:
 
 
 def test_successors_of_successors_are_followed() -> None:
-    from ansible_collections.llmops.gce_vllm.plugins.module_utils import images
+    from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import images
 
     def one(name: str, day: int, heir: str = "") -> m.Json:
         state = {"state": "DEPRECATED", "replacement": f"https://x/images/{heir}"} if heir else {}

@@ -9,7 +9,10 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_calls, operations
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import operations
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import (
+    api as instance_calls,
+)
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator

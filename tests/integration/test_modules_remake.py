@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_calls
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.recreate_notes import RecreateNotes
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import (
+    api as instance_calls,
+)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance.recreate_journal import (
+    RecreateNotes,
+)
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator

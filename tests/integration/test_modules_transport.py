@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import requests
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import quota_infos
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.quota import cloud_quotas
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator, access_token
@@ -93,7 +93,7 @@ def test_one_token_for_all_apis_that_a_run_asks(
 def test_another_api_gives_up_at_its_own_deadline(
     cloud: m.Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quota_infos, "LONGEST_S", 2.0)
+    monkeypatch.setattr(cloud_quotas, "LONGEST_S", 2.0)
     down = {"path": "*/quotaInfos/*", "status": 503}
     cloud.admin("PUT", "faults", {"rules": [down]})
     begin = time.monotonic()

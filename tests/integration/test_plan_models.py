@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    kv_cache,
-    model_shape,
-    weights_size,
-)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import shape as model_shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import size as weights_size
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.sizing import kv_cache
 
 pytestmark = pytest.mark.vllm
 FIXTURES = Path(__file__).parents[1] / "fixtures"

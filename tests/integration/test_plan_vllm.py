@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    engine_names,
-    model_files,
-    plan_report,
-    quantization,
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import files as model_files
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import quantization
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.reports import plan as plan_report
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import (
+    architectures,
+    engine_arg_names,
+    multimodal,
     quantization_methods,
-    vllm_architectures,
-    vllm_multimodal,
 )
 
 from tests.integration.server_fixture import ARGS, Server
@@ -73,17 +73,17 @@ def test_what_the_plan_says_of_a_start_vllm_says_too(answers: dict[str, Any], nu
 
 
 def test_the_tables_are_those_of_the_installed_release(answers: dict[str, Any]) -> None:
-    newest = engine_names.NEWEST
+    newest = engine_arg_names.NEWEST
     assert set(answers["methods"]) == quantization_methods.METHODS[newest]
-    assert set(answers["architectures"]) == vllm_architectures.ARCHITECTURES[newest]
+    assert set(answers["architectures"]) == architectures.ARCHITECTURES[newest]
     # An argument that is gone would be counted on in vain.
-    assert set(answers["arguments"]) >= engine_names.COUNTED | engine_names.NEUTRAL
+    assert set(answers["arguments"]) >= engine_arg_names.COUNTED | engine_arg_names.NEUTRAL
 
 
 def test_encoders_and_capabilities_are_those_of_the_installed_release(
     answers: dict[str, Any],
 ) -> None:
-    assert set(answers["multimodal"]) <= vllm_multimodal.MULTIMODAL
+    assert set(answers["multimodal"]) <= multimodal.MULTIMODAL
     algorithms = {"modelopt": "FP8", "modelopt_fp4": "NVFP4"}
     for method, least in answers["capabilities"].items():
         found = quantization.of({"quant_method": method, "quant_algo": algorithms.get(method)})

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import profiles
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import profiles
 
 from tests.integration.emulator_fixture import ROOT
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import secrets
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import GceError
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce_client import Settings
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import secret_manager
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.client import Settings
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator
@@ -38,7 +38,7 @@ def put(emulator: Emulator, secret: str, **body: Any) -> None:
 
 def read(emulator: Emulator, name: str) -> str:
     settings = Settings("-", str(emulator.credentials_file), endpoint=emulator.endpoint)
-    return secrets.read(settings, name)
+    return secret_manager.read(settings, name)
 
 
 def test_the_latest_version_and_a_named_one(emulator: Emulator, name: str) -> None:

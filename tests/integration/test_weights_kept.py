@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    weights_download,
-    weights_http,
-    weights_package,
-    weights_place,
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import (
+    download as weights_download,
 )
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import http as weights_http
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import (
+    package as weights_package,
+)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import place as weights_place
 
 from tests.integration.model_places import FILES, Places
 from tests.integration.module_runs import run_module

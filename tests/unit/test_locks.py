@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import parse_lock
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.lock import parse_lock
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 

@@ -91,4 +91,4 @@ def test_the_host_gets_the_same_files_as_the_modules() -> None:
         )
     }
     for name in links:
-        assert (shared / name).resolve().parent.name == "module_utils"
+        assert (shared / name).resolve().parent.name == "host"

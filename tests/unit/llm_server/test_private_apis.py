@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import parse_lock
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.lock import parse_lock
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.http.flow_control import FlowControl
 

@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import fit, gpu_table, model_shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import gpus
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import shape as model_shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.sizing import fit
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 MODELS = json.loads((FIXTURES / "model_configs.json").read_text())
@@ -22,4 +24,4 @@ def runs(name: str) -> list[dict[str, Any]]:
 def plan(run: dict[str, Any]) -> dict[str, Any]:
     """The plan's answer for a run."""
     shape = model_shape.parse(MODELS[run["model"]]["config"])
-    return fit.judge(shape, run["arguments"], gpu_table.GPUS["nvidia-h100-80gb"], 1)
+    return fit.judge(shape, run["arguments"], gpus.GPUS["nvidia-h100-80gb"], 1)

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    build_choice,
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.host import (
     gpu_health,
     gpu_probe,
-    host_state,
+    readiness,
 )
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import build_choice
 
 RECORDED = Path(__file__).parents[2] / "fixtures" / "nvidia_smi" / "h100"
 H100 = (RECORDED / "idle.xml").read_text()
@@ -257,7 +257,7 @@ def test_every_state_that_is_no_gpu_has_a_remedy() -> None:
     assert told - {"ok"} == set(gpu_health.STATUSES)
 
 
-UPGRADE = {"path": host_state.LOCKS[0], "pid": 812, "name": "unattended-upgr"}
+UPGRADE = {"path": readiness.LOCKS[0], "pid": 812, "name": "unattended-upgr"}
 RESTING: dict[str, Any] = {
     "cloud_init": "done",
     "locks": [],
@@ -323,7 +323,7 @@ HOSTS: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("name", HOSTS)
 def test_a_broken_host_has_one_message_with_its_remedy(name: str) -> None:
     different, wrong, remedy = HOSTS[name]
-    (sentence,) = host_state.problems({**RESTING, **different}, 600)
+    (sentence,) = readiness.problems({**RESTING, **different}, 600)
     assert wrong in sentence
     assert remedy in sentence
 
@@ -371,7 +371,7 @@ def test_a_host_that_no_build_fits_has_one_message_with_its_remedy(name: str) ->
 
 
 def test_a_host_at_rest_has_none() -> None:
-    assert host_state.problems(RESTING, 600) == []
+    assert readiness.problems(RESTING, 600) == []
 
 
 @pytest.mark.parametrize(
@@ -387,8 +387,8 @@ def test_a_host_at_rest_has_none() -> None:
     ],
 )
 def test_what_cloud_init_says(printed: str, state: str, works: bool) -> None:
-    assert host_state.cloud_init_state(printed) == state
-    assert host_state.cloud_init_works(state) is works
+    assert readiness.cloud_init_state(printed) == state
+    assert readiness.cloud_init_works(state) is works
 
 
 def test_services_at_work() -> None:
@@ -396,5 +396,5 @@ def test_services_at_work() -> None:
         "Id=apt-daily.service\nActiveState=inactive\n\n"
         "Id=apt-daily-upgrade.service\nActiveState=activating\n"
     )
-    assert host_state.busy_units(shown) == ["apt-daily-upgrade.service"]
-    assert host_state.busy_units("") == []
+    assert readiness.busy_units(shown) == ["apt-daily-upgrade.service"]
+    assert readiness.busy_units("") == []

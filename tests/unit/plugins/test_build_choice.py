@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.llmops.gce_vllm.plugins.filter.build_choice import FilterModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import contract_table
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.build_choice import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import contract_table
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm.build_choice import (
     Seen,
     choose,
     lock_name,

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import gpus
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.lock import parse_lock
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import (
+    architectures,
     compatibility,
     contract_table,
-    gpu_table,
     quantization_methods,
-    vllm_architectures,
 )
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import parse_lock
 
 ROLES = Path(__file__).parents[3] / "roles"
 LOCKS = sorted((ROLES / "vllm_venv/files/locks").glob("vllm-*.txt"))
@@ -70,14 +70,14 @@ def test_the_roles_have_no_copy_of_the_table() -> None:
 def test_the_plan_knows_each_locked_release() -> None:
     for lock in LOCKS:
         release = lock.name.split("-")[1]
-        assert release in vllm_architectures.ARCHITECTURES
+        assert release in architectures.ARCHITECTURES
         assert release in quantization_methods.METHODS
 
 
 def test_every_release_has_a_toolkit_and_every_gpu_an_answer() -> None:
     for version, build in compatibility.RELEASES:
         assert build == "cpu" or build in compatibility.TOOLKITS
-        for gpu in gpu_table.GPUS:
+        for gpu in gpus.GPUS:
             assert compatibility.problems(version, build, gpu=gpu, driver=580) == []
 
 

@@ -6,14 +6,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import machine_types
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.pricing import (
     catalog_prices,
     costs,
-    machine_types,
-    plan_cost,
-    prices,
+    list_prices,
     skus,
 )
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.reports import plan_cost
 
 REGION = "us-central1"
 L4 = [{"type": "nvidia-l4", "count": 1}]
@@ -40,7 +40,7 @@ def test_agrees_with_the_price_of_the_machine_type() -> None:
         TABLE.address_part(REGION),
     ]
     wish = {"disk_gb": 100, "disk_type": "pd-balanced", "external_ip": True}
-    shown = prices.price("g2-standard-4", L4, REGION, **wish)  # type: ignore[arg-type]
+    shown = list_prices.price("g2-standard-4", L4, REGION, **wish)  # type: ignore[arg-type]
     assert shown is not None
     assert costs.total(parts, "on_demand")["hourly"] == pytest.approx(shown["hourly"], abs=1e-4)
     assert "0.726 USD an hour" in costs.said(costs.total(parts, "on_demand"))

@@ -6,8 +6,8 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import cron
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import GceError
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import cron
 
 UTC = dt.UTC
 # A Wednesday.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.data_disk import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.host.data_disk import (
     Disk,
     mounted_on,
     mounts_of,

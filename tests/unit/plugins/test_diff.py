@@ -7,9 +7,10 @@ import random
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import diff, instance_table
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import diff
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import change_table
 
-HOW = instance_table.how
+HOW = change_table.how
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.llmops.gce_vllm.plugins.action import drift as action
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import drift
+from ansible_collections.llmops.gce_vllm.plugins.plugin_utils import drift
 
 from tests.integration.modules_fixtures import ROOT
 

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import endpoints
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import GceError
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce_client import GceClient, Settings
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import endpoints
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.client import GceClient, Settings
 
 OWN = "https://cloudquotas.googleapis.com/v1"
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.filter import machine_gpus
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    compatibility,
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.host import (
     gpu_health,
     gpu_probe,
-    host_state,
     kernel_gpu,
     kernel_log,
     nvidia_smi,
     nvidia_xid,
+    readiness,
 )
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import compatibility
 
 from tests.unit.plugins.test_broken_hosts import (
     FABRIC,
@@ -352,9 +352,9 @@ def test_gpus_that_no_build_runs_on_are_refused_before_they_are_rented(gpu: str)
     ],
 )
 def test_what_installs_a_driver_at_the_first_boot(command: str, is_one: bool) -> None:
-    assert host_state.installs_driver(command) is is_one
+    assert readiness.installs_driver(command) is is_one
 
 
 def test_a_driver_that_is_still_being_installed() -> None:
-    (sentence,) = host_state._driver("pid 7, install-driver.sh", 600)
+    (sentence,) = readiness._driver("pid 7, install-driver.sh", 600)
     assert "still installs NVIDIA's driver (pid 7, install-driver.sh) after 600 s" in sentence

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import gpu_health, nvidia_smi
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.host import gpu_health, nvidia_smi
 
 RECORDED = Path(__file__).parents[2] / "fixtures" / "nvidia_smi" / "h100"
 

@@ -7,7 +7,7 @@ import base64
 import struct
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import host_keys, known_hosts
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import host_keys, known_hosts
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 

@@ -7,13 +7,19 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    instance_checks,
-    instance_fields,
-    instance_options,
-    instance_refusals,
-)
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import GceError
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import (
+    argspec as instance_options,
+)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import (
+    fields as instance_fields,
+)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import (
+    refusals as instance_refusals,
+)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import (
+    validation as instance_checks,
+)
 
 
 def wished(**given: Any) -> dict[str, Any]:

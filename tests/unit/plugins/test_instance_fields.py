@@ -6,10 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_body as b
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_fields as f
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_options
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import GceError
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import (
+    argspec as instance_options,
+)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import body as b
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import fields as f
 
 P, Z = "my-project", "us-central1-a"
 LINK = f"https://www.googleapis.com/compute/v1/projects/{P}"

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_options
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import GceError
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.instance_table import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import (
+    argspec as instance_options,
+)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance.change_table import (
     FIELDS,
     how,
     row,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import kernel_gpu, nvidia_smi
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.host import kernel_gpu, nvidia_smi
 
 RECORDED = Path(__file__).parents[2] / "fixtures" / "nvidia_smi" / "h100"
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import locked_venv
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv import lock as locked_venv
 
 HASH = "--hash=sha256:" + "0" * 64
 LOCK = f"""\

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import kernel_gpu, nvidia_smi
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.host import kernel_gpu, nvidia_smi
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "nvidia_smi"
 NO_REPAIR = {"channel": False, "tpc": False, "unrepairable": False}

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import open_rules
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.network import open_rules
 
 NETWORK = "projects/p/global/networks/default"
 RULE: dict[str, Any] = {

@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.filter.attempt_lines import attempt_lines
 from ansible_collections.llmops.gce_vllm.plugins.filter.full_placements import full_placements
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import instance_options, placements
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import GceError, OperationError
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.placements import Placement
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import (
+    argspec as instance_options,
+)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import placements
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance.placements import (
+    Placement,
+)
 
 A, B, C = "us-central1-a", "us-central1-b", "us-east1-c"
 T4 = [{"type": "nvidia-tesla-t4", "count": 1}]

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import model_files, plan_report
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.model_files import SourceError
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import files as model_files
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model.files import SourceError
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.reports import plan as plan_report
 
 ROOT = Path(__file__).parents[3]
 MODELS = json.loads((ROOT / "tests/fixtures/model_configs.json").read_text())

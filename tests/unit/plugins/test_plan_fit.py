@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    engine_args,
-    fit,
-    gpu_table,
-    machine_choice,
-    machine_types,
-    model_shape,
-)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import gpus as gpu_table
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import machine_types
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import shape as model_shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.sizing import fit, machine_choice
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import engine_args
 
 ROOT = Path(__file__).parents[3]
 MODELS = json.loads((ROOT / "tests/fixtures/model_configs.json").read_text())

@@ -9,15 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    fit,
-    gpu_table,
-    machine_choice,
-    model_fields,
-    model_files,
-    model_shape,
-    plan_report,
-)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import gpus
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import config_fields
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import files as model_files
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import shape as model_shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.reports import plan as plan_report
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.sizing import fit, machine_choice
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PUBLISHED: dict[str, Any] = json.loads((FIXTURES / "published_configs.json").read_text())
@@ -39,7 +36,7 @@ def config(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def judge(row: dict[str, Any], **more: Any) -> dict[str, Any]:
-    gpu = gpu_table.find(row.get("gpu", "h100"))
+    gpu = gpus.find(row.get("gpu", "h100"))
     assert gpu is not None
     return fit.judge(
         model_shape.parse(config(row)),
@@ -87,7 +84,7 @@ def test_the_remedy_for_sequences_is_one() -> None:
 def test_a_cache_of_prefixes_takes_a_second_block_of_state() -> None:
     """vLLM 0.25 keeps no prefixes of such models, 0.32 does."""
     one = row("Nemotron 3 Nano on one H100")
-    shape, gpu = model_shape.parse(config(one)), gpu_table.GPUS["nvidia-h100-80gb"]
+    shape, gpu = model_shape.parse(config(one)), gpus.GPUS["nvidia-h100-80gb"]
     with_cache, without, older = (
         fit.judge(shape, one["args"] | more, gpu, 1, release=release)["max_concurrency"]
         for more, release in (
@@ -132,7 +129,7 @@ def test_states_are_split_over_gpus() -> None:
     ],
 )
 def test_a_field_in_another_form_is_named(name: str, value: Any) -> None:
-    with pytest.raises(model_fields.UnreadableError, match=name):
+    with pytest.raises(config_fields.UnreadableError, match=name):
         model_shape.parse(MODELS["llama-3.1-8b"]["config"] | {name: value})
 
 
@@ -181,7 +178,7 @@ def test_a_model_that_does_not_load_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_a_split_that_fits_is_preferred_to_one_that_cannot_be_told() -> None:
-    gpu = gpu_table.GPUS["nvidia-h100-80gb"]
+    gpu = gpus.GPUS["nvidia-h100-80gb"]
     shape = model_shape.parse(config(row("Nemotron 3 Nano with the default of sequences")))
     found = machine_choice.best(
         shape, {"max_model_len": 32768}, gpu, 8,
@@ -200,7 +197,7 @@ def test_phi_4_mini_as_it_was_measured_on_an_h200() -> None:
     found = fit.judge(
         model_shape.parse(PUBLISHED["phi-4-mini-instruct"]["config"]),
         {"max_model_len": 32768, "enforce_eager": True, "gpu_memory_utilization": 0.9},
-        gpu_table.GPUS["nvidia-h200-141gb"],
+        gpus.GPUS["nvidia-h200-141gb"],
         1,
         release="0.25.1",
     )

@@ -9,15 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    engine_args,
-    engine_checks,
-    fit,
-    gpu_table,
-    machine_choice,
-    model_shape,
-    quantization,
-)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import gpus
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import quantization
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import shape as model_shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.sizing import fit, machine_choice
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import engine_args, engine_checks
 
 ROOT = Path(__file__).parents[3]
 MODELS = json.loads((ROOT / "tests/fixtures/model_configs.json").read_text())
@@ -29,7 +25,7 @@ def shape(row: dict[str, Any]) -> model_shape.Shape:
 
 
 def judge(row: dict[str, Any], **more: Any) -> dict[str, Any]:
-    gpu = gpu_table.find(row.get("gpu", "l4"))
+    gpu = gpus.find(row.get("gpu", "l4"))
     assert gpu is not None
     return fit.judge(shape(row), row.get("args", {}), gpu, row.get("gpus", 1), **more)
 
@@ -60,7 +56,7 @@ def test_heads_are_checked_against_blocks() -> None:
     small = MODELS["llama-3.2-1b"]["config"] | row("fp8 on fp8")["changes"]
     small["quantization_config"] = small["quantization_config"] | {"weight_block_size": [128, 128]}
     one = model_shape.parse(small)
-    gpu = gpu_table.GPUS["nvidia-h100-80gb"]
+    gpu = gpus.GPUS["nvidia-h100-80gb"]
     for split, refused in ((1, False), (8, True)):
         engine = engine_args.resolve({"tensor_parallel_size": split}, one, gpu)
         scheme = quantization.of(one.quantization)
@@ -97,7 +93,7 @@ def test_steps_and_graphs_as_vllm_completes_them(
     given: dict[str, Any], batched: int, sequences: int, graphs: int
 ) -> None:
     one = model_shape.parse(MODELS["llama-3.1-8b"]["config"])
-    found = engine_args.resolve(given, one, gpu_table.find("l4"))
+    found = engine_args.resolve(given, one, gpus.find("l4"))
     assert (found.batched, found.sequences, len(found.graphs)) == (batched, sequences, graphs)
 
 

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    kv_cache,
-    model_shape,
-    quantization,
-    weights_size,
-)
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.model_shape import Shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import quantization
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import shape as model_shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import size as weights_size
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model.shape import Shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.sizing import kv_cache
 
 ROOT = Path(__file__).parents[3]
 MODELS: dict[str, dict[str, Any]] = json.loads(

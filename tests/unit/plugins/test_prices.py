@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import machine_types, prices
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import machine_types
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.pricing import list_prices
 
 L4 = [{"type": "nvidia-l4", "count": 1}]
 
@@ -25,12 +26,12 @@ L4 = [{"type": "nvidia-l4", "count": 1}]
     ],
 )
 def test_table_agrees_with_its_source(machine: str, published: float) -> None:
-    found = prices.price(machine, machine_types.bundled(machine), "us-central1")
+    found = list_prices.price(machine, machine_types.bundled(machine), "us-central1")
     assert found is not None and found["hourly"] == pytest.approx(published, abs=1e-4)
 
 
 def test_price_is_the_sum_of_its_parts() -> None:
-    found = prices.price(
+    found = list_prices.price(
         "g2-standard-8",
         L4,
         "us-central1",
@@ -64,11 +65,11 @@ def test_price_is_the_sum_of_its_parts() -> None:
 def test_what_is_not_known_is_not_guessed(
     machine: str, gpus: list[dict[str, object]], region: str, spot: bool
 ) -> None:
-    assert prices.price(machine, gpus, region, spot=spot) is None
+    assert list_prices.price(machine, gpus, region, spot=spot) is None
 
 
 def test_part_without_a_price_is_named() -> None:
-    found = prices.price(
+    found = list_prices.price(
         "g2-standard-4", L4, "us-central1", disk_gb=80, disk_type="hyperdisk-balanced"
     )
     assert found is not None
@@ -77,5 +78,5 @@ def test_part_without_a_price_is_named() -> None:
 
 
 def test_every_priced_machine_of_a_bundled_series_has_known_gpus() -> None:
-    for machines in prices.table.WHOLE.values():
+    for machines in list_prices.table.WHOLE.values():
         assert all(machine_types.bundled(machine) for machine in machines)

@@ -11,14 +11,14 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.llmops.gce_vllm.plugins.filter.profile_args import profile_args
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware.gpus import GPUS
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model.shape import parse
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import (
     engine_args,
     engine_checks,
     profiles,
     quantization_methods,
 )
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.gpu_table import GPUS
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.model_shape import parse
 
 ROOT = Path(__file__).parents[3]
 TABLE = yaml.safe_load((ROOT / "roles/llm_server/files/profiles.yml").read_text())

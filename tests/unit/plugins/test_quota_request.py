@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import quota_request as q
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.quota import request as q
 
 INFO: dict[str, Any] = {
     "dimensionsInfos": [

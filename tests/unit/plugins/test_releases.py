@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import releases
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv import releases
 
 from tests.integration.module_runs import run_module
 

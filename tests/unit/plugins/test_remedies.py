@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.remedies import remedy_for
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.remedies import remedy_for
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import skus
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.pricing import skus
 
 
 def sku(description: str, usage: str = "OnDemand", **changes: Any) -> dict[str, Any]:

@@ -7,18 +7,17 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.filter.closest import FilterModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    convert,
-    firewall,
-    images,
-    machine_types,
-    quota,
-    quota_needs,
-    ranges,
-    remedies,
-    suggest,
-)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils import suggest
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import GceError
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import (
+    images,
+    naming,
+    remedies,
+)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.network import firewall, ranges
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.quota import headroom as quota
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.quota import needs as quota_needs
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import machine_types
 
 P = "my-project"
 
@@ -34,7 +33,7 @@ P = "my-project"
     ],
 )
 def test_reference(value: str, expected: str) -> None:
-    assert convert.reference(value, P) == expected
+    assert naming.reference(value, P) == expected
 
 
 @pytest.mark.parametrize(
@@ -53,13 +52,13 @@ def test_reference(value: str, expected: str) -> None:
     ],
 )
 def test_reason(error: dict[str, Any], expected: str) -> None:
-    assert convert.error_reason(error) == expected
+    assert naming.error_reason(error) == expected
 
 
 def test_missing_resource() -> None:
     text = "The resource 'projects/p/zones/z/instances/i' was not found"
-    assert convert.missing_resource(text) == "projects/p/zones/z/instances/i"
-    assert convert.missing_resource("Something else") == ""
+    assert naming.missing_resource(text) == "projects/p/zones/z/instances/i"
+    assert naming.missing_resource("Something else") == ""
 
 
 @pytest.mark.parametrize(

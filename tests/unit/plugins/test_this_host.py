@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import gpu_probe, this_host
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.host import gpu_probe, this_host
 
 RECORDED = Path(__file__).parents[2] / "fixtures" / "nvidia_smi" / "h100"
 SLEEPS = "#!/bin/sh\n{first}sleep 30\n"

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import gpus
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import shape as model_shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.sizing import (
     fit,
-    gpu_table,
     machine_choice,
-    model_shape,
     token_price,
 )
 
@@ -26,7 +26,7 @@ def shape(name: str) -> model_shape.Shape:
 
 
 def row(name: str, gpu: str = "h100", price: float | None = 10.0, **given: Any) -> dict[str, Any]:
-    found = gpu_table.find(gpu)
+    found = gpus.find(gpu)
     assert found is not None
     answer = fit.judge(shape(name), GIVEN | given, found, 1)
     return answer | {"machine_type": "a-machine", "price_per_hour": price}
@@ -94,7 +94,7 @@ def test_where_there_is_no_price(name: str, changes: dict[str, Any], said: str) 
 
 
 def test_every_gpu_has_its_data_sheet_and_every_row_a_price_or_a_reason() -> None:
-    assert token_price.RATES.keys() == gpu_table.GPUS.keys()
+    assert token_price.RATES.keys() == gpus.GPUS.keys()
     rows = machine_choice.choose(
         shape("qwen2.5-1.5b"), GIVEN, region="us-central1", workload=fit.Workload()
     )

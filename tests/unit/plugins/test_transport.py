@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.transport import retry_policy
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.retries import retry_policy
 from urllib3.exceptions import MaxRetryError, ProtocolError, ProxyError, SSLError
 
 BAD_CERTIFICATE = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed"

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import operations, transport
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import WaitTimeoutError
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import operations, retries
 from urllib3.exceptions import (
     ConnectTimeoutError,
     MaxRetryError,
@@ -69,25 +69,25 @@ def test_timeout_says_what_was_last_seen(fake: FakeTime) -> None:
 
 
 def test_backoff_grows_with_jitter_and_stays_below_its_limit() -> None:
-    policy = transport.retry_policy(time.monotonic() + 1e6)
+    policy = retries.retry_policy(time.monotonic() + 1e6)
     assert policy.get_backoff_time() == 0
     seen = []
     for _ in range(9):
         policy = policy.increment("GET", "/", error=ProtocolError("reset"))
         seen.append(policy.get_backoff_time())
     for number, pause in enumerate(seen):
-        ceiling = min(transport.LONGEST_PAUSE_S, transport.FIRST_PAUSE_S * 2**number)
+        ceiling = min(retries.LONGEST_PAUSE_S, retries.FIRST_PAUSE_S * 2**number)
         assert ceiling / 2 <= pause <= ceiling
 
 
 def test_no_attempt_after_the_deadline() -> None:
-    policy = transport.retry_policy(time.monotonic() - 1)
+    policy = retries.retry_policy(time.monotonic() - 1)
     with pytest.raises(MaxRetryError):
         policy.increment("POST", "/", error=ProtocolError("reset"))
 
 
 def test_every_verb_is_sent_again() -> None:
-    policy = transport.retry_policy(time.monotonic() + 60)
+    policy = retries.retry_policy(time.monotonic() + 60)
     for verb in ("GET", "POST", "PATCH", "DELETE"):
         assert policy.is_retry(verb, 503)
         assert not policy.is_retry(verb, 404)
@@ -115,13 +115,13 @@ def clock(fake: FakeTime, monkeypatch: pytest.MonkeyPatch) -> FakeTime:
 def test_a_request_is_sent_again_until_the_deadline(
     clock: FakeTime, error: Exception | None
 ) -> None:
-    policy = transport.retry_policy(600)
+    policy = retries.retry_policy(600)
     answer = None if error else HTTPResponse(status=503)
     with pytest.raises(MaxRetryError):
         while True:
             policy = policy.increment("POST", "/", response=answer, error=error)
             policy.sleep(answer)
-    assert 600 - transport.LONGEST_PAUSE_S <= clock.now <= 600
+    assert 600 - retries.LONGEST_PAUSE_S <= clock.now <= 600
     assert len(clock.pauses) > 12
 
 
@@ -134,7 +134,7 @@ def test_a_request_is_sent_again_until_the_deadline(
     ids=["refused", "no such name"],
 )
 def test_a_connection_that_nobody_takes_is_soon_given_up(clock: FakeTime, error: Exception) -> None:
-    policy = transport.retry_policy(600)
+    policy = retries.retry_policy(600)
     with pytest.raises(MaxRetryError):
         while True:
             policy = policy.increment("POST", "/", error=error)
@@ -143,9 +143,9 @@ def test_a_connection_that_nobody_takes_is_soon_given_up(clock: FakeTime, error:
 
 
 def test_pauses_that_are_not_urllib3s_last_until_the_deadline_too(clock: FakeTime) -> None:
-    patience = transport.Patience(600)
+    patience = retries.Patience(600)
     while patience.pause():
         pass
-    assert 600 - transport.LONGEST_PAUSE_S <= clock.now <= 600
-    few = transport.Patience(1e6, tries=3)
+    assert 600 - retries.LONGEST_PAUSE_S <= clock.now <= 600
+    few = retries.Patience(1e6, tries=3)
     assert [few.pause(), few.pause(), few.pause()] == [True, True, False]

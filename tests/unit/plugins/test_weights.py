@@ -9,13 +9,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import (
-    weights_choice,
-    weights_download,
-    weights_manifest,
-    weights_place,
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import (
+    download as weights_download,
 )
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_http import FetchError
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import file_choice
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import (
+    manifest as weights_manifest,
+)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import place as weights_place
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights.http import FetchError
 
 SOURCE = {"source": "hub", "repository": "a/b", "revision": "main", "ignore_patterns": []}
 
@@ -66,26 +68,26 @@ def test_missing_folder(tmp_path: Path) -> None:
 
 def test_files_wanted_of_a_repository() -> None:
     names = ["model.safetensors", "consolidated.safetensors", "pytorch_model.bin", "config.json"]
-    chosen = weights_choice.wanted([*names, "original/x.pth"], ["original/*"], True, "it")
+    chosen = file_choice.wanted([*names, "original/x.pth"], ["original/*"], True, "it")
     assert chosen == ["config.json", "model.safetensors"]
     only = ["config.json", "consolidated.safetensors"]
-    assert weights_choice.wanted(only, [], False, "it") == only
+    assert file_choice.wanted(only, [], False, "it") == only
     pickled = ["config.json", "pytorch_model.bin"]
-    assert weights_choice.wanted(pickled, [], True, "it") == pickled
+    assert file_choice.wanted(pickled, [], True, "it") == pickled
     with pytest.raises(FetchError, match="only pickled weights"):
-        weights_choice.wanted(pickled, [], False, "it")
+        file_choice.wanted(pickled, [], False, "it")
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "a\\b", "a//b", "a\n", ".", ""])
 def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
     with pytest.raises(FetchError, match="no path below a folder"):
-        weights_choice.wanted(["config.json", name], [], False, "it")
+        file_choice.wanted(["config.json", name], [], False, "it")
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"abc  x", b'{"files": {"a": {}}}', b"\xff"])
 def test_what_is_no_manifest(text: bytes) -> None:
     with pytest.raises(FetchError, match="neither a manifest"):
-        weights_choice.manifest(text, "it")
+        file_choice.manifest(text, "it")
 
 
 def test_too_little_disk(tmp_path: Path) -> None:
@@ -127,5 +129,5 @@ def test_download_that_was_cut_off_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["x.part", "sub/x.safetensors.part", "manifest.json/x"])
 def test_a_name_of_our_own_is_refused(name: str) -> None:
     with pytest.raises(FetchError, match="needs for its own"):
-        weights_choice.wanted([name, "config.json"], [], False, "it")
-    assert weights_choice.wanted([name, "config.json"], ["*.part", "manifest.json/*"], False, "it")
+        file_choice.wanted([name, "config.json"], [], False, "it")
+    assert file_choice.wanted([name, "config.json"], ["*.part", "manifest.json/*"], False, "it")

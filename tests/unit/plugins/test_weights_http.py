@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 import trustme
-from ansible_collections.llmops.gce_vllm.plugins.module_utils import weights_sources
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_http import FetchError, Place
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import (
+    sources as weights_sources,
+)
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights.http import FetchError, Place
 
 
 class Hosts:

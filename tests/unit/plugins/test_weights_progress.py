@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights_progress import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights.progress import (
     Meter,
     Progress,
     abandoned,

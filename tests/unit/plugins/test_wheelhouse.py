@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import parse_lock
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.wheelhouse import (
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.lock import parse_lock
+from ansible_collections.llmops.gce_vllm.plugins.plugin_utils.wheelhouse import (
     WheelhouseError,
     choose,
 )

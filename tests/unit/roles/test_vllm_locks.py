@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.locked_venv import parse_lock
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.lock import parse_lock
 
 ROLES = Path(__file__).parents[3] / "roles"
 LOCKS = ROLES / "vllm_venv" / "files" / "locks"

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an instance's flat fields to requests, and what a new one has by default. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...diff import Flat, under
+from ...hardware import machine_types
+from .. import naming
+from ..disk import fields as further_disks
+from .fields import AFFINITY, RESERVATION_KEY, SCHEDULING, SHIELDED
+
+
+def with_creation_defaults(fields: Flat) -> dict[str, Any]:
+    """The wish for a new instance, with what this module chooses where the caller does not.
+
+    vTPM and integrity monitoring are on. Secure Boot is not: it refuses NVIDIA's kernel module on
+    images that build it themselves, as Google's deep learning images do.
+    """
+    model = fields.get("scheduling.provisioning_model")
+    spot, flex = model == "SPOT", model == "FLEX_START"
+    limited = bool(fields.get("scheduling.max_run_duration"))
+    has_gpus = bool(fields.get("accelerators")) or machine_types.bundles_gpus(
+        fields["machine_type"]
+    )
+    defaults: dict[str, Any] = {
+        "network": "default",
+        "external_ip": True,
+        "boot_disk.auto_delete": True,
+        "deletion_protection": False,
+        "scheduling.provisioning_model": "STANDARD",
+        "scheduling.automatic_restart": not (spot or flex or limited),
+        "scheduling.on_host_maintenance": "TERMINATE"
+        if has_gpus or spot or flex or limited
+        else "MIGRATE",
+        "shielded.secure_boot": False,
+        "shielded.vtpm": True,
+        "shielded.integrity_monitoring": True,
+    }
+    if spot or flex or limited:
+        defaults["scheduling.instance_termination_action"] = "STOP"
+    if flex:
+        defaults["reservation_affinity"] = {"type": "none", "reservations": []}
+    if fields.get("subnetwork") and "network" not in fields:
+        # The subnetwork says which network it is in.
+        del defaults["network"]
+    return {**defaults, **further_disks.with_creation_defaults(fields)}
+
+
+def insert_body(name: str, zone: str, project: str, fields: Flat) -> dict[str, Any]:
+    """The request that makes an instance of flat fields (all values final, the image resolved)."""
+    others = [
+        further_disks.insertion(fields, other, zone, project)
+        for other in further_disks.names(fields)
+    ]
+    body: dict[str, Any] = {
+        "name": name,
+        "machineType": f"zones/{zone}/machineTypes/{fields['machine_type']}",
+        "disks": [_boot_disk(fields, zone, project), *others],
+        "networkInterfaces": [_interface(fields, zone, project)],
+        "scheduling": scheduling_body(fields),
+        "deletionProtection": fields.get("deletion_protection", False),
+    }
+    if fields.get("accelerators") and not machine_types.bundles_gpus(fields["machine_type"]):
+        body["guestAccelerators"] = accelerators_body(fields["accelerators"], zone, project)
+    if under(fields, "tags"):
+        body["tags"] = {"items": sorted(under(fields, "tags"))}
+    if under(fields, "labels"):
+        body["labels"] = under(fields, "labels")
+    if under(fields, "metadata"):
+        body["metadata"] = {"items": naming.dict_to_items(under(fields, "metadata"))}
+    if fields.get("service_account.email"):
+        body["serviceAccounts"] = [service_account_body(fields)]
+    shielded = shielded_body(fields)
+    if shielded:
+        body["shieldedInstanceConfig"] = shielded
+    if fields.get("reservation_affinity"):
+        body["reservationAffinity"] = affinity_body(fields["reservation_affinity"])
+    if fields.get("resource_policies"):
+        body["resourcePolicies"] = [
+            policy_path(policy, zone, project) for policy in fields["resource_policies"]
+        ]
+    return body
+
+
+def _boot_disk(fields: Flat, zone: str, project: str) -> dict[str, Any]:
+    disk: dict[str, Any] = {"sourceImage": _image_path(fields["boot_disk.image"])}
+    if fields.get("boot_disk.size_gb"):
+        disk["diskSizeGb"] = str(fields["boot_disk.size_gb"])
+    if fields.get("boot_disk.type"):
+        disk["diskType"] = f"projects/{project}/zones/{zone}/diskTypes/{fields['boot_disk.type']}"
+    for ours, theirs in further_disks.PERFORMANCE.items():
+        if fields.get(f"boot_disk.{ours}"):
+            disk[theirs] = str(fields[f"boot_disk.{ours}"])
+    if under(fields, "labels"):
+        disk["labels"] = under(fields, "labels")
+    return {
+        "boot": True,
+        "autoDelete": fields.get("boot_disk.auto_delete", True),
+        "initializeParams": disk,
+    }
+
+
+def affinity_body(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """`{type, reservations}` as the API's reservationAffinity."""
+    body: dict[str, Any] = {"consumeReservationType": AFFINITY[wanted["type"]]}
+    if wanted["reservations"]:
+        body |= {"key": RESERVATION_KEY, "values": wanted["reservations"]}
+    return body
+
+
+def policy_path(name: str, zone: str, project: str) -> str:
+    """Path of a resource policy of the zone's region."""
+    return f"projects/{project}/regions/{naming.region_of(zone)}/resourcePolicies/{name}"
+
+
+def _interface(fields: Flat, zone: str, project: str) -> dict[str, Any]:
+    interface: dict[str, Any] = {}
+    if fields.get("network"):
+        network = fields["network"]
+        interface["network"] = (
+            network if "/" in network else f"projects/{project}/global/networks/{network}"
+        )
+    if fields.get("subnetwork"):
+        subnetwork = fields["subnetwork"]
+        region = naming.region_of(zone)
+        interface["subnetwork"] = (
+            subnetwork
+            if "/" in subnetwork
+            else f"projects/{project}/regions/{region}/subnetworks/{subnetwork}"
+        )
+    if fields.get("external_ip"):
+        interface["accessConfigs"] = [access_config(fields.get("address"))]
+    return interface
+
+
+def access_config(address: str | None = None) -> dict[str, Any]:
+    """The request for an external address: a reserved one, or one that lasts until the stop."""
+    access = {"name": "External NAT", "type": "ONE_TO_ONE_NAT"}
+    return {**access, "natIP": address} if address else access
+
+
+def _image_path(image: str) -> str:
+    project, name = image.split("/", 1)
+    return f"projects/{project}/global/images/{name}"
+
+
+def accelerators_body(
+    wanted: list[dict[str, Any]], zone: str, project: str
+) -> list[dict[str, Any]]:
+    """`[{type, count}]` as the API's guestAccelerators."""
+    return [
+        {
+            "acceleratorType": f"projects/{project}/zones/{zone}/acceleratorTypes/{one['type']}",
+            "acceleratorCount": one["count"],
+        }
+        for one in wanted
+    ]
+
+
+def scheduling_body(fields: Flat) -> dict[str, Any]:
+    """The API's scheduling; a Spot instance also wears the older flag `preemptible`."""
+    group = under(fields, "scheduling")
+    body = {
+        theirs: group[ours] for ours, theirs in SCHEDULING.items() if group.get(ours) is not None
+    }
+    if group.get("max_run_duration"):
+        body["maxRunDuration"] = {"seconds": str(group["max_run_duration"])}
+    if body.get("provisioningModel") == "SPOT":
+        body["preemptible"] = True
+    return body
+
+
+def scheduling_change(fields: Flat) -> dict[str, Any]:
+    """The request that changes scheduling: what is to go is null, as what is left out stays."""
+    body = scheduling_body(fields)
+    return {"maxRunDuration": None, "instanceTerminationAction": None, **body}
+
+
+def shielded_body(fields: Flat) -> dict[str, Any]:
+    """The API's shieldedInstanceConfig."""
+    group = under(fields, "shielded")
+    return {theirs: group[ours] for ours, theirs in SHIELDED.items() if ours in group}
+
+
+# What the weights in a bucket need. A token of it is no use for anything else.
+DEFAULT_SCOPE = "devstorage.read_only"
+
+
+def service_account_body(fields: Flat) -> dict[str, Any]:
+    """The API's service account; {} for none."""
+    if not fields.get("service_account.email"):
+        return {}
+    return {
+        "email": fields["service_account.email"],
+        "scopes": fields.get("service_account.scopes") or [naming.scope(DEFAULT_SCOPE)],
+    }

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every field of an instance, and what it takes to change it. Pure.
+
+The one table that the plan, the documentation's test and the test of every transition go by.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, get_args
+
+from ...diff import How
+from ...errors import GceError
+from ...hardware import machine_types
+
+# `fixed`: can't be changed once it is there, not even by a recreate, which keeps further disks.
+Way = Literal["live", "stop", "recreate", "fixed"]
+
+# `*` stands for a name that the caller chooses.
+FIELDS: dict[str, Way] = {
+    "machine_type": "stop",
+    "accelerators": "stop",
+    "boot_disk.image": "recreate",
+    "boot_disk.image_family": "recreate",
+    "boot_disk.type": "recreate",
+    "boot_disk.size_gb": "live",
+    "boot_disk.provisioned_iops": "live",
+    "boot_disk.provisioned_throughput": "live",
+    "boot_disk.auto_delete": "live",
+    "disks.*.attached": "live",
+    "disks.*.size_gb": "live",
+    "disks.*.type": "fixed",
+    "disks.*.image": "fixed",
+    "disks.*.device_name": "stop",
+    "disks.*.mode": "stop",
+    "disks.*.auto_delete": "live",
+    "disks.*.provisioned_iops": "live",
+    "disks.*.provisioned_throughput": "live",
+    "network": "recreate",
+    "subnetwork": "recreate",
+    "external_ip": "live",
+    "address": "live",
+    "tags.*": "live",
+    "labels.*": "live",
+    "metadata.*": "live",
+    "service_account.email": "stop",
+    "service_account.scopes": "stop",
+    "shielded.secure_boot": "stop",
+    "shielded.vtpm": "stop",
+    "shielded.integrity_monitoring": "stop",
+    "scheduling.provisioning_model": "recreate",
+    "scheduling.max_run_duration": "stop",
+    "scheduling.instance_termination_action": "stop",
+    "scheduling.on_host_maintenance": "stop",
+    "scheduling.automatic_restart": "stop",
+    "reservation_affinity": "recreate",
+    "resource_policies": "live",
+    "deletion_protection": "live",
+}
+_NAMED = re.compile(r"^(disks|tags|labels|metadata)\.")
+
+
+def row(field: str) -> str:
+    """The table's name of a field: `disks.*.size_gb` of `disks.weights.size_gb`."""
+    if not _NAMED.match(field):
+        return field
+    group, rest = field.split(".", 1)
+    return f"disks.*.{rest.rsplit('.', 1)[-1]}" if group == "disks" else f"{group}.*"
+
+
+def way(field: str, before: Any, after: Any) -> Way:
+    """What it takes to change a field of an instance that exists, from one value to another."""
+    usual = FIELDS[row(field)]
+    if field == "machine_type" and _other_bundle(str(before), str(after)):
+        return "recreate"
+    if field == "boot_disk.size_gb":
+        return "live" if after > (before or 0) else "recreate"
+    if field.startswith("disks."):
+        # What is not there yet is made or attached while the instance runs.
+        if before is None:
+            return "live"
+        return "fixed" if field.endswith(".size_gb") and after < before else usual
+    if field == "reservation_affinity" and (_kind(before), _kind(after)) == ("any", "none"):
+        return "stop"  # the only such change that Google offers
+    return usual
+
+
+def how(field: str, before: Any, after: Any) -> How:
+    """As `way`, for a change that can be made.
+
+    Raises:
+        GceError: it can't.
+    """
+    found = way(field, before, after)
+    if found == "fixed":
+        raise _fixed(field, before, after)
+    # `fixed` is no value of How.
+    assert found in get_args(How)  # noqa: S101
+    return found
+
+
+def _kind(affinity: Any) -> str:
+    return str(affinity["type"]) if affinity else "any"
+
+
+def _other_bundle(before: str, after: str) -> bool:
+    """GPUs that come with the series can't be swapped by changing the type."""
+    bundled = machine_types.bundles_gpus(before) or machine_types.bundles_gpus(after)
+    return bundled and machine_types.series(before) != machine_types.series(after)
+
+
+def _fixed(field: str, before: Any, after: Any) -> GceError:
+    name, option = field.removeprefix("disks.").rsplit(".", 1)
+    deed = "shrink" if option == "size_gb" else f"change its {option}"
+    return GceError(
+        f"The disk {name} can't {deed}: {option} is {before} and should be {after}. Nothing was "
+        "changed.",
+        reason="fixedDisk",
+        remedy=f"set {option} of {name} in disks to {before} or leave it out; to have another "
+        "disk, give it another name and copy the data over.",
+        details={"blocked": [field]},
+    )

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One instance, made present, stopped or absent: plan first, then carry out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ... import diff
+from ...diff import Change
+from ...errors import ApiError, GceError
+from ...redaction import without_secrets
+from .. import naming
+from ..client import GceClient
+from ..disk import fields as further_disks
+from ..lookups import machine_with, zone_known
+from ..network import addresses
+from ..operations import wait_until
+from . import body as instance_body
+from . import fields as fields_of
+from . import image_record
+from . import refusals as refuse
+from . import validation as instance_checks
+from .api import InstanceCalls
+from .change_table import how
+from .machine_change import MachineChange
+from .plan import InstancePlan
+from .reader import OF_BOOT_DISK, InstanceReader
+from .recreate_journal import OLD_DAYS, Note, RecreateNotes
+from .removal import InstanceRemoval, removed
+
+STOPPED = frozenset({"TERMINATED", "STOPPED"})
+COMING = frozenset({"PENDING", "PROVISIONING", "STAGING", "REPAIRING"})
+GOING = frozenset({"STOPPING", "PENDING_STOP", "SUSPENDING", "DEPROVISIONING"})
+
+
+class Instance:
+    """An instance by zone and name; `check` only plans.
+
+    Args:
+        state_dir: folder for what outlives the run; '' for a reader that changes nothing.
+    """
+
+    def __init__(
+        self, client: GceClient, zone: str, name: str, check: bool = False, state_dir: str = ""
+    ) -> None:
+        self.client, self.zone, self.name, self.check = client, zone, name, check
+        self.calls = InstanceCalls(client, zone, name)
+        self.reader = InstanceReader(client, self.calls)
+        self.plan = InstancePlan(client, self.reader, name, check)
+        self.notes = RecreateNotes(state_dir, client, zone, name)
+        self.removal = InstanceRemoval(client, self.reader, self.notes, check)
+        self.machine = MachineChange(client, self.calls, self.reader)
+        self.warnings = self.plan.warnings
+        # Set where a machine was asked for last, so that a stock-out or quota error is about that.
+        self.asked_for_machine = False
+        # Fields of the instance that a recreation deleted, as long as there is no new one, for
+        # whoever makes it elsewhere.
+        self.carried: dict[str, Any] | None = None
+
+    def fetch(self) -> dict[str, Any] | None:
+        """The instance's resource, None where there is none; an unknown zone is an error."""
+        return zone_known(self.client, self.zone, self.calls.fetch)
+
+    def present(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Have it run, with the named fields as wished; `resource` is what `fetch` returned."""
+        if resource is None:
+            return self.make(self.planned(params))
+        try:
+            return self._converge(resource, self.plan.wish(params, resource), params, "RUNNING")
+        except GceError as error:
+            # A deletion that was under way has ended: now there is none, and one is wished.
+            if error.reason == "vanished" and resource.get("status") in GOING:
+                return self.make(self.planned(params, self.left()))
+            raise
+
+    def stopped(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Have it stopped, with the named fields as wished; never makes one in order to stop it."""
+        if resource is None:
+            return self._result(None, [], {"before": {}, "after": {}})
+        return self._converge(resource, self.plan.wish(params, resource), params, "TERMINATED")
+
+    def left(self) -> dict[str, Any] | None:
+        """All fields of the instance that an earlier run deleted in order to make it anew, and then
+        didn't; None where none did. Disks that it can't have any more are left out.
+
+        Raises:
+            GceError: that was too long ago to go on from it unasked.
+        """
+        note = self.notes.read()
+        if note is None:
+            return None
+        if note.days > OLD_DAYS:
+            raise refuse.old_note(self.calls.where, str(self.notes.path), note.days)
+        names = further_disks.names(note.fields)
+        there = self.reader.unattached(names) if names else {}
+        lost = [name for name in names if name not in there or there[name].get("users")]
+        without = f", without its disks {', '.join(lost)}, which are gone or in use" if lost else ""
+        self.warnings.append(
+            f"An earlier run deleted the {self.calls.where} to make it anew and did not come to "
+            f"that. What it had and the task doesn't name is taken from {self.notes.path}{without}."
+        )
+        self.carried = {
+            field: value
+            for field, value in note.fields.items()
+            if not (field.startswith("disks.") and field.split(".")[1] in lost)
+        }
+        return self.carried
+
+    @property
+    def lost(self) -> str:
+        """What is to be said of an instance that was deleted for a new one that is not there."""
+        if self.carried is None:
+            return ""
+        return (
+            f"The old {self.calls.where} was deleted for the new one, with its boot disk. "
+            f"What else it had is kept in {self.notes.path}, "
+            "and the next run makes it anew with that."
+        )
+
+    def absent(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Have none; deletion protection is lifted only where the caller names it as off.
+
+        The result's `kept_disks` names the instance's disks that stay.
+        """
+        gone, before, staying = self.removal.absent(resource, params)
+        result = self._result(None, gone, removed(before))
+        return {**result, "kept_disks": staying}
+
+    def planned(
+        self, params: Mapping[str, Any], carried: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Every field of a new instance; what `params` don't name is as `carried` has it.
+
+        Raises:
+            GceError: something that would make the request fail for sure.
+        """
+        wanted = self.plan.wish(params)
+        return self.plan.moved(carried, wanted) if carried else self.plan.new(wanted)
+
+    def make(self, final: dict[str, Any], status: str = "RUNNING") -> dict[str, Any]:
+        """Make an instance of planned fields; it boots, also where it is to be stopped then."""
+        resource = None
+        after: Mapping[str, Any] = {**final, "status": status}
+        if not self.check:
+            resource = self._made(final, status)
+            after = self.reader.view(resource, {*final, *OF_BOOT_DISK})
+        made = [Change("instance", None, self.name, "create")]
+        managed = [field for field in [*final, "status"] if not field.endswith(".source")]
+        return self._result(resource, made, diff.before_after({}, after, managed))
+
+    def _made(self, final: Mapping[str, Any], status: str) -> dict[str, Any]:
+        self._insert(final)
+        resource = self._caught_up(final)
+        if status == "TERMINATED":
+            self.calls.call("stop")
+            resource = self._settled(status)
+        return resource
+
+    def _caught_up(self, final: Mapping[str, Any]) -> dict[str, Any]:
+        """Wait for a new instance; disks that were there before it may have to grow or be tuned."""
+        resource = self._settled("RUNNING")
+        self.notes.forget()
+        wanted = {
+            field: value
+            for field, value in final.items()
+            if field.startswith("disks.") and not field.endswith(".source")
+        }
+        found = diff.changes(self.reader.view(resource, wanted), wanted, how) if wanted else []
+        self.calls.apply(found, resource, final)
+        return self.calls.fetch() or resource if found else resource
+
+    def _insert(self, final: Mapping[str, Any]) -> None:
+        body = instance_body.insert_body(self.name, self.zone, self.client.project, final)
+        self.asked_for_machine = True
+        try:
+            self.calls.insert(body)
+        except ApiError as error:
+            # Someone, or an earlier run that was cut off, was faster: the next read tells.
+            if error.reason != "alreadyExists" or "/disks/" in error.google_message:
+                raise
+        # There it is: what is refused from now on is no lack of a machine.
+        self.asked_for_machine = False
+        self.carried = None
+
+    def _converge(
+        self,
+        resource: dict[str, Any],
+        wanted: dict[str, Any],
+        params: Mapping[str, Any],
+        status: str,
+    ) -> dict[str, Any]:
+        family = wanted.get("boot_disk.image_family", "")
+        boot_type = wanted.get("boot_disk.type", "")
+        asked = further_disks.without_detached(wanted, wanted)
+        current = self.reader.view(resource, asked, family, boot_type)
+        note = self.notes.read()
+        if note and note.is_of(resource):
+            wanted = _as_noted(note, current) | wanted
+        wanted = self.plan.comparable(wanted, current)
+        self._refuse_taken(wanted, current)
+        found = diff.changes(current, wanted, how)
+        is_up = current["status"] not in STOPPED | GOING | {"SUSPENDED"}
+        if is_up != (status == "RUNNING"):
+            found.append(Change("status", current["status"], status, "live"))
+        # On its way there already: nothing to change, yet something to wait for.
+        settling = current["status"] in (COMING if status == "RUNNING" else GOING)
+        refuse.unallowed(self.calls.where, found, params, needs_stop=is_up and status == "RUNNING")
+        kinds = {change.how for change in found}
+        after = diff.merged(
+            current, {**wanted, "status": status if found or settling else current["status"]}
+        )
+        after = further_disks.without_detached(after, wanted)
+        managed = [*wanted, "status"]
+        replacement, carried = None, {}
+        if found and status == "RUNNING" and "recreate" not in kinds:
+            instance_checks.refuse_bad(self.name, _checkable(after, wanted))
+        if "recreate" in kinds:
+            refuse.recreation(self.calls.where, resource, params)
+            carried = self.carried_fields(resource, current)
+            carried |= _as_noted(note, current) if note and note.is_of(resource) else {}
+            replacement = self.plan.anew(carried, wanted)
+        elif {"machine_type", "accelerators"} & {change.field for change in found}:
+            # Before anything is stopped for a machine that there is not.
+            machine_with(
+                self.client, self.zone, after["machine_type"], wanted.get("accelerators") or []
+            )
+        if any(change.field == "address" for change in found) and addresses.is_ip(after["address"]):
+            self.plan.reserved(after["address"])
+        if not self.check and (found or settling):
+            if replacement:
+                self.removal.to_remake(resource, carried)
+                self.carried = carried
+                resource = self._made(replacement, status)
+            else:
+                self._carry_out(resource, found, current, after, is_up)
+                resource = self._settled(status)
+            asked = further_disks.without_detached(wanted, wanted)
+            after = self.reader.view(resource, asked, family, boot_type)
+        if not self.check and note and resource.get("status") not in COMING:
+            self.notes.forget()
+        result = self._result(resource, found, diff.before_after(current, after, managed))
+        if status == "RUNNING" and not replacement and params["report_newer_image"]:
+            result["newer_image"] = self._newer_image(current, wanted)
+        return result
+
+    def _refuse_taken(self, wanted: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+        """A disk that is to be attached is nobody else's."""
+        coming = {
+            name: disk
+            for name, disk in self.reader.more.items()
+            if not current.get(f"disks.{name}.attached")
+        }
+        refuse.taken_disks(self.calls.where, self.name, wanted, coming)
+
+    def _newer_image(
+        self, current: Mapping[str, Any], wanted: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """Asked only where the task speaks of the image; no request more than that."""
+        if not {"boot_disk.image", "boot_disk.image_family"} & set(wanted):
+            return None
+        family = str(current.get("boot_disk.image_family") or "")
+        image = str(
+            current.get(f"metadata.{image_record.IMAGE}") or current.get("boot_disk.image", "")
+        )
+        if not family or not image:
+            return None
+        newest = self.reader.newest
+        if newest is None:
+            newest, warning = image_record.newest_of(self.client, family)
+            self.warnings += [warning] if warning else []
+        known = str(current.get(f"metadata.{image_record.IMAGE_ID}") or "")
+        return image_record.newer(family, image, known, newest) if newest else None
+
+    def _carry_out(
+        self,
+        resource: dict[str, Any],
+        found: list[Change],
+        current: Mapping[str, Any],
+        after: Mapping[str, Any],
+        is_up: bool,
+    ) -> None:
+        fields = [change for change in found if change.field != "status"]
+        goes_down = any(
+            change.field == "status" and change.after == "TERMINATED" for change in found
+        )
+        down_for_change = not goes_down and is_up and any(one.how == "stop" for one in fields)
+        down = goes_down or down_for_change
+        # Also one that goes down by itself meanwhile: its end is waited for below.
+        stopping = STOPPED | GOING | {"SUSPENDED"}
+        if down and self._settled("RUNNING", stopping)["status"] == "RUNNING":
+            self.calls.call("stop")
+        if goes_down or down_for_change or resource.get("status") in GOING:
+            resource = self._settled("TERMINATED")
+        if down_for_change:
+            self.machine.stopped_for(current)
+        try:
+            self.calls.apply(fields, resource, after)
+        except GceError as error:
+            error.message += self.machine.put_back()
+            raise
+        if after["status"] != "RUNNING":
+            return
+        self.asked_for_machine = True
+        if resource.get("status") in STOPPED:
+            self.calls.call("start")
+        elif resource.get("status") == "SUSPENDED":
+            self.calls.call("resume")
+        self.machine.accepted()
+
+    def carried_fields(
+        self, resource: Mapping[str, Any], known: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """All fields of an instance that is to be made anew, those of its boot disk too."""
+        more = [f"disks.{name}.type" for name in further_disks.attached(resource)]
+        fields = {**self.reader.view(resource, {*OF_BOOT_DISK, *more}), **(known or {})}
+        address = fields.get("address")
+        if address and not addresses.find(self.client, naming.region_of(self.zone), address):
+            del fields["address"]  # not reserved: it goes with the instance
+        return fields
+
+    def _settled(self, status: str, also: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """Wait until it is in the status (RUNNING or TERMINATED), and return its resource.
+
+        Args:
+            also: statuses that end the wait too.
+        """
+        goal = (STOPPED | {"SUSPENDED"} if status == "TERMINATED" else {status}) | also
+
+        def poll() -> dict[str, Any]:
+            found = self.calls.fetch()
+            if found is None:
+                raise GceError(
+                    f"The {self.calls.where} vanished while it was waited for.",
+                    reason="vanished",
+                    remedy="someone or something else deleted it; run again to have it made anew.",
+                )
+            now = found.get("status")
+            if status == "RUNNING" and now not in goal and now in GOING | STOPPED | {"SUSPENDED"}:
+                raise refuse.down_again(self.calls.where, found)
+            return found
+
+        return wait_until(
+            poll,
+            lambda resource: resource.get("status") in goal,
+            seconds=self.client.seconds_left(),
+            what=f"the {self.calls.where} to be {status}",
+            describe=lambda resource: str(resource.get("status")),
+        )
+
+    def _result(
+        self, resource: dict[str, Any] | None, found: list[Change], difference: dict[str, Any]
+    ) -> dict[str, Any]:
+        return {
+            "changed": bool(found),
+            "changes": [change.as_dict() for change in found],
+            "diff": difference,
+            "instance": without_secrets(resource),
+            "addresses": fields_of.addresses(resource),
+            "newer_image": None,
+            "warnings": self.warnings,
+        }
+
+
+def _as_noted(note: Note, current: Mapping[str, Any]) -> dict[str, Any]:
+    """What an earlier run changed on the instance in order to make it anew, and is to be undone."""
+    return {
+        f"disks.{disk}.auto_delete": True
+        for disk in note.going_disks()
+        if current.get(f"disks.{disk}.attached")
+    }
+
+
+def _checkable(after: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """All fields but those of disks that the task doesn't name: they are others' to answer for."""
+    named = further_disks.names(wanted)
+    return {
+        field: value
+        for field, value in after.items()
+        if not field.startswith("disks.") or field.split(".")[1] in named
+    }

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is not done to an instance without permission, and what is never done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ... import diff
+from ...diff import Change
+from ...errors import GceError
+from ..disk import fields as further_disks
+from .fields import boot_disk
+
+Params = Mapping[str, Any]
+
+
+def unallowed(where: str, found: list[Change], params: Params, needs_stop: bool) -> None:
+    """Stop and recreate need the caller's permission.
+
+    Args:
+        needs_stop: it runs and is to go on running, so that a stop would be felt.
+    """
+    blocked = [
+        change for change in found if change.how == "recreate" and not params["allow_recreate"]
+    ]
+    option = "allow_recreate"
+    if not blocked and needs_stop and not params["allow_stop"]:
+        recreates = any(change.how == "recreate" for change in found)
+        blocked = [] if recreates else [change for change in found if change.how == "stop"]
+        option = "allow_stop"
+    if not blocked:
+        return
+    texts = []
+    for change in blocked:
+        before, after = diff.shown(change.field, change.before, change.after)
+        texts.append(f"{change.field} is {_said(before)} and should be {_said(after)}")
+    verb = "deleting it and making it anew" if option == "allow_recreate" else "stopping it"
+    cost = ", which loses what is on its boot disk" if option == "allow_recreate" else ""
+    raise GceError(
+        f"The {where} differs in what can't change without {verb}: "
+        f"{'; '.join(texts)}. Nothing was changed.",
+        reason="notAllowed",
+        remedy=f"set {option}: true to let this happen{cost}, or set the named fields back.",
+        details={
+            "changes": [change.as_dict() for change in found],
+            "blocked": [change.field for change in blocked],
+        },
+    )
+
+
+def protected(where: str, resource: Mapping[str, Any], params: Params, deed: str) -> None:
+    """Deletion protection holds unless the caller names it as off."""
+    if resource.get("deletionProtection") and params["deletion_protection"] is not False:
+        raise GceError(
+            f"The {where} has deletion protection, so it was not {deed}.",
+            reason="deletionProtection",
+            remedy="name deletion_protection: false in the same task if it really should go.",
+        )
+
+
+def recreation(where: str, resource: Mapping[str, Any], params: Params) -> None:
+    """What a recreate would lose, or could not do again.
+
+    Further disks are kept and attached again. Local SSDs can't be, and a boot disk that is to stay
+    would hold the name that the new one needs.
+    """
+    protected(where, resource, params, "recreated")
+    local = [
+        str(disk.get("deviceName"))
+        for disk in resource.get("disks") or []
+        if disk.get("type") == "SCRATCH"
+    ]
+    if local:
+        raise GceError(
+            f"The {where} has local SSDs ({', '.join(local)}), whose data would be lost by "
+            "recreating it. Nothing was changed.",
+            reason="furtherDisks",
+            remedy="copy what is on them, and delete the instance yourself (state: absent).",
+        )
+    boot = boot_disk(resource)
+    asked = (params["boot_disk"] or {}).get("auto_delete")
+    if boot and not boot.get("autoDelete") and asked is not True:
+        raise GceError(
+            f"The boot disk of the {where} is to stay when the instance goes (auto_delete is "
+            "false), and recreating would need its name for the new one. Nothing was changed.",
+            reason="bootDiskKept",
+            remedy="name boot_disk.auto_delete: true to let it go with what is on it.",
+        )
+
+
+def moving_disks(where: str, resource: Mapping[str, Any]) -> None:
+    """Disks are of one zone: they can't follow an instance into another."""
+    more = further_disks.attached(resource)
+    if more:
+        raise GceError(
+            f"The {where} has further disks ({', '.join(sorted(more))}), which can't follow it "
+            "into another zone. Nothing was changed.",
+            reason="furtherDisks",
+            remedy="detach them (`gcloud compute instances detach-disk`) and run again, or list "
+            "placements in this zone only.",
+        )
+
+
+def old_note(where: str, path: str, days: float) -> GceError:
+    """A recreation that was cut off long ago: what is kept of it may be out of date."""
+    return GceError(
+        f"An earlier run deleted the {where} to make it anew, {days:.0f} days ago, and did not "
+        f"come to that. What it had is kept in {path}, which is too old to be used unasked. "
+        "Nothing was done.",
+        reason="oldNote",
+        remedy=f"`touch {path}` to have it made anew with that, or delete the file to have "
+        "it made as the task says.",
+    )
+
+
+def down_again(where: str, resource: Mapping[str, Any]) -> GceError:
+    """The error for an instance that ran and went down by itself while it was waited for."""
+    said = str(resource.get("statusMessage") or "").rstrip(".")
+    model = (resource.get("scheduling") or {}).get("provisioningModel") or "STANDARD"
+    return GceError(
+        f"The {where} was to run, and is {resource.get('status')} again"
+        f"{f': {said}' if said else ''}.",
+        reason="downAgain",
+        remedy=f"it is {model}: Google takes Spot instances back (gce_preemption_info tells), "
+        "max_run_duration may be over, or a script on it shuts it down. Run again to start it.",
+        details={"instance_status": resource.get("status")},
+    )
+
+
+def taken_disks(
+    where: str, name: str, wanted: Mapping[str, Any], disks: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """A disk that another instance has is not for this one, unless all only read it.
+
+    Args:
+        name: the instance's name.
+        disks: name to resource of the disks that `wanted` speaks of.
+    """
+    for disk, found in disks.items():
+        others = [
+            str(user)
+            for user in found.get("users") or []
+            if not str(user).endswith(f"/instances/{name}")
+        ]
+        if others and wanted.get(f"disks.{disk}.mode") != "READ_ONLY":
+            users = ", ".join(user.rsplit("/", 1)[-1] for user in others)
+            raise GceError(
+                f"The disk {disk} for the {where} is attached to {users}. Nothing was changed.",
+                reason="diskInUse",
+                remedy="detach it there, name another disk, or have all only read it "
+                "(mode: READ_ONLY).",
+                details={"users": others},
+            )
+
+
+def _said(value: Any) -> str:
+    return "not set" if value is None else str(value)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a disk type, network or subnetwork of a plan is not there: which ones are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import GceError
+from ..hardware import machine_types
+from ..suggest import closest, did_you_mean, listed
+from . import lookups, naming
+from .client import GceClient
+
+
+def disk_goes_with(kind: str, machine_type: str) -> None:
+    """Make sure that a machine takes disks of a type.
+
+    Raises:
+        GceError: it does not.
+    """
+    if machine_types.hyperdisk_only(machine_type) and not kind.startswith("hyperdisk-"):
+        raise GceError(
+            f"{machine_type} takes no {kind} disks, but Hyperdisk only.",
+            reason="badCombination",
+            remedy="set the disk type to hyperdisk-balanced, or take another machine type.",
+        )
+
+
+def disk_type(client: GceClient, zone: str, name: str) -> None:
+    """Make sure that a zone has disks of a type.
+
+    Raises:
+        GceError: no such zone, or no such type in it; names those that are.
+    """
+    path = f"{client.root}/zones/{zone}/diskTypes"
+    what = f"look up the disk type {name} in {zone}"
+    if lookups.zone_known(client, zone, lambda: client.find(f"{path}/{name}", what)):
+        return
+    names = sorted(str(one["name"]) for one in client.list(path, f"list the disk types of {zone}"))
+    raise GceError(
+        f"Zone {zone} has no disk type {name}.{did_you_mean(name, names)} It has {listed(names)}.",
+        reason="diskTypeNotFound",
+        remedy="correct the disk type (gce_instance_boot_disk_type), or take another zone.",
+        status=404,
+        details={"closest": closest(name, names, 5), "allowed": names},
+    )
+
+
+def network(client: GceClient, name: str, subnetwork: str, regions: list[str]) -> dict[str, Any]:
+    """The network, once it is sure that an instance in each of the regions can be in it.
+
+    Raises:
+        GceError: there is no such network, or no such subnetwork in a region; names those that are.
+    """
+    found = lookups.network(client, name)
+    for region in regions:
+        if subnetwork:
+            _subnetwork(client, subnetwork, region)
+        elif not found.get("autoCreateSubnetworks") and not found.get("IPv4Range"):
+            there = _in_region(found, region)
+            raise GceError(
+                f"The network {name} has subnetworks of its own making, so an instance in {region} "
+                f"has to name one. There {listed(there) if there else 'is none'}.",
+                reason="subnetworkNotNamed",
+                remedy="set the subnetwork (gce_instance_subnetwork)."
+                if there
+                else f"make a subnetwork of {name} in {region}, or take another network.",
+                details={"allowed": there},
+            )
+    return found
+
+
+def _in_region(resource: dict[str, Any], region: str) -> list[str]:
+    """Names of a network's subnetworks in a region."""
+    links = [naming.relative(str(one)) for one in resource.get("subnetworks") or []]
+    return sorted(naming.short(link) for link in links if f"/regions/{region}/" in link)
+
+
+def _subnetwork(client: GceClient, name: str, region: str) -> None:
+    collection = f"{client.root}/regions/{region}/subnetworks"
+    path = naming.relative(name) if "/" in name else f"{collection}/{name}"
+    if client.find(path, f"look up the subnetwork {name}"):
+        return
+    collection, short = path.rsplit("/", 1)
+    what = f"list the subnetworks of {region}"
+    names = sorted(str(one["name"]) for one in client.list(collection, what))
+    raise GceError(
+        f"There is no subnetwork {name} in {region}.{did_you_mean(short, names)} "
+        f"There are {listed(names)}.",
+        reason="subnetworkNotFound",
+        remedy="correct the subnetwork (gce_instance_subnetwork), or make it first.",
+        status=404,
+        details={"closest": closest(short, names, 5), "allowed": names},
+    )
