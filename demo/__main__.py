@@ -16,9 +16,9 @@ from typing import Any
 import requests
 
 from demo import daemon, host, package_sources, paths, report, settings
-from emulator.backend import MachineError
 from emulator.machines import image
-from emulator.machines.backend import PodmanBackend
+from emulator.machines.podman_backend import PodmanBackend
+from emulator.world.backend import MachineError
 
 GUEST_CACHE = "/var/cache/gce-vllm"
 

@@ -10,9 +10,9 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-from emulator.backend import Backend
-from emulator.backend_records import RecordsBackend
-from emulator.server import Settings, serve
+from emulator.serve.server import Settings, serve
+from emulator.world.backend import Backend
+from emulator.world.backend_records import RecordsBackend
 
 _PROJECT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
 
@@ -49,7 +49,7 @@ def _backend(
             )
         # The same state owns the same machines.
         owner = "emulator-" + hashlib.sha256(str(state).encode()).hexdigest()[:8]
-    module = import_module("emulator.machines.backend")  # not needed for records
+    module = import_module("emulator.machines.podman_backend")  # not needed for records
     backend: Backend = module.PodmanBackend.from_options(owner, machine_options)
     return backend
 

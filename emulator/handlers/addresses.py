@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from emulator import rules
-from emulator.call import Call, handles
 from emulator.errors import Json, already_exists, in_use, invalid
-from emulator.references import link, region_of
-from emulator.world import base
+from emulator.request.call import Call, handles
+from emulator.rules import resources as rules
+from emulator.world.references import link, region_of
+from emulator.world.world import base
 
 
 @handles("addresses.insert", "globalAddresses.insert")

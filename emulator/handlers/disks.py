@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import re
 
-from emulator import catalog_data as data
-from emulator import disk_rules, fingerprints, rules
-from emulator.call import Call, handles
 from emulator.errors import Json, already_exists, condition_not_met, in_use, invalid
-from emulator.references import Ref, link, parse
-from emulator.world import base
+from emulator.request.call import Call, handles
+from emulator.rules import disks
+from emulator.rules import resources as rules
+from emulator.world import catalog_data as data
+from emulator.world import fingerprints
+from emulator.world.references import Ref, link, parse
+from emulator.world.world import base
 
 # gcloud names the image that it asked for by the URL of the question.
 _FAMILY_VIEW = re.compile(r"/zones/[^/]+/imageFamilyViews/([^/]+)$")
@@ -92,7 +94,7 @@ def make_disk(
         )
     if size_gb > most:
         raise invalid(field, str(size_gb), f"At most {most} GB.")
-    fast = disk_rules.performance(kind, size_gb, given, field.rsplit(".", 1)[0])
+    fast = disks.performance(kind, size_gb, given, field.rsplit(".", 1)[0])
     call.world.quotas.check_disk(call.project, call.zone, kind, size_gb)
     zone = f"projects/{call.project}/{call.scope}"
     disk = base("disk", ref) | {
@@ -169,7 +171,7 @@ def update(call: Call) -> Json:
     wanted = {name: disk[name] for name in _UPDATABLE if name in disk}
     wanted |= {name: call.body[name] for name in paths}
     kind = disk["type"].rsplit("/", 1)[-1]
-    fast = disk_rules.performance(kind, int(disk["sizeGb"]), wanted, "resource")
+    fast = disks.performance(kind, int(disk["sizeGb"]), wanted, "resource")
 
     def work() -> None:
         with call.world.store.transaction():

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from emulator import rules
-from emulator.call import Call, handles
 from emulator.errors import Json, already_exists, invalid
 from emulator.handlers.networks import find_network
-from emulator.references import Ref
-from emulator.world import base
+from emulator.request.call import Call, handles
+from emulator.rules import resources as rules
+from emulator.world.references import Ref
+from emulator.world.world import base
 
 _EVERYWHERE = "0.0.0.0/0"
 _FIXED = ("kind", "id", "creationTimestamp", "name", "selfLink")

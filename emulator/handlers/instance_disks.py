@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from emulator import disk_rules
-from emulator.call import Call, handles
 from emulator.errors import Json, in_use, invalid, required
 from emulator.handlers.instance_insert import attached_disk
 from emulator.handlers.instance_settings import apply_change
-from emulator.references import Ref, last, parse
+from emulator.request.call import Call, handles
+from emulator.rules import disks
+from emulator.world.references import Ref, last, parse
 
 
 @handles("instances.attachDisk")
@@ -27,7 +27,7 @@ def attach_disk(call: Call) -> Json:
             )
         _refuse_taken(call, ref, disk)
         kind = last(disk["type"])
-        disk_rules.fits_machine(kind, last(instance["machineType"]), "resource.source")
+        disks.fits_machine(kind, last(instance["machineType"]), "resource.source")
         index = max(int(one["index"]) for one in instance["disks"]) + 1
         attached = attached_disk(call.body, ref, disk, index)
         if attached["deviceName"] in {one["deviceName"] for one in instance["disks"]}:

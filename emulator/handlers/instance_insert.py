@@ -6,25 +6,21 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 
-from emulator import (
-    catalog,
-    disk_rules,
-    fingerprints,
-    instance_rules,
-    machines_sync,
-    policy_rules,
-    rules,
-)
-from emulator import catalog_data as data
-from emulator.backend import MachineError
-from emulator.call import Call, handles
 from emulator.errors import ApiError, Json, already_exists, in_use, invalid, required, stockout
+from emulator.handlers import machines_sync
 from emulator.handlers.addresses import mark_users
 from emulator.handlers.disks import find_disk_type, find_image, make_disk
 from emulator.handlers.networks import find_network
 from emulator.handlers.projects import default_service_account
-from emulator.references import Ref, last, link, parse, region_of
-from emulator.world import World, base, key_of
+from emulator.request.call import Call, handles
+from emulator.rules import disks as disk_rules
+from emulator.rules import instances, resource_policies
+from emulator.rules import resources as rules
+from emulator.world import catalog, fingerprints
+from emulator.world import catalog_data as data
+from emulator.world.backend import MachineError
+from emulator.world.references import Ref, last, link, parse, region_of
+from emulator.world.world import World, base, key_of
 
 _COPIED = (
     "description", "hostname", "minCpuPlatform", "canIpForward", "deletionProtection",
@@ -94,12 +90,10 @@ def capacity_failure(world: World, ref: Ref, instance: Json) -> ApiError | None:
 def _instance(call: Call, ref: Ref) -> Json:
     body, world = call.body, call.world
     zone_path = f"projects/{call.project}/{call.scope}"
-    name = instance_rules.machine_type(
+    name = instances.machine_type(
         body["machineType"], call.project, call.zone, "resource.machineType"
     )
-    gpus = instance_rules.accelerators(
-        body.get("guestAccelerators", []), name, call.project, call.zone
-    )
+    gpus = instances.accelerators(body.get("guestAccelerators", []), name, call.project, call.zone)
     labels = body.get("labels", {})
     rules.labels(labels)
     tags = sorted(set(body.get("tags", {}).get("items", [])))
@@ -115,7 +109,7 @@ def _instance(call: Call, ref: Ref) -> Json:
         "tags": tag_resource(tags),
         "metadata": metadata_resource(metadata),
         "networkInterfaces": _interfaces(call),
-        "scheduling": instance_rules.scheduling(body.get("scheduling", {}), name, gpus),
+        "scheduling": instances.scheduling(body.get("scheduling", {}), name, gpus),
         "canIpForward": False,
         "startRestricted": False,
         "deletionProtection": False,
@@ -135,11 +129,13 @@ def _instance(call: Call, ref: Ref) -> Json:
         if field in body:
             old = instance.get(field)
             instance[field] = old | body[field] if isinstance(old, dict) else body[field]
-    instance["reservationAffinity"] = instance_rules.reservation_affinity(
+    instance["reservationAffinity"] = instances.reservation_affinity(
         body.get("reservationAffinity"), instance["scheduling"]["provisioningModel"]
     )
-    policies = policy_rules.links(world, call.project, call.zone, body.get("resourcePolicies", []))
-    policy_rules.refuse_second(policies)
+    policies = resource_policies.links(
+        world, call.project, call.zone, body.get("resourcePolicies", [])
+    )
+    resource_policies.refuse_second(policies)
     if policies:
         instance["resourcePolicies"] = policies
     accounts = service_accounts(world, call.project, body.get("serviceAccounts", []))

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from emulator import instance_rules, policy_rules
-from emulator.call import Call, handles
 from emulator.errors import Json, invalid, must_be_stopped, required
 from emulator.handlers.instance_settings import apply_change
+from emulator.request.call import Call, handles
+from emulator.rules import instances, resource_policies
 
 # What instances.update is asked to change is what differs from this of the instance.
 _COMPARED = ("machineType", "scheduling", "deletionProtection", "canIpForward")
@@ -15,8 +15,8 @@ _COMPARED = ("machineType", "scheduling", "deletionProtection", "canIpForward")
 def _named(call: Call) -> list[str]:
     names = call.body.get("resourcePolicies")
     if not names:
-        raise required(policy_rules.FIELD)
-    return policy_rules.links(call.world, call.project, call.zone, names)
+        raise required(resource_policies.FIELD)
+    return resource_policies.links(call.world, call.project, call.zone, names)
 
 
 @handles("instances.addResourcePolicies")
@@ -28,7 +28,7 @@ def add_resource_policies(call: Call) -> Json:
     def change(instance: Json) -> None:
         both = [*instance.get("resourcePolicies", []), *links]
         both = list(dict.fromkeys(both))
-        policy_rules.refuse_second(both)
+        resource_policies.refuse_second(both)
         instance["resourcePolicies"] = both
 
     return apply_change(call, "addResourcePolicies", change)
@@ -44,7 +44,7 @@ def remove_resource_policies(call: Call) -> Json:
         there = instance.pop("resourcePolicies", [])
         for link in links:
             if link not in there:
-                raise invalid(policy_rules.FIELD, link, "It is not attached.")
+                raise invalid(resource_policies.FIELD, link, "It is not attached.")
         left = [one for one in there if one not in links]
         if left:
             instance["resourcePolicies"] = left
@@ -64,7 +64,7 @@ def update(call: Call) -> Json:
         if len(body.get("disks", [])) != len(instance["disks"]):
             raise invalid("resource.disks", "", "Disks are not changed by update here.")
         model = instance["scheduling"]["provisioningModel"]
-        wanted = instance_rules.reservation_affinity(body.get("reservationAffinity"), model)
+        wanted = instances.reservation_affinity(body.get("reservationAffinity"), model)
         before = instance["reservationAffinity"]
         if wanted == before:
             return

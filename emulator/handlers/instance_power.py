@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from emulator import machines_sync
-from emulator.backend import MachineError
-from emulator.call import Call, handles
 from emulator.errors import ApiError, Json, invalid, not_ready
+from emulator.handlers import machines_sync
 from emulator.handlers.addresses import mark_users
 from emulator.handlers.instance_insert import capacity_failure
-from emulator.operations import now
-from emulator.references import Ref, parse
-from emulator.world import World, key_of, nat_addresses
+from emulator.request.call import Call, handles
+from emulator.world.backend import MachineError
+from emulator.world.operations import now
+from emulator.world.references import Ref, parse
+from emulator.world.world import World, key_of, nat_addresses
 
 _CHANGING = {"PROVISIONING", "STAGING", "STOPPING", "SUSPENDING", "REPAIRING"}
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator import catalog_data as data
-from emulator import fingerprints, instance_rules, machines_sync, rules
-from emulator.call import Call, handles
 from emulator.errors import ApiError, Json, condition_not_met, invalid, must_be_stopped
+from emulator.handlers import machines_sync
 from emulator.handlers.addresses import mark_users
 from emulator.handlers.instance_insert import (
     access_config,
@@ -20,8 +18,13 @@ from emulator.handlers.instance_insert import (
     service_accounts,
     tag_resource,
 )
-from emulator.references import Ref, last, link
-from emulator.world import key_of
+from emulator.request.call import Call, handles
+from emulator.rules import instances
+from emulator.rules import resources as rules
+from emulator.world import catalog_data as data
+from emulator.world import fingerprints
+from emulator.world.references import Ref, last, link
+from emulator.world.world import key_of
 
 Change = Callable[[Json], None]
 
@@ -134,7 +137,7 @@ def set_machine_type(call: Call) -> Json:
     """Changes the machine type of a stopped instance; bundled GPUs come and go with it."""
     rules.need(call.body, "machineType")
     call.check_scope()
-    name = instance_rules.machine_type(
+    name = instances.machine_type(
         call.body["machineType"], call.project, call.zone, "resource.machineType"
     )
 
@@ -142,8 +145,8 @@ def set_machine_type(call: Call) -> Json:
         _need_stopped(instance, instance["name"], "machine type")
         bundled = data.MACHINES[last(instance["machineType"])].gpus
         asked = [] if bundled else instance.get("guestAccelerators", [])
-        gpus = instance_rules.accelerators(asked, name, call.project, call.zone)
-        instance["scheduling"] = instance_rules.scheduling(instance["scheduling"], name, gpus)
+        gpus = instances.accelerators(asked, name, call.project, call.zone)
+        instance["scheduling"] = instances.scheduling(instance["scheduling"], name, gpus)
         instance["machineType"] = link(f"projects/{call.project}/{call.scope}/machineTypes/{name}")
         _set_gpus(instance, gpus)
 
@@ -159,8 +162,8 @@ def set_machine_resources(call: Call) -> Json:
         _need_stopped(instance, instance["name"], "accelerators")
         name = last(instance["machineType"])
         asked = call.body.get("guestAccelerators", [])
-        gpus = instance_rules.accelerators(asked, name, call.project, call.zone)
-        instance_rules.scheduling(instance["scheduling"], name, gpus)
+        gpus = instances.accelerators(asked, name, call.project, call.zone)
+        instances.scheduling(instance["scheduling"], name, gpus)
         _set_gpus(instance, gpus)
 
     return apply_change(call, "setMachineResources", change)
@@ -181,7 +184,7 @@ def set_scheduling(call: Call) -> Json:
         asked = {k: v for k, v in (current | call.body).items() if k not in call.cleared}
         if "preemptible" not in call.body and "provisioningModel" in call.body:
             asked["preemptible"] = call.body["provisioningModel"] == "SPOT"
-        wanted = instance_rules.scheduling(
+        wanted = instances.scheduling(
             asked, last(instance["machineType"]), instance.get("guestAccelerators", [])
         )
         if wanted["provisioningModel"] != current["provisioningModel"]:

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from emulator import guest_attributes
-from emulator.backend import HasConsole
-from emulator.call import Call, handles
 from emulator.errors import ApiError, Json, not_found, not_ready
-from emulator.references import Ref
-from emulator.world import key_of
+from emulator.request.call import Call, handles
+from emulator.world import guest_attributes
+from emulator.world.backend import HasConsole
+from emulator.world.references import Ref
+from emulator.world.world import key_of
 
 
 @handles("instances.getGuestAttributes")

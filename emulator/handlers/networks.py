@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import ipaddress
 
-from emulator import fingerprints, rules
-from emulator.call import Call, handles
 from emulator.errors import Json, already_exists, in_use, invalid
-from emulator.references import Ref, parse
-from emulator.world import make_network, make_subnetwork
+from emulator.request.call import Call, handles
+from emulator.rules import resources as rules
+from emulator.world import fingerprints
+from emulator.world.references import Ref, parse
+from emulator.world.world import make_network, make_subnetwork
 
 _AUTO = ipaddress.IPv4Network("10.128.0.0/9")
 _NEVER = [

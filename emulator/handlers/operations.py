@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from emulator.call import Call, handles
 from emulator.errors import Json, not_found
-from emulator.listing import aggregated, flat
-from emulator.references import link
+from emulator.request.call import Call, handles
+from emulator.request.listing import aggregated, flat
+from emulator.world.references import link
 
 _WAIT_SECONDS = 110.0  # the real one answers within two minutes
 _KINDS = ("zoneOperations", "regionOperations", "globalOperations")

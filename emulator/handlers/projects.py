@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from emulator import fingerprints, rules
-from emulator.call import Call, handles
 from emulator.errors import Json, condition_not_met
-from emulator.machines_sync import apply_project_metadata
-from emulator.references import link
-from emulator.world import World
+from emulator.handlers.machines_sync import apply_project_metadata
+from emulator.request.call import Call, handles
+from emulator.rules import resources as rules
+from emulator.world import fingerprints
+from emulator.world.references import link
+from emulator.world.world import World
 
 
 @handles("projects.get")

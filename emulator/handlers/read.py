@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from emulator.call import Call, handles
 from emulator.errors import Json, not_found
-from emulator.listing import aggregated, flat
-from emulator.references import link
+from emulator.request.call import Call, handles
+from emulator.request.listing import aggregated, flat
+from emulator.world.references import link
 
 # Collection to (kind, the path parameter that names one).
 COLLECTIONS = {

@@ -7,10 +7,10 @@ import re
 import zoneinfo
 from datetime import datetime
 
-from emulator import rules
-from emulator.call import Call, handles
 from emulator.errors import Json, already_exists, in_use, invalid, required
-from emulator.world import base
+from emulator.request.call import Call, handles
+from emulator.rules import resources as rules
+from emulator.world.world import base
 
 _CRON = re.compile(r"\S+( \S+){4}")
 

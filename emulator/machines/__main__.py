@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from emulator.backend import IngressRule, MachineError, MachineKey, MachineSpec
 from emulator.machines import image, network
-from emulator.machines.backend import PodmanBackend, check_mount
 from emulator.machines.containers import Container
+from emulator.machines.podman_backend import PodmanBackend, check_mount
 from emulator.machines.runtime import Podman, check_host, requirements
+from emulator.world.backend import IngressRule, MachineError, MachineKey, MachineSpec
 
 DEFAULT_OWNER = "local"
 OPEN_TO_ALL = (IngressRule(action="allow", protocol="all", ports=(), sources=("0.0.0.0/0",)),)

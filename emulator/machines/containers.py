@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.backend import MachineError, MachineKey
 from emulator.machines.network import LABEL, Network
 from emulator.machines.runtime import Podman
+from emulator.world.backend import MachineError, MachineKey
 
 # A virtual machine's /dev/shm is half its memory; podman's default of 64 MB is too little for
 # the queues between vLLM's processes.

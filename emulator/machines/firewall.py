@@ -6,8 +6,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 
-from emulator.backend import IngressRule, MachineError
 from emulator.machines.runtime import execute
+from emulator.world.backend import IngressRule, MachineError
 
 TABLE = "inet gce_vllm"
 # Names that Compute Engine takes besides numbers, as IANA numbers them

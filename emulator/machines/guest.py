@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from emulator.backend import MachineError
 from emulator.machines.runtime import Podman
+from emulator.world.backend import MachineError
 
 AGENT = Path(__file__).with_name("guest_agent.py")
 USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")

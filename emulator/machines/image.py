@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from emulator.backend import MachineError
 from emulator.machines.runtime import Podman
+from emulator.world.backend import MachineError
 
 REPOSITORY = "localhost/gce-vllm/machine"
 SUITE = "bookworm"

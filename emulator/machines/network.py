@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from emulator.backend import MachineError
 from emulator.machines.runtime import Podman, execute
+from emulator.world.backend import MachineError
 
 LABEL = "gce-vllm"
 INTERFACE = "eth0"  # what podman calls a container's first interface

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from emulator.backend import MachineError
+from emulator.world.backend import MachineError
 
 CAP_SYS_RESOURCE = 24
 CGROUP_ROOT = Path("/sys/fs/cgroup")

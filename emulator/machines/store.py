@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from emulator.backend import IngressRule
+from emulator.world.backend import IngressRule
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 
-from emulator.backend import IngressRule, MachineKey, MachineSpec
-from emulator.machines.backend import PodmanBackend
+from emulator.machines.podman_backend import PodmanBackend
+from emulator.world.backend import IngressRule, MachineKey, MachineSpec
 
 USER = "ann"
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from emulator.backend import IngressRule, MachineError, MachineKey, MachineSpec
 from emulator.machines import containers, network
-from emulator.machines.backend import PodmanBackend
+from emulator.machines.podman_backend import PodmanBackend
+from emulator.world.backend import IngressRule, MachineError, MachineKey, MachineSpec
 from tests.integration import machines_fixtures as m
 
 pytestmark = pytest.mark.podman
@@ -279,7 +279,7 @@ def test_delete_leaves_nothing(backend: PodmanBackend, metadata: dict[str, str])
 def test_a_machine_that_does_not_come_up_says_why_and_is_gone(
     backend: PodmanBackend, monkeypatch: pytest.MonkeyPatch, metadata: dict[str, str]
 ) -> None:
-    monkeypatch.setattr("emulator.machines.backend.BOOT_SECONDS", 2)
+    monkeypatch.setattr("emulator.machines.podman_backend.BOOT_SECONDS", 2)
     broken = PodmanBackend(backend.owner, mounts=["/dev/null:/usr/sbin/sshd:ro"])
     with pytest.raises(MachineError, match=r"sshd does not answer .* systemd says"):
         broken.create(m.spec("broken", "10.128.0.10", metadata))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from emulator.errors import ApiError
-from emulator.fault_rules import parse
-from emulator.faults import Faults
+from emulator.faults.faults import Faults
+from emulator.faults.rules import parse
 
 ZONAL = "/compute/v1/projects/project-a/zones/us-central1-a/instances/one"
 

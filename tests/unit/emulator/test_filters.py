@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from emulator.errors import ApiError
-from emulator.filters import compile_filter
+from emulator.request.filters import compile_filter
 
 VM = {
     "name": "llm-a",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from emulator.backend import IngressRule
-from emulator.firewall import effective, port_range
+from emulator.world.backend import IngressRule
+from emulator.world.effective_firewall import effective, port_range
 
 NET, OTHER_NET = "networks/default", "networks/other"
 

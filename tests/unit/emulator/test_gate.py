@@ -10,9 +10,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from emulator.faults import Faults
-from emulator.gate import Gate
-from emulator.request_log import RequestLog
+from emulator.faults.faults import Faults
+from emulator.faults.request_log import RequestLog
+from emulator.serve.gate import Gate
 
 
 async def answer(_request: Request) -> PlainTextResponse:

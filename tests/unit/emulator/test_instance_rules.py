@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from emulator import catalog
-from emulator import catalog_data as data
-from emulator.disk_rules import performance
 from emulator.errors import ApiError
-from emulator.instance_rules import accelerators, machine_type, reservation_affinity, scheduling
-from emulator.references import last
+from emulator.rules.disks import performance
+from emulator.rules.instances import accelerators, machine_type, reservation_affinity, scheduling
+from emulator.world import catalog
+from emulator.world import catalog_data as data
+from emulator.world.references import last
 
 ZONE = "us-central1-a"
 

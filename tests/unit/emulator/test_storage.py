@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from emulator import fingerprints
 from emulator.errors import ApiError
-from emulator.fields import select
-from emulator.proxy import allowed
-from emulator.references import Ref
-from emulator.storage import Store
+from emulator.request.fields import select
+from emulator.serve.proxy import allowed
+from emulator.world import fingerprints
+from emulator.world.references import Ref
+from emulator.world.storage import Store
 
 REF = Ref("p", "zones/z", "instances", "a")
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from emulator import rules, validation
-from emulator.discovery import compute_v1
 from emulator.errors import ApiError
+from emulator.request import validation
+from emulator.request.discovery import compute_v1
+from emulator.rules import resources as rules
 
 DOC = compute_v1()
 Z = "projects/p/zones/us-central1-a"

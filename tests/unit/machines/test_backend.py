@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from emulator.backend import IngressRule, MachineError, MachineKey
-from emulator.machines import backend, containers, image
+from emulator.machines import containers, image, podman_backend
 from emulator.machines.store import Memory, Store
+from emulator.world.backend import IngressRule, MachineError, MachineKey
 
 
 def test_options(tmp_path: Path) -> None:
     options = [f"mount={tmp_path}:/a:ro", f"mount={tmp_path}:/b", "image=mine:1"]
-    assert backend.parse_options(options) == {
+    assert podman_backend.parse_options(options) == {
         "mount": [f"{tmp_path}:/a:ro", f"{tmp_path}:/b"],
         "image": ["mine:1"],
     }
@@ -36,13 +36,13 @@ def test_options(tmp_path: Path) -> None:
 )
 def test_bad_options(option: str, says: str) -> None:
     with pytest.raises(MachineError, match=says):
-        backend.parse_options([option])
+        podman_backend.parse_options([option])
 
 
 @pytest.mark.parametrize("owner", ["", "A", "a_b", "-a", "a-", "a" * 33, "a/b", "a b"])
 def test_bad_owner(owner: str) -> None:
     with pytest.raises(MachineError, match="Bad owner"):
-        backend.check_owner(owner)
+        podman_backend.check_owner(owner)
 
 
 @pytest.mark.parametrize(

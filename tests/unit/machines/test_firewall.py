@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.backend import IngressRule, MachineError
 from emulator.machines import firewall
+from emulator.world.backend import IngressRule, MachineError
 
 Ports = list[tuple[int, int]]
 

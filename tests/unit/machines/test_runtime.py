@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from emulator.backend import MachineError
 from emulator.machines import runtime
+from emulator.world.backend import MachineError
 
 
 @pytest.mark.parametrize(
