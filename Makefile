@@ -46,7 +46,7 @@ bench: setup-dev ## the servers compared on the CPU (build/bench-cpu), and what 
 	@$(PY) -m benchmarks.site_cost --out build/site-cost
 
 docs: setup-dev ## write the roles' READMEs from their argument specs
-	@$(PY) docs/generate_role_docs.py
+	@$(PY) docs/tools/generate_role_docs.py
 
 audit: ## look the locks' packages up in the public lists of vulnerabilities (needs the public Python package index)
 	@requirements/audit.sh

@@ -160,7 +160,7 @@ def recover(server: Server, load: Load, killed: float, what: str) -> None:
     start_again(server)
     took = time.monotonic() - killed
     load.wait_for(6)
-    print(f"{what}: healthy again after {took:.1f} s")  # noqa: T201 - for README's figures
+    print(f"{what}: healthy again after {took:.1f} s")  # noqa: T201 - for the figures in docs/evidence.md
     assert server.open.get("/health").status_code == 200
     # A server that is asked all the time need never be seen idle.
     load.end()

@@ -22,9 +22,9 @@ LOCKS = sorted((ROOT / "roles/vllm_venv/files/locks").glob("vllm-*.txt"))
 
 
 def test_the_page_is_what_its_script_writes() -> None:
-    script = ROOT / "docs" / "generate_private_apis.py"
+    script = ROOT / "docs" / "tools" / "generate_private_apis.py"
     done = subprocess.run([sys.executable, script, "--check"], check=False, timeout=60)
-    assert done.returncode == 0, "run python docs/generate_private_apis.py"
+    assert done.returncode == 0, "run python docs/tools/generate_private_apis.py"
 
 
 def test_every_test_that_guards_is_there() -> None:

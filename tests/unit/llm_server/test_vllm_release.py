@@ -107,7 +107,7 @@ def test_each_locked_release_has_a_record() -> None:
 def test_a_locked_release_is_as_the_server_knows_it(release: str) -> None:
     file = vllm_release.RECORDS / f"{release}.json"
     told = [vllm_names.told(*one) for one in differences(vllm_release.recorded(file))]
-    assert told == [], "see 'A new release of vLLM' in the README"
+    assert told == [], "see 'A new release of vLLM' in CONTRIBUTING.md"
     assert vllm_release.tables(set(json.loads(file.read_text())["options"])) == []
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes docs/private-apis.md: what the server uses that nobody promised to keep.
 
-    python docs/generate_private_apis.py [--check]
+    python docs/tools/generate_private_apis.py [--check]
 
 vLLM's names come from `llm_server.vllm_names`, those of others from the table below.
 """
@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "docs" / "private-apis.md"
 sys.path.insert(0, str(ROOT / "files"))
 
@@ -59,7 +59,7 @@ OTHERS = (
     ),
 )
 
-HEAD = """<!-- Written by docs/generate_private_apis.py; vLLM's part: llm_server/vllm_names.py -->
+HEAD = """<!-- Written by docs/tools/generate_private_apis.py from llm_server/vllm_names.py -->
 # What the server uses that nobody promised to keep
 
 vLLM has no stable programming interface for a server around it. What is used of it is in one table,

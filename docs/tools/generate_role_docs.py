@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes each role's README.md from its argument specification.
+
+`python docs/tools/generate_role_docs.py` writes them; `--check` says which are out of date and
+exits 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+NAMESPACE = "llmops.gce_vllm"
+
+
+def render(role: str, spec: Mapping[str, Any]) -> str:
+    """One role's README as Markdown."""
+    main = spec["argument_specs"]["main"]
+    parts = [
+        f"# {role}\n",
+        f"{main['short_description']}.\n",
+        *(f"{paragraph}\n" for paragraph in _paragraphs(main.get("description", []))),
+        _table(main.get("options", {})),
+        "## Use\n",
+        f"```yaml\n- hosts: all\n  roles:\n    - role: {NAMESPACE}.{role}\n```\n",
+        "Written by `docs/tools/generate_role_docs.py` from `meta/argument_specs.yml`.\n",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _paragraphs(text: str | list[str]) -> list[str]:
+    return [text] if isinstance(text, str) else list(text)
+
+
+def _table(options: Mapping[str, Any]) -> str:
+    if not options:
+        return ""
+    rows = [
+        "## Variables\n",
+        "| name | type | default | meaning |",
+        "| --- | --- | --- | --- |",
+        *(_row(name, option) for name, option in options.items()),
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _row(name: str, option: Mapping[str, Any]) -> str:
+    kind = str(option["type"])
+    if "elements" in option:
+        kind = f"{kind} of {option['elements']}"
+    meaning = " ".join(" ".join(_paragraphs(option["description"])).split())
+    if "choices" in option:
+        meaning += f" One of {', '.join(f'`{choice}`' for choice in option['choices'])}."
+    default = "required" if option.get("required") else _code(option.get("default"))
+    return "| " + " | ".join((f"`{name}`", kind, default, meaning.replace("|", "\\|"))) + " |"
+
+
+def _code(value: Any) -> str:
+    """A default as it would be written in YAML."""
+    if value == "":
+        return "empty"
+    if isinstance(value, str):
+        text = value
+    else:
+        text = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("...\n")
+    return "`" + " ".join(text.split()).replace("|", "\\|") + "`"
+
+
+def main() -> int:
+    """Write or check every role's README."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, say what is outdated")
+    check = parser.parse_args().check
+    outdated = []
+    for spec in sorted(ROLES.glob("*/meta/argument_specs.yml")):
+        role = spec.parent.parent
+        text = render(role.name, yaml.safe_load(spec.read_text(encoding="utf-8")))
+        readme = role / "README.md"
+        if readme.exists() and readme.read_text(encoding="utf-8") == text:
+            continue
+        outdated.append(str(readme.relative_to(ROLES.parent)))
+        if not check:
+            readme.write_text(text, encoding="utf-8")
+    if check and outdated:
+        sys.stderr.write(f"Outdated, run `make docs`: {', '.join(outdated)}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
