@@ -45,8 +45,10 @@ bench: setup-dev ## the servers compared on the CPU (build/bench-cpu), and what 
 	@$(PY) -m benchmarks.api_cost --out build/api-cost
 	@$(PY) -m benchmarks.site_cost --out build/site-cost
 
-docs: setup-dev ## write the roles' READMEs from their argument specs
+docs: setup-dev ## write the roles' READMEs, docs/reference and docs/private-apis.md from the code
 	@$(PY) docs/tools/generate_role_docs.py
+	@$(PY) -m docs.tools.generate_reference
+	@$(PY) docs/tools/generate_private_apis.py
 
 audit: ## look the locks' packages up in the public lists of vulnerabilities (needs the public Python package index)
 	@requirements/audit.sh
