@@ -18,8 +18,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.llmops.gce_vllm.plugins.plugin_utils import drift
 
+from ..plugin_utils import drift
 from ..plugin_utils.command_line import asking, options
 from ..plugin_utils.secret_options import secret_options
 

@@ -7,13 +7,13 @@ import posixpath
 import uuid
 from typing import Any
 
-from ansible_collections.llmops.gce_vllm.plugins.action.follow_job import JobFollower
+from .follow_job import JobFollower
 
 # What ansible says of the job, and not the module.
 JOB = ("ansible_job_id", "started", "results_file", "stdout", "stderr", "finished")
 
 
-class ActionModule(JobFollower):  # type: ignore[misc]
+class ActionModule(JobFollower):
     """Looks first, and starts a job only where there is something to do."""
 
     def run(self, tmp: object = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:

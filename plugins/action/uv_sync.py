@@ -9,8 +9,9 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.lock import parse_lock
-from ansible_collections.llmops.gce_vllm.plugins.plugin_utils.wheelhouse import (
+
+from ..module_utils.venv.lock import parse_lock
+from ..plugin_utils.wheelhouse import (
     WheelhouseError,
     choose,
 )

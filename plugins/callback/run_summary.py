@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
-from ansible_collections.llmops.gce_vllm.plugins.filter.attempt_lines import attempt_lines
+
+from ..filter.attempt_lines import attempt_lines
 
 DOCUMENTATION = r"""
 name: run_summary

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import placements
+from ..module_utils.gce.instance import placements
 
 DOCUMENTATION = r"""
 name: attempt_lines

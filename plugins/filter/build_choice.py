@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import build_choice
+from ..module_utils.vllm import build_choice
 
 DOCUMENTATION = r"""
 name: build_choice

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import profiles
+
+from ..module_utils.vllm import profiles
 
 DOCUMENTATION = r"""
 name: profile_args

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import naming
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import machine_types
+from ..module_utils.gce import naming
+from ..module_utils.hardware import machine_types
 
 DOCUMENTATION = r"""
 name: start_placements

@@ -77,9 +77,10 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import GceError
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import secret_manager
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.client import Settings
+
+from ..module_utils.errors import GceError
+from ..module_utils.gce import secret_manager
+from ..module_utils.gce.client import Settings
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -43,12 +43,12 @@ class QuietModule(AnsibleModule):  # type: ignore[misc]
         # Shorter ones would black out whatever else is spelled like them.
         self.no_log_values |= {text for text in self.secrets() if len(text) > 3}
 
-    def exit_json(self, **kwargs: Any) -> None:
+    def exit_json(self, **kwargs: Any) -> NoReturn:  # type: ignore[misc]  # Ansible's ends the process
         """Return a result."""
         kwargs.setdefault("invocation", {"module_args": self.shown()})
         super().exit_json(**kwargs)
 
-    def fail_json(self, msg: str, **kwargs: Any) -> None:
+    def fail_json(self, msg: str, **kwargs: Any) -> NoReturn:  # type: ignore[misc]  # Ansible's ends the process
         """Return a failure; Ansible itself calls this where it refuses the options."""
         self._know()
         kwargs.setdefault("invocation", {"module_args": self.shown()})

@@ -83,7 +83,8 @@ import struct
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.host import data_disk
+
+from ..module_utils.host import data_disk
 
 EDGE = 1 << 20
 # Where ext4 keeps its superblock, how long that is, and what marks it.

@@ -79,7 +79,8 @@ from ..module_utils.gce.module import common_spec, run
 
 def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, Any]:
     """Zones and name to the module's result."""
-    name, found = params["name"], []
+    name = params["name"]
+    found: list[dict[str, Any]] = []
     for zone in params["zones"]:
         found += client.list(
             f"{client.root}/zones/{zone}/operations",

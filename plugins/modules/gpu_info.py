@@ -276,7 +276,8 @@ gpus:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.host import (
+
+from ..module_utils.host import (
     gpu_health,
     gpu_probe,
     this_host,

@@ -150,8 +150,9 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.host import kernel_gpu, readiness
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.redacting_module import AddressModule
+
+from ..module_utils.host import kernel_gpu, readiness
+from ..module_utils.redacting_module import AddressModule
 
 # struct flock of 64-bit Linux: type, whence, start, length, process.
 FLOCK = "hhqqi4x"

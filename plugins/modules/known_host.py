@@ -79,8 +79,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.host_keys import problem
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.known_hosts import (
+
+from ..module_utils.gce.host_keys import problem
+from ..module_utils.gce.known_hosts import (
     ChangedKeyError,
     Instance,
     is_host,
@@ -116,9 +117,9 @@ def converge(module: AnsibleModule) -> dict[str, Any]:
     instance = Instance(params["owner"], params["instance_id"])
     try:
         file = rewrite(before, instance, params["hosts"], params["keys"])
-    except ChangedKeyError as changed:
+    except ChangedKeyError as error:
         module.fail_json(
-            msg=f"The {changed} host key that {params['owner']} publishes is not the one that "
+            msg=f"The {error} host key that {params['owner']} publishes is not the one that "
             f"{path} has, though the instance was not made anew. Any process on it may publish "
             "another key, so it is not trusted. Find out who changed it. If you did, remove the "
             f"lines that end in {params['owner']}/{params['instance_id']} from that file and run "

@@ -105,7 +105,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv import releases as known
+
+from ..module_utils.venv import releases as known
 
 Result = dict[str, Any]
 

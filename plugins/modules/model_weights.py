@@ -181,22 +181,23 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.uv import (
+
+from ..module_utils.venv.uv import (
     INDEX_ARGUMENTS,
     UvModule,
 )
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import (
+from ..module_utils.weights import (
     manifest as weights_manifest,
 )
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import own_folder
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights import place as weights_place
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights.fetcher import (
+from ..module_utils.weights import own_folder
+from ..module_utils.weights import place as weights_place
+from ..module_utils.weights.fetcher import (
     Fetcher,
     describe_source,
     source_key,
 )
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights.http import FetchError
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.weights.progress import Progress
+from ..module_utils.weights.http import FetchError
+from ..module_utils.weights.progress import Progress
 
 SOURCES = ["hub", "gcs", "https", "package", "path"]
 LEFT = "left over from a run that was cut off"
@@ -258,7 +259,8 @@ def main() -> None:
     if params["source"] == "path":
         look(module, dest, full)
     source = describe_source(params)
-    from_cache, lines = False, []
+    from_cache = False
+    lines: list[str] = []
     if module.check_mode:
         wrong = difference(dest, source, full)
     else:
@@ -298,7 +300,7 @@ def look(module: AnsibleModule, dest: Path, full: bool) -> None:
 
 
 def converge(
-    module: AnsibleModule, dest: Path, source: dict[str, Any], full: bool
+    module: UvModule, dest: Path, source: dict[str, Any], full: bool
 ) -> tuple[dict[str, str], bool, list[str]]:
     """What was wrong and is right now, whether the cache had the files, and what was told."""
     path = module.params["progress"]

@@ -136,7 +136,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.lock import (
+
+from ..module_utils.venv.lock import (
     LockError,
     Pin,
     Plan,
@@ -149,7 +150,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.lock import (
     make_plan,
     parse_lock,
 )
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.uv import (
+from ..module_utils.venv.uv import (
     INDEX_ARGUMENTS,
     Uv,
     UvModule,

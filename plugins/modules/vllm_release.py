@@ -87,7 +87,8 @@ import shutil
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv import releases as known
+
+from ..module_utils.venv import releases as known
 
 
 def switch(module: AnsibleModule) -> dict[str, object]:

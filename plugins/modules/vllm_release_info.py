@@ -55,7 +55,8 @@ last_served:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.releases import (
+
+from ..module_utils.venv.releases import (
     ARGUMENTS,
     list_releases,
 )

@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 from ansible.parsing.splitter import parse_kv
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.diff import is_secret
+
+from ..module_utils.diff import is_secret
 
 # By Ansible's names for them.
 REPEATED = {

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.lock import Pin, canonical
+from ..module_utils.venv.lock import Pin, canonical
 
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _SOURCES = (".tar.gz", ".zip")

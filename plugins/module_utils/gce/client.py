@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ApiError, GceError
 from . import client_errors, naming
@@ -15,6 +15,9 @@ from .credentials import Login, authorized_session, patient
 from .endpoints import in_clear
 from .read_cache import SharedReads, whole_list
 from .remedies import remedy_for
+
+if TYPE_CHECKING:
+    from typing import Self  # Python 3.11
 
 DEFAULT_ENDPOINT = "https://compute.googleapis.com/compute/v1"
 PAGE_SIZE = 500
@@ -88,7 +91,7 @@ class GceClient:
         """Path of the project."""
         return f"projects/{self.project}"
 
-    def __enter__(self) -> GceClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
