@@ -14,7 +14,9 @@ STATUSES = (429, 500, 502, 503, 504)
 CONNECTIONS = ("drop_before", "drop_after", "truncate")
 HOLDS = ("before", "after")
 _MATCH = ("method", "path", "project", "zone", "operation", "target")
-_EFFECTS = ("status", "latency", "connection", "hold", "revoke_tokens", "operation_error")
+_EFFECTS = (
+    "status", "error", "latency", "connection", "hold", "revoke_tokens", "operation_error",
+)  # fmt: skip
 _LIMITS = ("share", "count", "skip")
 _OTHERS = ("retry_after",)
 
@@ -136,6 +138,10 @@ def _check_effect(effect: Json, place: str) -> None:
     for name in ("latency", "retry_after"):
         if name in effect:
             _number(effect[name], f"{place}.{name}")
+    if "error" in effect:
+        if "status" in effect:
+            raise invalid(place, sorted(effect), "error goes with no status: it has its own.")
+        effect["error"] = _refusal(effect["error"], f"{place}.error")
     if "retry_after" in effect and "status" not in effect:
         raise invalid(f"{place}.retry_after", effect["retry_after"], "It goes with status only.")
     if not isinstance(effect.get("revoke_tokens", True), bool):
@@ -144,6 +150,28 @@ def _check_effect(effect: Json, place: str) -> None:
         if set(effect) != {"operation_error"}:
             raise invalid(place, sorted(effect), "operation_error goes with no other effect.")
         effect["operation_error"] = _operation_error(effect["operation_error"], place)
+
+
+def _refusal(error: Any, place: str) -> Json:
+    """An answer that depends on the project's owners: rights, policies, locations."""
+    if not isinstance(error, dict):
+        raise invalid(place, error, "It must be an object with http_status, reason and messages.")
+    known = ("http_status", "reason", "messages", "info", "location")
+    for name in error:
+        if name not in known:
+            raise invalid(f"{place}.{name}", error[name], f"It may have {', '.join(known)}.")
+    status, messages = error.get("http_status"), error.get("messages")
+    if not isinstance(status, int) or not 400 <= status <= 499:
+        raise invalid(f"{place}.http_status", status, "It must be a status from 400 to 499.")
+    if not isinstance(error.get("reason"), str):
+        raise invalid(f"{place}.reason", error.get("reason"), "It must be text.")
+    if not isinstance(messages, list) or not all(isinstance(one, str) for one in messages):
+        raise invalid(f"{place}.messages", messages, "It must be a list of texts.")
+    if not messages:
+        raise required(f"{place}.messages")
+    if not isinstance(error.get("info", {}), dict):
+        raise invalid(f"{place}.info", error["info"], "It must be an ErrorInfo.")
+    return error
 
 
 def _operation_error(error: Any, place: str) -> Json:

@@ -95,6 +95,10 @@ class Gate:
             await _gone(receive)
         elif effect.get("connection") == "drop_before":
             await _cut(scope, receive)
+        elif "error" in effect:
+            await JSONResponse(_refusal(effect["error"]), effect["error"]["http_status"])(
+                scope, receive, noting
+            )
         elif "status" in effect:
             await _answer(noting, effect)
         elif effect.get("connection") or effect.get("hold"):
@@ -148,6 +152,22 @@ async def _cut(scope: Scope, receive: Receive) -> None:
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.abort()
     await _gone(receive)
+
+
+def _refusal(said: Json) -> Json:
+    """A rule's error in Google's shape: one entry a message."""
+    error = ApiError(
+        said["http_status"],
+        said["reason"],
+        said["messages"][0],
+        location=said.get("location"),
+        location_type="header",
+        info=said.get("info"),
+    )
+    body = error.body()
+    first = body["error"]["errors"][0]
+    body["error"]["errors"] = [{**first, "message": text} for text in said["messages"]]
+    return body
 
 
 async def _answer(send: Send, effect: Json) -> None:

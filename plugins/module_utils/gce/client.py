@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ApiError, GceError
-from . import client_errors, naming
+from . import client_errors, error_kinds, locations, naming
 from .credentials import Login, authorized_session, patient
 from .endpoints import in_clear
 from .read_cache import SharedReads, whole_list
@@ -224,7 +224,11 @@ class GceClient:
             problem = self._error(answer, what)
             # Some of Google's rate limits are a 403, which the transport does not retry.
             if problem.reason not in RATE_REASONS or not patience.pause():
-                raise problem
+                raise self._explained(path, problem) from None
+
+    def _explained(self, path: str, problem: ApiError) -> GceError:
+        # Other APIs have no list of zones to ask for.
+        return locations.explained(self, path, problem) if self.api == GceClient.api else problem
 
     def _timeouts(self, path: str) -> tuple[float, float]:
         """Seconds to connect, and without a byte of the answer; none goes beyond the deadline."""
@@ -250,14 +254,16 @@ class GceClient:
         if not isinstance(content, dict):
             content = {"message": str(content)}
         text = str(content.get("message") or answer.text[:300] or answer.reason)
-        reason = naming.error_reason(content)
         missing = naming.missing_resource(text)
-        remedy = remedy_for(reason, answer.status_code, self.project)
-        remedy = remedy.replace(GceClient.api, self.api)
+        said = error_kinds.of_http(answer.status_code, content, naming.error_reason(content))
+        found = error_kinds.meaning(said, self.project)
+        reason, remedy = found.reason, found.remedy.replace(GceClient.api, self.api)
+        if len(said.texts) > 1:
+            text = "; ".join(one.rstrip(".") for one in said.texts)
         if missing == self.root:
             text = f"There is no project {self.project}, or this account may not see it."
             reason, remedy = "projectNotFound", remedy_for("projectNotFound", 404, self.project)
-        details = {"missing": missing} if missing else {}
+        details = {**found.details, **({"missing": missing} if missing else {})}
         return ApiError(
             f"Could not {what}: {text.rstrip('.')}.",
             google_message=text,

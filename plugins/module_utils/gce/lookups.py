@@ -1,66 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a zone, machine type or accelerator is not there: which ones are."""
+"""When a machine type, accelerator or network is not there: which ones are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from ..errors import ApiError, GceError
+from ..errors import GceError
 from ..hardware import machine_types
 from ..suggest import closest, did_you_mean, listed
 from . import naming
 from .client import GceClient
-
-T = TypeVar("T")
-
-
-def zone_known(client: GceClient, zone: str, ask: Callable[[], T]) -> T:
-    """Do `ask`; where Google says that the zone does not exist, say which do."""
-    try:
-        return ask()
-    except ApiError as error:
-        text = error.google_message
-        at_zone = error.details.get("missing") == f"{client.root}/zones/{zone}"
-        if at_zone or (
-            error.status in (400, 404) and "zone" in text.lower() and "unknown" in text.lower()
-        ):
-            raise unknown_zone(client, zone) from None
-        raise
-
-
-def unknown_zone(client: GceClient, zone: str) -> GceError:
-    """The error for a zone that does not exist."""
-    zones = [str(one["name"]) for one in client.list(f"{client.root}/zones", "list the zones")]
-    region = naming.region_of(zone)
-    there = sorted(name for name in zones if naming.region_of(name) == region)
-    if there:
-        allowed = f"Region {region} has {listed(there)}."
-    else:
-        regions = sorted({naming.region_of(name) for name in zones})
-        allowed = f"There is no region {region} either; regions are {listed(regions, 50)}."
-    return GceError(
-        f"There is no zone {zone}.{did_you_mean(zone, zones)} {allowed}",
-        reason="zoneNotFound",
-        remedy="correct the zone (gce_zone); `gcloud compute zones list` shows all.",
-        status=404,
-        details={"closest": closest(zone, zones, 5), "allowed": there},
-    )
-
-
-def unknown_region(client: GceClient, region: str) -> GceError:
-    """The error for a region that does not exist."""
-    regions = sorted(
-        str(one["name"]) for one in client.list(f"{client.root}/regions", "list the regions")
-    )
-    return GceError(
-        f"There is no region {region}.{did_you_mean(region, regions)} "
-        f"Regions are {listed(regions, 50)}.",
-        reason="regionNotFound",
-        remedy="correct the region; `gcloud compute regions list` shows all.",
-        status=404,
-        details={"closest": closest(region, regions, 5), "allowed": regions},
-    )
 
 
 def machine_type(client: GceClient, zone: str, name: str) -> dict[str, Any]:
@@ -71,7 +20,7 @@ def machine_type(client: GceClient, zone: str, name: str) -> dict[str, Any]:
     """
     path = f"{client.root}/zones/{zone}/machineTypes"
     what = f"look up the machine type {name} in {zone}"
-    found = zone_known(client, zone, lambda: client.find(f"{path}/{name}", what))
+    found = client.find(f"{path}/{name}", what)
     if found:
         return found
     types = list(client.list(path, f"list the machine types of {zone}"))

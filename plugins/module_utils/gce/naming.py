@@ -7,6 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+# An AI zone's last part has more than a letter: us-central1-ai1a
+# (docs.cloud.google.com/compute/docs/regions-zones/ai-zones).
+REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+")
+ZONE = re.compile(rf"{REGION.pattern}-[a-z][a-z0-9]*")
 _QUOTED_RESOURCE = re.compile(r"resource '([^']+)' was not found", re.IGNORECASE)
 _SCOPE_PREFIX = "https://www.googleapis.com/auth/"
 
@@ -23,7 +27,7 @@ def short(link: str) -> str:
 
 
 def region_of(zone: str) -> str:
-    """`us-central1` of `us-central1-a`."""
+    """`us-central1` of `us-central1-a`, and of the AI zone `us-central1-ai1a`."""
     return zone.rsplit("-", 1)[0]
 
 

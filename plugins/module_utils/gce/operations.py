@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..errors import ApiError, OperationError, WaitTimeoutError
-from . import naming
+from . import error_kinds, naming
 from .client import GceClient
-from .remedies import remedy_for
 
 T = TypeVar("T")
 
@@ -107,12 +106,14 @@ def _raise_for(operation: dict[str, Any], what: str, project: str) -> None:
     errors = (operation.get("error") or {}).get("errors") or []
     if not errors:
         return
-    reason = errors[0].get("code", "unknown")
+    code = errors[0].get("code", "unknown")
+    status = operation.get("httpErrorStatusCode", 0)
     texts = "; ".join(str(one.get("message") or one.get("code")).rstrip(".") for one in errors)
+    found = error_kinds.meaning(error_kinds.of_operation(status, errors), project)
     raise OperationError(
-        f"Could not {what}: {texts} ({reason}).",
-        reason=reason,
-        remedy=remedy_for(reason, operation.get("httpErrorStatusCode", 0), project),
-        status=operation.get("httpErrorStatusCode", 0),
-        details={"operation_errors": errors},
+        f"Could not {what}: {texts} ({code}).",
+        reason=found.reason,
+        remedy=found.remedy,
+        status=status,
+        details={**found.details, "operation_errors": errors},
     )

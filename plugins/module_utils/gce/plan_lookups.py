@@ -34,7 +34,7 @@ def disk_type(client: GceClient, zone: str, name: str) -> None:
     """
     path = f"{client.root}/zones/{zone}/diskTypes"
     what = f"look up the disk type {name} in {zone}"
-    if lookups.zone_known(client, zone, lambda: client.find(f"{path}/{name}", what)):
+    if client.find(f"{path}/{name}", what):
         return
     names = sorted(str(one["name"]) for one in client.list(path, f"list the disk types of {zone}"))
     raise GceError(

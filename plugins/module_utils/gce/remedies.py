@@ -49,7 +49,11 @@ _BY_REASON = {
     "rateLimitExceeded": "too many requests came from this project: wait a minute and run again.",
     "resourceInUseByAnotherResource": "detach or delete what uses it first; the message names it.",
     "resourceNotReady": "another change to it is under way: wait for it to end and run again.",
-    "conditionNotMet": "someone changed it at the same moment: run again.",
+    "changedMeanwhile": "someone changed it at the same moment: run again.",
+    "conditionNotMet": (
+        "something that the message names does not hold: put it right, and run again. Running "
+        "again as it is does not help."
+    ),
     "IP_SPACE_EXHAUSTED": (
         "the subnetwork or the region has no free address: release one that is not used, or take "
         "another subnetwork or region."

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..diff import Change, before_after, changes, merged
 from ..errors import ApiError, GceError
-from . import cron, lookups, naming
+from . import cron, naming
 from .client import GceClient
 from .operations import finish
 
@@ -119,13 +119,7 @@ class Schedule:
                 raise
 
     def _fetch(self) -> Json | None:
-        try:
-            found = self.client.find(self.path, f"read the {self.where}")
-        except ApiError as error:
-            at_region = error.details.get("missing") == f"{self.client.root}/regions/{self.region}"
-            if at_region or "unknown region" in error.google_message.lower():
-                raise lookups.unknown_region(self.client, self.region) from None
-            raise
+        found = self.client.find(self.path, f"read the {self.where}")
         if found and "instanceSchedulePolicy" not in found:
             raise GceError(
                 f"The resource policy {self.name} in {self.region} is no instance schedule. "

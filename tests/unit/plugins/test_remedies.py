@@ -21,7 +21,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.remedies impor
         ("RESOURCE_ALREADY_EXISTS", 409, "run again"),
         ("UNSUPPORTED_OPERATION", 400, "Correct it"),
         ("PERMISSIONS_ERROR", 403, "roles/compute.instanceAdmin.v1"),
-        ("conditionNotMet", 412, "run again"),
+        ("changedMeanwhile", 412, "run again"),
         ("rateLimitExceeded", 403, "wait a minute"),
         ("accessNotConfigured", 403, "gcloud services enable compute.googleapis.com --project p"),
         ("INTERNAL_ERROR", 500, "status.cloud.google.com"),

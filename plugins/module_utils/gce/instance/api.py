@@ -158,7 +158,7 @@ class InstanceCalls:
                 self.call(verb, body)
                 return
             except ApiError as error:
-                if error.status != 412 or attempt == FINGERPRINT_TRIES:
+                if error.reason != "changedMeanwhile" or attempt == FINGERPRINT_TRIES:
                     raise
             resource = self.client.get(self.path, f"read the {self.where}")
 

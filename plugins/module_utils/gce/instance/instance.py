@@ -13,7 +13,7 @@ from ...redaction import without_secrets
 from .. import naming
 from ..client import GceClient
 from ..disk import fields as further_disks
-from ..lookups import machine_with, zone_known
+from ..lookups import machine_with
 from ..network import addresses
 from ..operations import wait_until
 from . import body as instance_body
@@ -60,7 +60,7 @@ class Instance:
 
     def fetch(self) -> dict[str, Any] | None:
         """The instance's resource, None where there is none; an unknown zone is an error."""
-        return zone_known(self.client, self.zone, self.calls.fetch)
+        return self.calls.fetch()
 
     def present(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
         """Have it run, with the named fields as wished; `resource` is what `fetch` returned."""

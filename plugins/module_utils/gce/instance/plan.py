@@ -116,9 +116,7 @@ class InstancePlan:
             GceError: one can't be as wished, or one has the name that the boot disk will have.
         """
         names = further_disks.names(wanted)
-        found = lookups.zone_known(
-            self.client, self.zone, lambda: self.reader.unattached([self.name, *names])
-        )
+        found = self.reader.unattached([self.name, *names])
         self._refuse_boot_disk(found.pop(self.name, None))
         instance_refusals.taken_disks(self.where, self.name, wanted, found)
         there = further_disks.view({}, found, self.client.project)

@@ -10,7 +10,7 @@ from typing import Any
 from ...diff import Change, before_after
 from ...errors import ApiError, GceError
 from ...suggest import closest, did_you_mean, listed
-from .. import lookups, naming
+from .. import naming
 from ..client import GceClient
 from ..operations import finish, remove
 
@@ -136,13 +136,7 @@ class Address:
         return _result(None, gone, _view(resource), {})
 
     def _fetch(self) -> dict[str, Any] | None:
-        try:
-            return self.client.find(self.path, f"read the {self.where}")
-        except ApiError as error:
-            at_region = error.details.get("missing") == f"{self.client.root}/regions/{self.region}"
-            if at_region or "unknown region" in error.google_message.lower():
-                raise lookups.unknown_region(self.client, self.region) from None
-            raise
+        return self.client.find(self.path, f"read the {self.where}")
 
     def _reserve(self, wanted: str | None, description: str) -> dict[str, Any]:
         what = f"reserve the {self.where}"

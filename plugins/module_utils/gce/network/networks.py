@@ -10,7 +10,7 @@ from typing import Any
 from ...diff import Change, How, before_after, changes, merged
 from ...errors import ApiError, GceError
 from ...suggest import listed
-from .. import lookups, naming
+from .. import naming
 from ..client import GceClient
 from ..operations import finish, remove
 from . import ranges
@@ -311,15 +311,6 @@ class Subnetwork(_Base):
                 remedy="write it as 10.96.0.0/20.",
             )
         return wanted
-
-    def _fetch(self) -> Resource | None:
-        try:
-            return super()._fetch()
-        except ApiError as error:
-            at_region = error.details.get("missing") == f"{self.client.root}/regions/{self.region}"
-            if at_region or "unknown region" in error.google_message.lower():
-                raise lookups.unknown_region(self.client, self.region) from None
-            raise
 
     def _view(self, resource: Mapping[str, Any]) -> Resource:
         view = {

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import ApiError
-from .. import lookups
+from .. import locations
 from ..client import GceClient
 from . import cloud_quotas
 from . import needs as quota_needs
@@ -55,14 +54,9 @@ def read(client: GceClient, region: str, needs: Mapping[str, int]) -> Known:
         GceError: no such region; names those that are.
     """
     what = f"read the quota of region {region}"
-    try:
-        found = client.find(f"{client.root}/regions/{region}", what)
-    except ApiError as error:
-        if "unknown region" not in error.google_message.lower():
-            raise
-        found = None
+    found = client.find(f"{client.root}/regions/{region}", what)
     if found is None:
-        raise lookups.unknown_region(client, region)
+        raise locations.unknown_region(client, region)
     project: Table = {}
     if not needs or any(map(is_global, needs)):
         project = _by_metric(client.get(client.root, f"read the quota of project {client.project}"))
