@@ -18,8 +18,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from llm_server import settings, vllm_names
-from llm_server.vllm_names import Takes, Use
+from llm_server import settings
+from llm_server.vllm_api import names as vllm_names
+from llm_server.vllm_api.names import Takes, Use
 
 from tests.vllm_sources import Sources, differences, key
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llm_server import vllm_names
 from llm_server.settings import normalise
-from llm_server.vllm_names import Name, Takes
+from llm_server.vllm_api import names as vllm_names
+from llm_server.vllm_api.names import Name, Takes
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "docs" / "private-apis.md"
 sys.path.insert(0, str(ROOT / "files"))
 
-from llm_server.vllm_names import NAMES, Name, Use  # noqa: E402
+from llm_server.vllm_api.names import NAMES, Name, Use  # noqa: E402
 
 #: By what each kind of vLLM's names is guarded, beside `tests/vllm_release`, which looks at all.
 GUARDS = {
@@ -59,16 +59,16 @@ OTHERS = (
     ),
 )
 
-HEAD = """<!-- Written by docs/tools/generate_private_apis.py from llm_server/vllm_names.py -->
+HEAD = """<!-- Written by docs/tools/generate_private_apis.py from vllm_api/names.py -->
 # What the server uses that nobody promised to keep
 
 vLLM has no stable programming interface for a server around it. What is used of it is in one table,
-`files/llm_server/vllm_names.py`, and this page is written from it. Where a name is gone, or takes
+`files/llm_server/vllm_api/names.py`. This page is written from it. Where a name is gone, or takes
 other arguments:
 
 - {serve}: the server says which name is missing, and ends.
 - {fast}, as with `llm_server_start: plain`; one warning names what differs.
-- {count}: see `vllm_client.py`.
+- {count}: see `vllm_api/client.py`.
 
 `tests/vllm_release VERSION` compares all of them with a release that need not be installed, and
 `tests/unit/llm_server/test_vllm_release.py` with what was found so in each release locked here.

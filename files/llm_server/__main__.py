@@ -11,11 +11,12 @@ import signal
 import sys
 from pathlib import Path
 
-from . import log, risks
-from .access import load_access
+from . import risks
 from .errors import ConfigError
+from .keys.access import load_access
+from .logs import log
 from .settings import load_settings, normalise, read_access
-from .tls import TlsFiles
+from .transport.tls import TlsFiles
 
 EXIT_CONFIG = 2
 
@@ -45,7 +46,7 @@ def main() -> int:
             if settings.tls:
                 settings.tls.check()
             # Imported here: a mistake found above is told without waiting for vLLM.
-            from .engine import check  # noqa: PLC0415
+            from .engine.engine import check  # noqa: PLC0415
 
             check(settings)
             return 0

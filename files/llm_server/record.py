@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from .rates import KeyRates
+from .limits.rates import KeyRates
 from .reasons import Reason
 
 #: An id that a client may choose: it goes into logs and into the engine.

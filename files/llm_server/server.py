@@ -18,28 +18,28 @@ from collections.abc import Callable
 import psutil
 from starlette.types import ASGIApp
 
-from . import log
-from .access import Access, AccessControl
-from .deaths import Deaths
-from .engine import Engine, Loader, make_first_token
+from .asgi.stack import apply_limits, build_front, reload
+from .engine.engine import Engine, Loader, make_first_token
+from .engine.fork_guard import ForkGuard
+from .engine.progress import Progress
+from .engine.token_meter import Meter
+from .engine.warm_up import warm_up
 from .errors import ConfigError, LoadError
 from .facts import facts_of
-from .fork_guard import ForkGuard
-from .front import apply_limits, build_front, reload
-from .grammars import Grammars
-from .guardian import Guardian
-from .listener import HttpServer, bind, bind_path
-from .meter import Meter
-from .metrics import without_created
-from .notify import Notifier
-from .progress import Progress
+from .grammars.grammars import Grammars
+from .keys.access import Access, AccessControl
+from .keys.rights import LOOK_S, Reminder
+from .logs import log
+from .process.deaths import Deaths
+from .process.guardian import Guardian
+from .process.systemd_notify import Notifier
+from .process.waiting_room import WaitingRoom
 from .record import Refusal
-from .rights import LOOK_S, Reminder
 from .settings import Settings
 from .state import Phase, ServerState, Step
-from .tls import open_tls
-from .waiting_room import WaitingRoom
-from .warm_up import warm_up
+from .telemetry.metrics import without_created
+from .transport.listener import HttpServer, bind, bind_path
+from .transport.tls import open_tls
 
 logger = logging.getLogger("llm_server")
 

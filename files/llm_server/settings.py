@@ -14,12 +14,12 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from .access import Access, load_access
-from .cors import Origins
 from .errors import ConfigError
-from .listener import KEEP_ALIVE_TIMEOUT_S
+from .keys.access import Access, load_access
 from .risks import REFUSED_IF_ON, refused_switches
-from .tls import TlsFiles
+from .transport.cors import Origins
+from .transport.listener import KEEP_ALIVE_TIMEOUT_S
+from .transport.tls import TlsFiles
 
 #: vLLM options that this server sets itself, with the setting that takes their place.
 OWNED_BY_SERVER = {

@@ -9,13 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-SKIPPED = "__pycache__"
-
-
-def read_tree(root: Path) -> dict[str, str]:
-    """Relative path → text of every file below a folder, without compiled Python."""
-    files = sorted(p for p in root.rglob("*") if p.is_file() and SKIPPED not in p.parts)
-    return {p.relative_to(root).as_posix(): p.read_text(encoding="utf-8") for p in files}
+from ..plugin_utils.trees import read_tree
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from llm_server.rights import INFERENCE
+from llm_server.keys.rights import INFERENCE
 
 from tests.integration.server_fixture import ARGS, KEY, MODEL_NAME, Server, all_gone
 
@@ -71,8 +71,8 @@ import asyncio, json, sys
 from types import SimpleNamespace
 import httpx
 from pathlib import Path
-from llm_server import vllm_compat
-from llm_server.failures import remember_errors
+from llm_server.vllm_api import compat as vllm_compat
+from llm_server.logs.failures import remember_errors
 from llm_server.record import RequestRecord, current
 from llm_server.settings import load_settings
 from vllm import tasks

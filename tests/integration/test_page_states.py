@@ -14,9 +14,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from llm_server.access import Access, AccessControl, Key, digest
-from llm_server.front import build_front
-from llm_server.routes import without_generate
+from llm_server.asgi.stack import build_front
+from llm_server.engine.generate_routes import without_generate
+from llm_server.keys.access import Access, AccessControl, Key, digest
 from llm_server.settings import Settings
 from llm_server.state import Phase, ServerState
 from playwright.sync_api import Browser

@@ -20,7 +20,7 @@ TABLE = yaml.safe_load((ROOT / "roles/llm_server/files/profiles.yml").read_text(
 PROGRAM = """\
 import json, sys
 from llm_server.settings import ConfigError, Settings
-from llm_server.vllm_compat import parse
+from llm_server.vllm_api.compat import parse
 found = {}
 for name, given in json.load(sys.stdin).items():
     settings = Settings(

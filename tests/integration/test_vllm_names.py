@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from llm_server.vllm_names import NAMES
+from llm_server.vllm_api.names import NAMES
 
 from tests.integration.server_fixture import ROOT, setting
 from tests.vllm_sources import Sources, differences, key
@@ -17,7 +17,9 @@ pytestmark = pytest.mark.vllm
 
 LOOK = """
 import sysconfig
-from llm_server import head_start, vllm_compat, vllm_names
+from llm_server.engine import head_start
+from llm_server.vllm_api import compat as vllm_compat
+from llm_server.vllm_api import names as vllm_names
 print(sysconfig.get_paths()["purelib"])
 print(vllm_compat.differences(vllm_names.NAMES), head_start.differences())
 """

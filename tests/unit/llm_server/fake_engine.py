@@ -11,11 +11,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
 
-from llm_server.access import Access, AccessControl, Key, Limits, digest
-from llm_server.front import build_front
-from llm_server.listener import HttpServer, bind
+from llm_server.asgi.stack import build_front
+from llm_server.keys.access import Access, AccessControl, Key, Limits, digest
 from llm_server.settings import Settings
 from llm_server.state import Phase, ServerState
+from llm_server.transport.listener import HttpServer, bind
 from starlette.types import ASGIApp
 
 KEY = "unit-test-key-0123456789"

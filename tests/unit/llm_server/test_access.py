@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from llm_server.access import Access, AccessControl, Key, digest, load_access
 from llm_server.errors import ConfigError
-from llm_server.rates import KeyRates
+from llm_server.keys.access import Access, AccessControl, Key, digest, load_access
+from llm_server.limits.rates import KeyRates
 
 SECRET = "a-key-0123456789-0123456789"
 GOOD = {"name": "one", "sha256": digest(SECRET)}

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from llm_server.adapters import adapter_problems
+from llm_server.vllm_api.adapters import adapter_problems
 
 
 def problems(path: Path | str, **more: Any) -> list[str]:

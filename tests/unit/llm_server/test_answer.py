@@ -7,7 +7,7 @@ import asyncio
 import json
 
 import pytest
-from llm_server.answer import Answer
+from llm_server.asgi.answer import Answer
 from llm_server.record import Refusal, RequestRecord
 from starlette.types import Message
 

@@ -9,9 +9,9 @@ import anyio
 import httpx
 import pytest
 from fastapi import FastAPI, WebSocket
-from llm_server.access import Access, AccessControl, Key, digest
-from llm_server.auth import ApiKeyMiddleware
-from llm_server.gate import Gate
+from llm_server.asgi.gate import Gate
+from llm_server.keys.access import Access, AccessControl, Key, digest
+from llm_server.keys.api_keys import ApiKeyMiddleware
 from llm_server.state import Phase, ServerState
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from llm_server.batch import Batch, too_many
+from llm_server.bodies.batch import Batch, too_many
 
 
 @pytest.mark.parametrize("entry", ["a", [1], [1, 2], {}, None, 1.5, True])

@@ -9,10 +9,10 @@ import json
 from typing import Any
 
 import pytest
-from llm_server.access import Access, AccessControl, Limits
-from llm_server.body import BodyLimit
-from llm_server.examine import Fine, Wrong, examine
+from llm_server.bodies.body_limits import BodyLimit
+from llm_server.bodies.examine import Fine, Wrong, examine
 from llm_server.facts import MEDIA_BYTES, TEXT_BYTES, ModelFacts, fields_of
+from llm_server.keys.access import Access, AccessControl, Limits
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.requests import Request

@@ -7,7 +7,7 @@ import logging
 import os
 
 import pytest
-from llm_server.causes import CauseRecorder
+from llm_server.engine.causes import CauseRecorder
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from llm_server import connections, edge
-from llm_server.answer import Answer
-from llm_server.connections import Connections
+from llm_server.asgi import edge
+from llm_server.asgi.answer import Answer
 from llm_server.record import Refusal, RequestRecord, current
 from llm_server.state import Phase
+from llm_server.transport import connections
+from llm_server.transport.connections import Connections
 
 from tests.unit.llm_server.fake_engine import Serving, answer, post
 

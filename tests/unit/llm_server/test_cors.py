@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from llm_server.access import Access, AccessControl, Key, Limits, digest
-from llm_server.front import build_front
+from llm_server.asgi.stack import build_front
+from llm_server.keys.access import Access, AccessControl, Key, Limits, digest
 from llm_server.settings import Settings
 from llm_server.state import Phase, ServerState
 from starlette.testclient import TestClient

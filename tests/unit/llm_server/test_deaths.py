@@ -7,7 +7,7 @@ import asyncio
 import subprocess
 import sys
 
-from llm_server.deaths import Deaths
+from llm_server.process.deaths import Deaths
 
 #: A process whose child is not ours; it says the child's number.
 PARENT = """

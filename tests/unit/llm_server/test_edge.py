@@ -10,9 +10,9 @@ import logging
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from llm_server.access import Access, AccessControl, Limits
-from llm_server.body import BodyLimit
-from llm_server.edge import Edge
+from llm_server.asgi.edge import Edge
+from llm_server.bodies.body_limits import BodyLimit
+from llm_server.keys.access import Access, AccessControl, Limits
 from starlette.testclient import TestClient
 from starlette.types import Message
 

@@ -8,8 +8,8 @@ import random
 from typing import Any
 
 import pytest
-from llm_server import elements
-from llm_server.elements import Elements, at_most, count
+from llm_server.bodies import elements
+from llm_server.bodies.elements import Elements, at_most, count
 
 
 def by_parsing(data: Any) -> Elements:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from llm_server.access import Access, AccessControl
-from llm_server.edge import Edge
-from llm_server.failures import LOG_CONTENT, OfRequests, remember_errors, shown
+from llm_server.asgi.edge import Edge
+from llm_server.keys.access import Access, AccessControl
+from llm_server.logs.failures import LOG_CONTENT, OfRequests, remember_errors, shown
 from llm_server.record import RequestRecord, current
 from starlette.testclient import TestClient
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from llm_server.fields import ignored, mistaken
+from llm_server.bodies.fields import ignored, mistaken
 
 COMPLETIONS = frozenset(
     {"model", "prompt", "max_tokens", "n", "stop", "temperature", "structured_outputs", "user"}

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 
 PRELUDE = """
 import asyncio, os, signal, socket, sys, threading, time
-from llm_server.fork_guard import ForkGuard
+from llm_server.engine.fork_guard import ForkGuard
 
 def fork(child):
     pid = os.fork()
@@ -128,7 +128,7 @@ def test_a_closed_guard_lets_no_thread_fork() -> None:
 
 def test_a_loop_that_is_busy_for_long_is_waited_for() -> None:
     out = run("""
-        from llm_server import fork_guard
+        from llm_server.engine import fork_guard
         fork_guard.SAY_EVERY_S = 0.1
         import logging
         logging.basicConfig(stream=sys.stdout, format="%(levelname)s")
@@ -158,7 +158,7 @@ def test_a_loop_that_is_busy_for_long_is_waited_for() -> None:
 
 def test_a_guard_that_closes_while_a_fork_waits_lets_the_loop_go_on() -> None:
     out = run("""
-        from llm_server import fork_guard
+        from llm_server.engine import fork_guard
         fork_guard.SAY_EVERY_S = 0.1
         async def main():
             guard = ForkGuard(asyncio.get_running_loop(), list)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 from fastapi import FastAPI
-from llm_server.access import Access, AccessControl, Limits
-from llm_server.gate import Gate
+from llm_server.asgi.gate import Gate
+from llm_server.keys.access import Access, AccessControl, Limits
 from llm_server.state import Phase, ServerState
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from llm_server.grammar_bounds import Grammar, too_large
+from llm_server.limits.grammar_bounds import Grammar, too_large
 
 
 def deep(levels: int, wrap: str = "items") -> dict[str, Any]:

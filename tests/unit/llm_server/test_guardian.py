@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 #: A server with a guardian; says its guardian's number and those of its family, and waits.
 SERVER = """
 import multiprocessing, os, signal, subprocess, sys, threading, time
-from llm_server.guardian import Guardian
+from llm_server.process.guardian import Guardian
 
 def engine(say):
     worker = subprocess.Popen(["sleep", "600"])  # knows nothing of any guardian

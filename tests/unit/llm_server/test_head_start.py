@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from llm_server import head_start, vllm_compat
+from llm_server.engine import head_start
+from llm_server.vllm_api import compat as vllm_compat
 
 SETTING = ContextVar("setting", default="by default")
 ARGS = Namespace(disable_log_stats=False, enable_log_requests=False, chat_template=None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from llm_server.errors import ConfigError
-from llm_server.listener import bind, bind_path
+from llm_server.transport.listener import bind, bind_path
 
 
 def test_an_address_that_is_taken_is_told() -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
-from llm_server.log_lines import ACCESS, LINE_BYTES, LineFormatter, cut
-from llm_server.log_queue import QueuedStderr
+from llm_server.logs.log_lines import ACCESS, LINE_BYTES, LineFormatter, cut
+from llm_server.logs.log_queue import QueuedStderr
 
 from tests.unit.llm_server.fake_engine import KEY
 
@@ -176,7 +176,7 @@ def test_it_may_be_closed_and_used_on(pipe: tuple[int, int]) -> None:
 
 SAYS = """
 import json, logging.config, multiprocessing, os, sys, warnings
-from llm_server import log
+from llm_server.logs import log
 
 def as_vllm_does():
     logging.config.dictConfig(json.load(open(os.environ["VLLM_LOGGING_CONFIG_PATH"])))
@@ -245,7 +245,7 @@ def test_whose_lines_are_written(
 
 SERVES = """
 import asyncio, sys
-from llm_server import log
+from llm_server.logs import log
 log.configure("info")
 from tests.unit.llm_server.fake_engine import Serving
 from fastapi import FastAPI

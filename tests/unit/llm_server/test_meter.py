@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from llm_server import vllm_compat
-from llm_server.meter import Meter
-from llm_server.progress import Progress
-from llm_server.rates import KeyRates
+from llm_server.engine.progress import Progress
+from llm_server.engine.token_meter import Meter
+from llm_server.limits.rates import KeyRates
 from llm_server.record import RequestRecord, current
+from llm_server.vllm_api import compat as vllm_compat
 
 from tests.unit.llm_server.fake_engine import Client, params, state
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import PlainTextResponse
-from llm_server.access import Access, AccessControl, Key, digest
-from llm_server.front import build_front
-from llm_server.metrics import Metrics, outcome
+from llm_server.asgi.stack import build_front
+from llm_server.keys.access import Access, AccessControl, Key, digest
 from llm_server.record import RequestRecord, current
-from llm_server.route_names import RouteNames
 from llm_server.settings import Settings
 from llm_server.state import Phase, ServerState, Step
+from llm_server.telemetry.metrics import Metrics, outcome
+from llm_server.telemetry.route_names import RouteNames
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 

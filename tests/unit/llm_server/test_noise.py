@@ -9,7 +9,7 @@ import logging
 
 import pytest
 from fastapi import FastAPI
-from llm_server.noise import ADDRESSES, Noise
+from llm_server.telemetry.noise import ADDRESSES, Noise
 
 from tests.unit.llm_server.fake_engine import Serving, answer, post
 

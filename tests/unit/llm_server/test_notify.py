@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from llm_server.notify import Notifier
+from llm_server.process.systemd_notify import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -9,10 +9,10 @@ import re
 
 import pytest
 from fastapi import FastAPI
-from llm_server.access import Access, AccessControl, Key, digest
-from llm_server.front import build_front
-from llm_server.page import load, wants_page
-from llm_server.routes import without_generate
+from llm_server.asgi.page import load, wants_page
+from llm_server.asgi.stack import build_front
+from llm_server.engine.generate_routes import without_generate
+from llm_server.keys.access import Access, AccessControl, Key, digest
 from llm_server.settings import Settings
 from llm_server.state import Phase, ServerState
 from starlette.testclient import TestClient

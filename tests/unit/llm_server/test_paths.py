@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
-from llm_server.access import Access, AccessControl
-from llm_server.front import build_front
-from llm_server.paths import meant
+from llm_server.asgi.stack import build_front
+from llm_server.keys.access import Access, AccessControl
 from llm_server.settings import Settings
 from llm_server.state import Phase, ServerState
+from llm_server.transport.paths import meant
 from starlette.testclient import TestClient
 
 KNOWN = {

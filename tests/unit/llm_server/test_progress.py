@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from llm_server.progress import LONGEST_LOOK_S, Progress, Stall
+from llm_server.engine.progress import LONGEST_LOOK_S, Progress, Stall
 
 
 class Engine:

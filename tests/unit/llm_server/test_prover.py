@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
-from llm_server.prover import FailedError, Prover, ProverError, SlowError
+from llm_server.process.prover import FailedError, Prover, ProverError, SlowError
 
 PACKAGE = Path(__file__).parents[3] / "files"
 
@@ -146,7 +146,7 @@ def test_it_keeps_nothing_of_the_server_open() -> None:
 
 CHILD = """
 import asyncio, sys, time
-from llm_server.prover import Prover
+from llm_server.process.prover import Prover
 def work(task):
     time.sleep(600)
 async def main():

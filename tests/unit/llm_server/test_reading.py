@@ -8,12 +8,12 @@ import json
 from typing import Any
 
 import pytest
-from llm_server.access import Access, AccessControl, Key, digest
-from llm_server.body import BodyLimit
-from llm_server.examine import Fine, Wrong, examine
+from llm_server.bodies.body_limits import BodyLimit
+from llm_server.bodies.examine import Fine, Wrong, examine
+from llm_server.bodies.reading import estimate, only_reads, too_long
 from llm_server.facts import ModelFacts
-from llm_server.rates import KeyRates
-from llm_server.reading import estimate, only_reads, too_long
+from llm_server.keys.access import Access, AccessControl, Key, digest
+from llm_server.limits.rates import KeyRates
 from llm_server.record import RequestRecord, current
 
 FACTS = ModelFacts(context=100, media=False, longest_token=10)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from llm_server.access import Access, AccessControl, Key, Limits, digest
+from llm_server.asgi.stack import build_front
 from llm_server.errors import error_response
-from llm_server.front import build_front
+from llm_server.keys.access import Access, AccessControl, Key, Limits, digest
 from llm_server.reasons import REASONS
 from llm_server.record import RequestRecord, current
 from llm_server.settings import Settings
@@ -54,7 +54,7 @@ def front(phase: Phase = Phase.HEALTHY, died: bool = False, **given: Any) -> Tes
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llm_server.edge.GRACE_S", 0.05)
+    monkeypatch.setattr("llm_server.asgi.edge.GRACE_S", 0.05)
 
 
 def reason(caplog: pytest.LogCaptureFixture) -> str | None:

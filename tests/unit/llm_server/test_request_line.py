@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
-from llm_server.access import Access, AccessControl
-from llm_server.asked import model_asked
-from llm_server.edge import Edge
-from llm_server.log_lines import LINE_BYTES
+from llm_server.asgi.edge import Edge
+from llm_server.bodies.asked import model_asked
+from llm_server.keys.access import Access, AccessControl
+from llm_server.logs.log_lines import LINE_BYTES
+from llm_server.logs.request_line import request_lines
 from llm_server.record import RequestRecord
-from llm_server.request_line import request_lines
 from starlette.testclient import TestClient
 
 #: What takes most room as JSON, and what could end a line or a string.

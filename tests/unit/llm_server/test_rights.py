@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from llm_server.access import Access, AccessControl, Key, digest
-from llm_server.front import build_front
-from llm_server.rights import INFERENCE, Reminder, refused
+from llm_server.asgi.stack import build_front
+from llm_server.keys.access import Access, AccessControl, Key, digest
+from llm_server.keys.rights import INFERENCE, Reminder, refused
 from llm_server.settings import Settings
 from llm_server.state import Phase, ServerState
 from pydantic import ValidationError

@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from llm_server.routes import Generated, GenerateRequest, Part, create_router, without_generate
+from llm_server.engine.generate_routes import (
+    Generated,
+    GenerateRequest,
+    Part,
+    create_router,
+    without_generate,
+)
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 from starlette.types import Message

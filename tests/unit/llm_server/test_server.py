@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from llm_server import server, vllm_compat
-from llm_server.access import Access, AccessControl
-from llm_server.notify import Notifier
-from llm_server.progress import Stall
+from llm_server import server
+from llm_server.engine.progress import Stall
+from llm_server.keys.access import Access, AccessControl
+from llm_server.process.systemd_notify import Notifier
 from llm_server.server import Service
 from llm_server.settings import Settings
 from llm_server.state import Phase
+from llm_server.vllm_api import compat as vllm_compat
 
 from tests.unit.llm_server.fake_engine import Client, Serving, answer, post
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from llm_server.asgi.error_shape import error_of, first_error, last_events, stream_error
 from llm_server.errors import whole_body
-from llm_server.shape import error_of, first_error, last_events, stream_error
 
 SHAPE = {"message", "type", "param", "code", "request_id"}
 

@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI
-from llm_server import engine, head_start, vllm_compat
-from llm_server.engine import Loader
+from llm_server.engine import engine, head_start
+from llm_server.engine.engine import Loader
+from llm_server.engine.fork_guard import ForkGuard
+from llm_server.engine.progress import Progress
+from llm_server.engine.token_meter import Meter
 from llm_server.errors import LoadError
-from llm_server.fork_guard import ForkGuard
-from llm_server.meter import Meter
-from llm_server.progress import Progress
 from llm_server.settings import Settings, load_settings
+from llm_server.vllm_api import compat as vllm_compat
 
 from tests.unit.llm_server.fake_engine import Client, params
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from llm_server.streams import COMMENT, LiveStreams
+from llm_server.asgi.streams import COMMENT, LiveStreams
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 SCOPE = {"type": "http", "method": "POST", "path": "/", "headers": []}

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import FastAPI
 from llm_server.errors import ConfigError
-from llm_server.listener import HttpServer, bind
-from llm_server.tls import TlsFiles, open_tls, reload_certificate
+from llm_server.transport.listener import HttpServer, bind
+from llm_server.transport.tls import TlsFiles, open_tls, reload_certificate
 
 DAY = timedelta(days=1)
 

@@ -9,13 +9,13 @@ import time
 from typing import Any
 
 import pytest
-from llm_server import trial
-from llm_server.access import Access, AccessControl
-from llm_server.body import BodyLimit
-from llm_server.examine import Fine, Wrong, examine
+from llm_server.bodies import trial
+from llm_server.bodies.body_limits import BodyLimit
+from llm_server.bodies.examine import Fine, Wrong, examine
+from llm_server.bodies.skeleton import cut, misshapen
+from llm_server.bodies.trial import Trial
 from llm_server.facts import ModelFacts
-from llm_server.skeleton import cut, misshapen
-from llm_server.trial import Trial
+from llm_server.keys.access import Access, AccessControl
 from pydantic import BaseModel, field_validator
 
 CHAT = "/v1/chat/completions"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from llm_server.turns import FullError, Turns
+from llm_server.limits.turns import FullError, Turns
 
 
 def test_one_at_a_time_for_each_key() -> None:

@@ -8,7 +8,7 @@ import random
 from typing import Any
 
 import pytest
-from llm_server.unsendable import (
+from llm_server.bodies.unsendable import (
     HALF,
     NO_NUMBER,
     TOO_LARGE,

@@ -10,8 +10,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from llm_server import head_start, vllm_compat, vllm_names
-from llm_server.vllm_names import Name, Takes, Use
+from llm_server.engine import head_start
+from llm_server.vllm_api import compat as vllm_compat
+from llm_server.vllm_api import names as vllm_names
+from llm_server.vllm_api.names import Name, Takes, Use
 
 FILES = Path(__file__).parents[3] / "files" / "llm_server"
 HOME = "a_vllm_of_tomorrow"
@@ -28,7 +30,7 @@ def test_every_name_is_told_once_for_each_use() -> None:
 def test_what_the_server_asks_for_is_in_the_table() -> None:
     known = vllm_names.homes()
     asked = set()
-    for file in FILES.glob("*.py"):
+    for file in FILES.rglob("*.py"):
         for call in ast.walk(ast.parse(file.read_text())):
             if isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant):
                 name = call.func
@@ -50,7 +52,9 @@ CALLED_THERE = {
 }
 
 
-@pytest.mark.parametrize("file", ["vllm_client.py", "engine.py", "meter.py", "warm_up.py"])
+@pytest.mark.parametrize(
+    "file", ["vllm_api/client.py", "engine/engine.py", "engine/token_meter.py", "engine/warm_up.py"]
+)
 def test_what_it_reads_of_vllms_things_is_in_the_table(file: str) -> None:
     known = {one.path for one in vllm_names.NAMES}
     read = {
@@ -64,7 +68,7 @@ def test_what_it_reads_of_vllms_things_is_in_the_table(file: str) -> None:
 def test_what_it_reads_of_a_requests_state_is_in_the_table() -> None:
     known = {one.path for one in vllm_names.NAMES}
     read = set()
-    for one in ast.walk(ast.parse((FILES / "vllm_client.py").read_text())):
+    for one in ast.walk(ast.parse((FILES / "vllm_api/client.py").read_text())):
         if isinstance(one, ast.Attribute) and ast.unparse(one.value) == "state":
             read.add(one.attr)
         if isinstance(one, ast.Call) and ast.unparse(one).startswith("getattr(state, "):

@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from llm_server import vllm_names
-from llm_server.vllm_names import Name, Takes, Use
+from llm_server.vllm_api import names as vllm_names
+from llm_server.vllm_api.names import Name, Takes, Use
 
 from tests import vllm_release
 from tests.vllm_sources import Sources, differences, key

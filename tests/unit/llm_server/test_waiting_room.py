@@ -13,12 +13,12 @@ ROOT = Path(__file__).parents[3]
 
 PROGRAM = """
 import asyncio, json, socket, time
-from llm_server.access import Access, AccessControl
-from llm_server.front import build_front
-from llm_server.listener import HttpServer, bind
+from llm_server.keys.access import Access, AccessControl
+from llm_server.asgi.stack import build_front
+from llm_server.transport.listener import HttpServer, bind
 from llm_server.settings import Settings
 from llm_server.state import ServerState
-from llm_server.waiting_room import WaitingRoom
+from llm_server.process.waiting_room import WaitingRoom
 
 listener = bind("127.0.0.1", 0)
 settings = Settings(model_path="m", served_model_name="m", access_file="x")

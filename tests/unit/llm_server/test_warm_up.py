@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from llm_server import vllm_compat
-from llm_server.warm_up import rounds, warm_up
+from llm_server.engine.warm_up import rounds, warm_up
+from llm_server.vllm_api import compat as vllm_compat
 
 
 class Client:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.key_ends import problems
-from llm_server.access import Key, digest
+from llm_server.keys.access import Key, digest
 from pydantic import ValidationError
 
 
