@@ -33,7 +33,13 @@ def routes(world: World) -> list[Route]:
         if region is not None and region not in catalog.REGIONS:
             raise invalid("region", region, f"It must be one of {', '.join(catalog.REGIONS)}.")
         project, _ = world.project(values["project"])
-        world.quotas.set_limit(project, region, values["metric"], limit)
+        metric = values["metric"]
+        family = metric.removeprefix("PREEMPTIBLE_").removesuffix("_GPUS")
+        if region is not None and family in data.GPU_FAMILIES.values():
+            # Not among a region's own metrics, but it holds: as in Cloud Quotas.
+            world.quotas.set_family_limit(project, region, metric.removesuffix("_GPUS"), limit)
+        else:
+            world.quotas.set_limit(project, region, metric, limit)
         return JSONResponse({"metric": values["metric"], "limit": limit})
 
     async def stockouts(request: Request) -> Response:

@@ -146,7 +146,7 @@ def resize(call: Call) -> Json:
             call.world.store.put(ref, call.world.get(ref) | {"sizeGb": str(new)})
             for user, instance in call.world.store.items("instances", ref.project, ref.scope):
                 for attached in instance["disks"]:
-                    if attached["source"] == ref.link:
+                    if attached.get("source") == ref.link:
                         attached["diskSizeGb"] = str(new)
                         call.world.store.put(user, instance)
 

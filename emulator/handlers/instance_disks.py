@@ -59,7 +59,7 @@ def _refuse_taken(call: Call, ref: Ref, disk: Json) -> None:
         one["mode"] == "READ_ONLY"
         for _, instance in call.world.store.items("instances", call.project, call.scope)
         for one in instance["disks"]
-        if one["source"] == ref.link
+        if one.get("source") == ref.link
     ):
         return
     raise in_use(ref.path, users[0])
@@ -77,6 +77,8 @@ def detach_disk(call: Call) -> Json:
             raise invalid("deviceName", name, "No such disk is attached.")
         if found[0]["boot"] and instance["status"] != "TERMINATED":
             raise invalid("deviceName", name, "A running instance keeps its boot disk.")
+        if found[0]["type"] == "SCRATCH":
+            raise invalid("deviceName", name, "Local SSDs can't be detached.")
         gone[:] = [found[0]["source"]]
         instance["disks"] = [one for one in instance["disks"] if one is not found[0]]
 

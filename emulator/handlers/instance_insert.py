@@ -14,7 +14,7 @@ from emulator.handlers.networks import find_network
 from emulator.handlers.projects import default_service_account
 from emulator.request.call import Call, handles
 from emulator.rules import disks as disk_rules
-from emulator.rules import instances, resource_policies
+from emulator.rules import instances, local_ssds, resource_policies
 from emulator.rules import resources as rules
 from emulator.world import catalog, fingerprints
 from emulator.world import catalog_data as data
@@ -109,7 +109,12 @@ def _instance(call: Call, ref: Ref) -> Json:
         "tags": tag_resource(tags),
         "metadata": metadata_resource(metadata),
         "networkInterfaces": _interfaces(call),
-        "scheduling": instances.scheduling(body.get("scheduling", {}), name, gpus),
+        "scheduling": instances.scheduling(
+            body.get("scheduling", {}),
+            name,
+            gpus,
+            local_ssd=name in data.LOCAL_SSDS or bool(_scratch(body)),
+        ),
         "canIpForward": False,
         "startRestricted": False,
         "deletionProtection": False,
@@ -292,6 +297,8 @@ def _disks(call: Call, ref: Ref, instance: Json) -> tuple[list[tuple[Ref, Json]]
     written: list[tuple[Ref, Json]] = []
     image_name = ""
     for index, given in enumerate(call.body["disks"]):
+        if given.get("type") == "SCRATCH":
+            continue
         field = f"resource.disks[{index}]"
         boot = given.get("boot", False)
         if boot != (index == 0):
@@ -313,6 +320,8 @@ def _disks(call: Call, ref: Ref, instance: Json) -> tuple[list[tuple[Ref, Json]]
         if disk_ref in [ref for ref, _ in written[:-1]]:
             raise invalid(f"{field}.source", disk_ref.path, "The disk is named twice.")
         attached.append(attached_disk(given, disk_ref, disk, index))
+    machine = last(instance["machineType"])
+    attached += local_ssds.attached(_scratch(call.body), machine, len(attached))
     devices = [one["deviceName"] for one in attached]
     for index, device in enumerate(devices):
         if device in devices[:index]:
@@ -321,6 +330,10 @@ def _disks(call: Call, ref: Ref, instance: Json) -> tuple[list[tuple[Ref, Json]]
             )
     instance["disks"] = attached
     return written, image_name
+
+
+def _scratch(body: Json) -> list[Json]:
+    return [disk for disk in body["disks"] if disk.get("type") == "SCRATCH"]
 
 
 def _existing_disk(call: Call, text: str, field: str) -> tuple[Ref, Json]:

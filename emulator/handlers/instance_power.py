@@ -8,6 +8,7 @@ from emulator.handlers import machines_sync
 from emulator.handlers.addresses import mark_users
 from emulator.handlers.instance_insert import capacity_failure
 from emulator.request.call import Call, handles
+from emulator.rules import local_ssds
 from emulator.world.backend import MachineError
 from emulator.world.operations import now
 from emulator.world.references import Ref, parse
@@ -62,6 +63,7 @@ def suspend(call: Call) -> Json:
         raise not_ready(ref.path)
     if instance.get("guestAccelerators"):
         raise invalid("instance", ref.name, "Instances with GPUs can't be suspended.")
+    local_ssds.need_a_word(instance, call.params)
     machines_sync.set_status(call.world, key_of(ref), "SUSPENDING")
     return call.begin("suspend", ref, instance, lambda: halt(call.world, ref, "SUSPENDED"))
 
@@ -83,6 +85,7 @@ def stop(call: Call) -> Json:
         raise not_ready(ref.path)
     if instance["status"] == "TERMINATED":
         return call.begin("stop", ref, instance, lambda: None)
+    local_ssds.need_a_word(instance, call.params)
     machines_sync.set_status(call.world, key_of(ref), "STOPPING")
     return call.begin("stop", ref, instance, lambda: halt(call.world, ref))
 
@@ -172,6 +175,8 @@ def remove(call: Call, ref: Ref) -> None:
     instance = call.world.get(ref)
     store.delete(ref)
     for attached in instance["disks"]:
+        if "source" not in attached:
+            continue  # a local SSD is no resource of its own
         disk_ref = parse(
             attached["source"], field="source", project=ref.project, scope=ref.scope,
             collection="disks",

@@ -20,7 +20,6 @@ class Call:
     Attributes:
         params: typed path and query parameters.
         body: without nulls and read-only fields; `{}` without a body.
-        cleared: fields of the body that the request gives as null.
     """
 
     world: World
@@ -28,7 +27,6 @@ class Call:
     params: dict[str, Any]
     body: Json
     user: str
-    cleared: frozenset[str] = frozenset()
 
     @property
     def project(self) -> str:

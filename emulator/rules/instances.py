@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from emulator.errors import ApiError, Json, invalid, required
+from emulator.rules import local_ssds
 from emulator.world import catalog
 from emulator.world import catalog_data as data
 from emulator.world.references import link, parse
@@ -126,8 +127,11 @@ def reservation_affinity(given: Json | None, model: str) -> Json:
     return result
 
 
-def scheduling(given: Json, name: str, gpus: list[Json]) -> Json:
+def scheduling(given: Json, name: str, gpus: list[Json], *, local_ssd: bool = False) -> Json:
     """Scheduling with defaults filled in.
+
+    Args:
+        local_ssd: whether the instance has any.
 
     Raises:
         ApiError: 400 for what does not go together.
@@ -173,4 +177,5 @@ def scheduling(given: Json, name: str, gpus: list[Json]) -> Json:
         )
     if limited:
         result.setdefault("instanceTerminationAction", "STOP")
+    local_ssds.need_stop_action(result, local_ssd)
     return result

@@ -68,10 +68,8 @@ class Dispatcher:
             raise ApiError(501, "notImplemented", f"{method.id} is not emulated.")
         params = validation.parameters(self._discovery, method, values, query)
         params["project"] = self._project(method, params["project"])
-        given = _parse(body)
-        content = validation.body(self._discovery, method, given)
-        cleared = frozenset(name for name, value in (given or {}).items() if value is None)
-        call = Call(self.world, method.id, params, content, user, cleared)
+        content = validation.body(self._discovery, method, _parse(body))
+        call = Call(self.world, method.id, params, content, user)
         try:
             with self._alone(method):
                 answer = self._once(method, call) or handler(call)

@@ -113,6 +113,11 @@ def _machine_types(project: str, scope: str) -> Iterator[Json]:
         if machine.gpus:
             kind, count = machine.gpus
             item["accelerators"] = [{"guestAcceleratorType": kind, "guestAcceleratorCount": count}]
+        if name in data.LOCAL_SSDS:
+            item["bundledLocalSsds"] = {
+                "defaultInterface": "NVME",
+                "partitionCount": data.LOCAL_SSDS[name],
+            }
         yield item
 
 

@@ -170,6 +170,18 @@ def _machines() -> dict[str, Machine]:
 
 MACHINES = _machines()
 
+# Machine type to the local SSDs that come with it, and the size of each in GB: Compute Engine
+# attaches them on insert (docs/disks/add-local-ssd; counts: docs/disks/local-ssd and
+# docs/accelerator-optimized-machines, all below docs.cloud.google.com/compute).
+LOCAL_SSD_GB = 375
+LOCAL_SSDS: dict[str, int] = {
+    **{f"a2-ultragpu-{gpus}g": gpus for gpus in (1, 2, 4, 8)},
+    **{f"a3-highgpu-{gpus}g": 2 * gpus for gpus in (1, 2, 4, 8)},
+    "a3-megagpu-8g": 16,
+    "a3-ultragpu-8g": 32,
+    "a4-highgpu-8g": 32,
+}
+
 # Accelerator to {count: most vCPUs}; only N1 machines take accelerators that they do not bundle.
 N1_ACCELERATORS = {T4: {1: 48, 2: 48, 4: 96}}
 

@@ -18,11 +18,12 @@ description:
     anew (only with O(allow_recreate)). Where the needed permission is missing, the run fails, names
       the differences and changes nothing.
   - Needs a stop, O(machine_type) within a series, O(accelerators), O(service_account), O(shielded),
-    O(scheduling) without its provisioning model, device name and mode of a further disk, and
-    O(reservation_affinity) from any to none.
+    O(scheduling) without its provisioning model, O(discard_local_ssd) where the run time is
+    limited, device name and mode of a further disk, and O(reservation_affinity) from any to none.
   - Needs a recreate, O(boot_disk.image), O(boot_disk.image_family), O(boot_disk.type), a smaller
     O(boot_disk.size_gb), O(network), O(subnetwork), O(scheduling.provisioning_model), any other
-    O(reservation_affinity), and a O(machine_type) of another series with bundled GPUs.
+    O(reservation_affinity), and a O(machine_type) of another series with bundled GPUs, or of a
+    machine with local SSDs, which Google lets become no other.
   - Type, image and a smaller size of a further disk that exists are refused, as that would lose
     data.
   - An image family is resolved when the instance is made. What it was resolved to is recorded in
@@ -178,8 +179,9 @@ options:
       - Further disks that it has to have. One that doesn't exist is made, with a new instance or
         while it runs; one that exists in the zone is attached. Disks that are not named here are
         left alone; see O(disks[].state) for one that is to go.
-      - A recreate keeps all further disks and attaches them again. It is refused where there are
-        local SSDs, and where it would lead into another zone, where disks can't follow.
+      - A recreate keeps all further disks and attaches them again. It is refused where it would
+        lead into another zone, where disks can't follow. Local SSDs that come with the machine type
+        are none of them; see O(discard_local_ssd).
       - What is on a new disk is for the machine to format and mount; it is found there as
         C(/dev/disk/by-id/google-DEVICE_NAME).
     type: list
@@ -362,6 +364,15 @@ options:
   deletion_protection:
     description: Refuses every deletion, also by this module, until it is switched off by name.
     type: bool
+  discard_local_ssd:
+    description:
+      - What becomes of the data on local SSDs when the instance is stopped, by this module or by
+        Google at the end of C(max_run_duration) of O(scheduling). Google demands an answer for
+        every machine that has some (A2 Ultra, A3, A4).
+      - They are emptied unless this is V(false). Then Google keeps the data, at a price, and an
+        instance that would have to be made anew is refused.
+    type: bool
+    version_added: 0.1.0
   report_newer_image:
     description: Ask whether there is a newer image than the boot disk's, for RV(newer_image). With
       many instances of one family, switch it off for all but one.

@@ -97,6 +97,15 @@ BASES: dict[str, Options] = {
         "external_ip": True,
         "scheduling": {"on_host_maintenance": "MIGRATE"},
     },
+    # Local SSDs come with it.
+    "ssds": {
+        "zone": m.ZONE,
+        "name": "ssds",
+        "machine_type": "a2-ultragpu-1g",
+        "boot_disk": {"image": NEWEST, "image_project": m.IMAGES},
+        "scheduling": {"max_run_duration": 86400, "instance_termination_action": "STOP"},
+        "discard_local_ssd": True,
+    },
 }
 
 
@@ -152,6 +161,18 @@ MODEL, LIMIT, ACTION, HOST, RESTART = (
 )
 TABLE = [
     simple("full", "machine_type", "stop", {"machine_type": "g2-standard-12"}),
+    simple("ssds", "machine_type", "recreate", {"machine_type": "a2-ultragpu-2g"}),
+    simple("ssds", "discard_local_ssd", "stop", {"discard_local_ssd": False}),
+    Row("ssds", "scheduling.max_run_duration", [
+        ({"scheduling": {"max_run_duration": 3600}}, {LIMIT: "stop"}),
+        ({"scheduling": {"max_run_duration": 0, "instance_termination_action": None}},
+         {LIMIT: "stop", ACTION: "stop"}),
+        (BACK, {LIMIT: "stop", ACTION: "stop", "discard_local_ssd": "stop"}),
+    ]),
+    Row("ssds", ACTION, [
+        ({"scheduling": {"instance_termination_action": "DELETE"}}, {ACTION: "stop"}),
+        (BACK, {ACTION: "stop", "discard_local_ssd": "stop"}),
+    ]),
     Row("plain", "accelerators", [
         ({"accelerators": T4, "scheduling": {"on_host_maintenance": "TERMINATE"}},
          {"accelerators": "stop", HOST: "stop"}),
@@ -348,6 +369,8 @@ class Site(m.Cloud):
 def site(emulator_process: Emulator) -> Iterator[Site]:
     """A project with what the table names, and the two instances that it changes."""
     emulator_process.admin("PUT", f"projects/{PROJECT}")
+    limits = f"projects/{PROJECT}/regions/{m.REGION}/quotas"
+    emulator_process.admin("PUT", f"{limits}/NVIDIA_A100_80GB_GPUS", {"limit": 2})
     cloud = Site(emulator_process)
     with cloud.api() as api:
         region = f"{api.root}/regions/{m.REGION}"

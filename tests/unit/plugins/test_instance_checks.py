@@ -20,6 +20,12 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance impor
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import (
     validation as instance_checks,
 )
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import (
+    local_ssds,
+    machine_types,
+)
+
+from emulator.world import catalog_data as data
 
 
 def wished(**given: Any) -> dict[str, Any]:
@@ -129,6 +135,31 @@ def test_local_ssds_are_not_lost_by_a_recreate() -> None:
     params = {"deletion_protection": None, "boot_disk": None}
     with pytest.raises(GceError, match=r"local SSDs \(local-ssd-0\)"):
         instance_refusals.recreation("instance llm", resource, params)
+    bundled = resource | {"machineType": "zones/z/machineTypes/a3-highgpu-8g"}
+    instance_refusals.recreation("instance llm", bundled, params)
+    with pytest.raises(GceError, match="discard_local_ssd is false"):
+        kept = params | {"discard_local_ssd": False}
+        instance_refusals.recreation("instance llm", bundled, kept)
+
+
+@pytest.mark.parametrize(
+    ("machine", "brings"),
+    [
+        *((name, True) for name in data.LOCAL_SSDS),
+        *((name, False) for name in data.MACHINES if name not in data.LOCAL_SSDS),
+        ("a4x-highgpu-4g", True),
+        ("a3-edgegpu-8g", True),
+        ("a3-edgegpu-8g-nolssd", False),
+        ("c3-standard-88-lssd", True),
+        ("c3-standard-88", False),
+    ],
+)
+def test_which_machines_bring_local_ssds(machine: str, brings: bool) -> None:
+    assert local_ssds.bundled(machine) is brings
+    known = machine_types.shape(machine)
+    if machine in data.LOCAL_SSDS:
+        assert known is not None
+        assert known[2] == data.LOCAL_SSDS[machine] * data.LOCAL_SSD_GB
 
 
 def test_disks_do_not_follow_into_another_zone() -> None:

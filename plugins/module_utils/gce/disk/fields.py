@@ -74,12 +74,12 @@ def without_detached(fields: Flat, wanted: Flat) -> dict[str, Any]:
 def attached(resource: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Name to entry of the instance's disks beside the one that it boots from.
 
-    Local SSDs have no name of their own: theirs is that of their device.
+    Local SSDs are none of them: they are part of the machine, and come and go with it.
     """
     return {
         naming.short(str(disk.get("source") or disk.get("deviceName"))): dict(disk)
         for disk in resource.get("disks") or []
-        if not disk.get("boot")
+        if not disk.get("boot") and disk.get("type") != "SCRATCH"
     }
 
 

@@ -103,6 +103,7 @@ SPEC: dict[str, Any] = {
     },
     "resource_policies": _TEXTS,
     "deletion_protection": _BOOL,
+    "discard_local_ssd": _BOOL,
     "report_newer_image": {"type": "bool", "default": True},
     "allow_stop": {"type": "bool", "default": False},
     "allow_recreate": {"type": "bool", "default": False},

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...diff import Flat, under
-from ...hardware import machine_types
+from ...hardware import local_ssds, machine_types
 from .. import naming
 from ..disk import fields as further_disks
 from .fields import AFFINITY, RESERVATION_KEY, SCHEDULING, SHIELDED
+
+_TO_CLEAR = ("maxRunDuration", "instanceTerminationAction", "onInstanceStopAction")
 
 
 def with_creation_defaults(fields: Flat) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def insert_body(name: str, zone: str, project: str, fields: Flat) -> dict[str, A
         "machineType": f"zones/{zone}/machineTypes/{fields['machine_type']}",
         "disks": [_boot_disk(fields, zone, project), *others],
         "networkInterfaces": [_interface(fields, zone, project)],
-        "scheduling": scheduling_body(fields),
+        "scheduling": scheduling_body(fields, local_ssds.bundled(fields["machine_type"])),
         "deletionProtection": fields.get("deletion_protection", False),
     }
     if fields.get("accelerators") and not machine_types.bundles_gpus(fields["machine_type"]):
@@ -160,8 +162,13 @@ def accelerators_body(
     ]
 
 
-def scheduling_body(fields: Flat) -> dict[str, Any]:
-    """The API's scheduling; a Spot instance also wears the older flag `preemptible`."""
+def scheduling_body(fields: Flat, local_ssd: bool) -> dict[str, Any]:
+    """The API's scheduling; a Spot instance also wears the older flag `preemptible`.
+
+    Args:
+        local_ssd: whether the instance has any. Then a limit of its run time that stops it has to
+            say what becomes of them.
+    """
     group = under(fields, "scheduling")
     body = {
         theirs: group[ours] for ours, theirs in SCHEDULING.items() if group.get(ours) is not None
@@ -170,13 +177,28 @@ def scheduling_body(fields: Flat) -> dict[str, Any]:
         body["maxRunDuration"] = {"seconds": str(group["max_run_duration"])}
     if body.get("provisioningModel") == "SPOT":
         body["preemptible"] = True
+    if local_ssd and group.get("max_run_duration") and stops_at_the_limit(fields):
+        discard = fields.get("discard_local_ssd") is not False
+        body["onInstanceStopAction"] = {"discardLocalSsd": discard}
     return body
 
 
-def scheduling_change(fields: Flat) -> dict[str, Any]:
-    """The request that changes scheduling: what is to go is null, as what is left out stays."""
-    body = scheduling_body(fields)
-    return {"maxRunDuration": None, "instanceTerminationAction": None, **body}
+def stops_at_the_limit(fields: Flat) -> bool:
+    """Whether the end of its run time stops the instance; else it deletes it."""
+    return fields.get("scheduling.instance_termination_action") in (None, "STOP")
+
+
+def scheduling_change(fields: Flat, resource: Mapping[str, Any]) -> dict[str, Any]:
+    """The request that changes scheduling: all of it, with what others set, as what is left out
+    may be gone then. What is to go is null, as what is left out may stay.
+    """
+    there = resource.get("scheduling") or {}
+    body = scheduling_body(fields, bool(local_ssds.attached(resource)))
+    if there.get("terminationTime") and body.get("instanceTerminationAction") == "STOP":
+        body.setdefault("onInstanceStopAction", there.get("onInstanceStopAction"))
+    own = {*SCHEDULING.values(), "preemptible", *_TO_CLEAR}
+    kept = {theirs: value for theirs, value in there.items() if theirs not in own}
+    return {**dict.fromkeys(_TO_CLEAR), **kept, **body}
 
 
 def shielded_body(fields: Flat) -> dict[str, Any]:

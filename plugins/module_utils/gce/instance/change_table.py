@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from ...diff import How
 from ...errors import GceError
-from ...hardware import machine_types
+from ...hardware import local_ssds, machine_types
 
 # `fixed`: can't be changed once it is there, not even by a recreate, which keeps further disks.
 Way = Literal["live", "stop", "recreate", "fixed"]
@@ -53,6 +53,7 @@ FIELDS: dict[str, Way] = {
     "scheduling.instance_termination_action": "stop",
     "scheduling.on_host_maintenance": "stop",
     "scheduling.automatic_restart": "stop",
+    "discard_local_ssd": "stop",
     "reservation_affinity": "recreate",
     "resource_policies": "live",
     "deletion_protection": "live",
@@ -71,7 +72,7 @@ def row(field: str) -> str:
 def way(field: str, before: Any, after: Any) -> Way:
     """What it takes to change a field of an instance that exists, from one value to another."""
     usual = FIELDS[row(field)]
-    if field == "machine_type" and _other_bundle(str(before), str(after)):
+    if field == "machine_type" and _other_kind(str(before), str(after)):
         return "recreate"
     if field == "boot_disk.size_gb":
         return "live" if after > (before or 0) else "recreate"
@@ -103,10 +104,21 @@ def _kind(affinity: Any) -> str:
     return str(affinity["type"]) if affinity else "any"
 
 
-def _other_bundle(before: str, after: str) -> bool:
-    """GPUs that come with the series can't be swapped by changing the type."""
-    bundled = machine_types.bundles_gpus(before) or machine_types.bundles_gpus(after)
-    return bundled and machine_types.series(before) != machine_types.series(after)
+# Series between which the type of a stopped instance can change (Google's page on changing the
+# machine type: "only supported for first and second generation", without T2A and A2).
+_EXCHANGED = frozenset(
+    {"n1", "custom", "f1", "g1", "e2", "n2", "n2d", "c2", "c2d", "t2d", "m1", "m2"}
+)
+
+
+def _other_kind(before: str, after: str) -> bool:
+    """What Google does not let a stopped instance become: another series that is not one of the
+    old ones, or anything else where local SSDs come along, which are only attached at creation.
+    """
+    if local_ssds.bundled(before) or local_ssds.bundled(after):
+        return True
+    both = {machine_types.series(before), machine_types.series(after)}
+    return len(both) > 1 and not both <= _EXCHANGED
 
 
 def _fixed(field: str, before: Any, after: Any) -> GceError:

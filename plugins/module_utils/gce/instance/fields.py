@@ -61,6 +61,9 @@ def view(
     if scheduling.get("maxRunDuration"):
         seconds = int(scheduling["maxRunDuration"].get("seconds") or 0)
         fields["scheduling.max_run_duration"] = seconds
+    at_stop = scheduling.get("onInstanceStopAction") or {}
+    if at_stop.get("discardLocalSsd") is not None:
+        fields["discard_local_ssd"] = at_stop["discardLocalSsd"]
     fields.setdefault("scheduling.provisioning_model", "STANDARD")
     _named(fields, "shielded", SHIELDED, resource.get("shieldedInstanceConfig") or {})
     return fields
@@ -145,7 +148,7 @@ def wish(params: Mapping[str, Any], project: str) -> dict[str, Any]:
         GceError: a wish that contradicts itself.
     """
     fields: dict[str, Any] = {}
-    for name in ("machine_type", "deletion_protection"):
+    for name in ("machine_type", "deletion_protection", "discard_local_ssd"):
         if params[name] is not None:
             fields[name] = params[name]
     fields.update(_external_wish(params))

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ... import diff
 from ...diff import Change
 from ...errors import ApiError, GceError
+from ...hardware import local_ssds
 from ...redaction import without_secrets
 from .. import naming
 from ..client import GceClient
@@ -135,6 +137,7 @@ class Instance:
         Raises:
             GceError: something that would make the request fail for sure.
         """
+        self.calls.discard_local_ssd = params.get("discard_local_ssd") is not False
         wanted = self.plan.wish(params)
         return self.plan.moved(carried, wanted) if carried else self.plan.new(wanted)
 
@@ -153,7 +156,7 @@ class Instance:
         self._insert(final)
         resource = self._caught_up(final)
         if status == "TERMINATED":
-            self.calls.call("stop")
+            self.calls.stop(resource)
             resource = self._settled(status)
         return resource
 
@@ -190,6 +193,7 @@ class Instance:
         params: Mapping[str, Any],
         status: str,
     ) -> dict[str, Any]:
+        self.calls.discard_local_ssd = params.get("discard_local_ssd") is not False
         family = wanted.get("boot_disk.image_family", "")
         boot_type = wanted.get("boot_disk.type", "")
         asked = further_disks.without_detached(wanted, wanted)
@@ -199,13 +203,19 @@ class Instance:
             wanted = _as_noted(note, current) | wanted
         wanted = self.plan.comparable(wanted, current)
         self._refuse_taken(wanted, current)
-        found = diff.changes(current, wanted, how)
+        found = _with_local_ssds(diff.changes(current, wanted, how), resource)
         is_up = current["status"] not in STOPPED | GOING | {"SUSPENDED"}
         if is_up != (status == "RUNNING"):
             found.append(Change("status", current["status"], status, "live"))
         # On its way there already: nothing to change, yet something to wait for.
         settling = current["status"] in (COMING if status == "RUNNING" else GOING)
-        refuse.unallowed(self.calls.where, found, params, needs_stop=is_up and status == "RUNNING")
+        refuse.unallowed(
+            self.calls.where,
+            found,
+            params,
+            needs_stop=is_up and status == "RUNNING",
+            local_ssd=bool(local_ssds.attached(resource)) and self.calls.discard_local_ssd,
+        )
         kinds = {change.how for change in found}
         after = diff.merged(
             current, {**wanted, "status": status if found or settling else current["status"]}
@@ -289,7 +299,7 @@ class Instance:
         # Also one that goes down by itself meanwhile: its end is waited for below.
         stopping = STOPPED | GOING | {"SUSPENDED"}
         if down and self._settled("RUNNING", stopping)["status"] == "RUNNING":
-            self.calls.call("stop")
+            self.calls.stop(resource)
         if goes_down or down_for_change or resource.get("status") in GOING:
             resource = self._settled("TERMINATED")
         if down_for_change:
@@ -360,6 +370,16 @@ class Instance:
             "newer_image": None,
             "warnings": self.warnings,
         }
+
+
+def _with_local_ssds(found: list[Change], resource: Mapping[str, Any]) -> list[Change]:
+    """The changes, where Google lets no machine with local SSDs become another."""
+    if not local_ssds.attached(resource):
+        return found
+    return [
+        replace(change, how="recreate") if change.field == "machine_type" else change
+        for change in found
+    ]
 
 
 def _as_noted(note: Note, current: Mapping[str, Any]) -> dict[str, Any]:

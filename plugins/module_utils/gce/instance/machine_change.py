@@ -90,4 +90,5 @@ class MachineChange:
 
 
 def _of_machine(field: str) -> bool:
-    return field in ("machine_type", "accelerators") or field.startswith("scheduling.")
+    own = ("machine_type", "accelerators", "discard_local_ssd")
+    return field in own or field.startswith("scheduling.")

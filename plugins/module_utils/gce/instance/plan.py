@@ -8,7 +8,7 @@ from typing import Any
 
 from ... import diff
 from ...errors import GceError
-from ...hardware import machine_types
+from ...hardware import local_ssds, machine_types
 from .. import images, lookups, naming
 from ..client import GceClient
 from ..disk import fields as further_disks
@@ -149,6 +149,7 @@ class InstancePlan:
         self._refuse_missing(wanted)
         kept = {field: value for field, value in wanted.items() if value is not None}
         final = instance_body.with_creation_defaults(kept)
+        final = _without_local_ssd(final, final)
         instance_checks.refuse_bad(self.name, final)
         # All that can be known to be wrong is found out now: later there may be no old one left.
         wished_gpus = final.get("accelerators") or []
@@ -269,6 +270,7 @@ def _following(wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, 
     if machine_types.bundles_gpus(machine):
         wanted = {field: value for field, value in wanted.items() if field != "accelerators"}
     wanted = _with_termination(wanted, current)
+    wanted = _without_local_ssd(wanted, current)
     if wanted.get("accelerators"):
         # With GPUs there is no live migration, whether or not the caller thought of that.
         wanted = {"scheduling.on_host_maintenance": "TERMINATE", **wanted}
@@ -297,6 +299,20 @@ def _with_termination(wanted: dict[str, Any], current: Mapping[str, Any]) -> dic
     if limit not in wanted or model != "STANDARD" or action in wanted:
         return wanted
     return {**wanted, action: (current.get(action) or "STOP") if wanted[limit] else None}
+
+
+def _without_local_ssd(wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """What becomes of local SSDs at the end of the run time is said where there are some and the
+    instance is stopped then; else that option is about stops by this module alone.
+    """
+    both = {**current, **wanted}
+    if (
+        local_ssds.bundled(str(both["machine_type"]))
+        and both.get("scheduling.max_run_duration")
+        and instance_body.stops_at_the_limit(both)
+    ):
+        return wanted
+    return {k: v for k, v in wanted.items() if k != "discard_local_ssd"}
 
 
 def _without_former_tags(carried: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,17 +9,22 @@ from typing import Any
 from ... import diff
 from ...diff import Change
 from ...errors import GceError
+from ...hardware import local_ssds
+from .. import naming
 from ..disk import fields as further_disks
 from .fields import boot_disk
 
 Params = Mapping[str, Any]
 
 
-def unallowed(where: str, found: list[Change], params: Params, needs_stop: bool) -> None:
+def unallowed(
+    where: str, found: list[Change], params: Params, needs_stop: bool, local_ssd: bool = False
+) -> None:
     """Stop and recreate need the caller's permission.
 
     Args:
         needs_stop: it runs and is to go on running, so that a stop would be felt.
+        local_ssd: whether a stop loses what is on local SSDs.
     """
     blocked = [
         change for change in found if change.how == "recreate" and not params["allow_recreate"]
@@ -36,7 +41,9 @@ def unallowed(where: str, found: list[Change], params: Params, needs_stop: bool)
         before, after = diff.shown(change.field, change.before, change.after)
         texts.append(f"{change.field} is {_said(before)} and should be {_said(after)}")
     verb = "deleting it and making it anew" if option == "allow_recreate" else "stopping it"
-    cost = ", which loses what is on its boot disk" if option == "allow_recreate" else ""
+    lost = ["its boot disk"] if option == "allow_recreate" else []
+    lost += ["its local SSDs"] if local_ssd else []
+    cost = f", which loses what is on {' and '.join(lost)}" if lost else ""
     raise GceError(
         f"The {where} differs in what can't change without {verb}: "
         f"{'; '.join(texts)}. Nothing was changed.",
@@ -62,21 +69,26 @@ def protected(where: str, resource: Mapping[str, Any], params: Params, deed: str
 def recreation(where: str, resource: Mapping[str, Any], params: Params) -> None:
     """What a recreate would lose, or could not do again.
 
-    Further disks are kept and attached again. Local SSDs can't be, and a boot disk that is to stay
-    would hold the name that the new one needs.
+    Further disks are kept and attached again. Local SSDs come with the new machine as they came
+    with the old, empty: those that came otherwise can't be had again, and a boot disk that is to
+    stay would hold the name that the new one needs.
     """
     protected(where, resource, params, "recreated")
-    local = [
-        str(disk.get("deviceName"))
-        for disk in resource.get("disks") or []
-        if disk.get("type") == "SCRATCH"
-    ]
-    if local:
+    local = local_ssds.attached(resource)
+    bundled = local_ssds.bundled(naming.short(str(resource.get("machineType", ""))))
+    if local and not bundled:
         raise GceError(
-            f"The {where} has local SSDs ({', '.join(local)}), whose data would be lost by "
-            "recreating it. Nothing was changed.",
+            f"The {where} has local SSDs ({', '.join(local)}) that did not come with its machine "
+            "type: the new instance would be without. Nothing was changed.",
             reason="furtherDisks",
             remedy="copy what is on them, and delete the instance yourself (state: absent).",
+        )
+    if local and params.get("discard_local_ssd") is False:
+        raise GceError(
+            f"The {where} has local SSDs ({', '.join(local)}), whose data would be lost by "
+            "recreating it, and discard_local_ssd is false. Nothing was changed.",
+            reason="furtherDisks",
+            remedy="copy what is on them, and set discard_local_ssd: true or leave it out.",
         )
     boot = boot_disk(resource)
     asked = (params["boot_disk"] or {}).get("auto_delete")
