@@ -127,7 +127,7 @@ def _returned_rows(values: dict[str, Any], above: str = "") -> list[str]:
         if "elements" in value:
             kind = f"{kind} of {value['elements']}"
         meaning = " ".join(text(one) for one in _listed(value["description"]))
-        rows.append(_row(f"`{above}{name}`", kind, str(value.get("returned", "")), meaning))
+        rows.append(_row(f"`{above}{name}`", kind, text(str(value.get("returned", ""))), meaning))
         inner = "[]." if kind.startswith("list") else "."
         rows += _returned_rows(value.get("contains") or {}, f"{above}{name}{inner}")
     return rows
