@@ -16,7 +16,7 @@ PLAYBOOK = re.compile(r"(?<![\w/.-])(?:playbooks/)?([a-z_]+\.yml)\b")
 STEP = re.compile(r"tests/run ([a-z]+)")
 #: A path of this repository: begins with a folder of it, and has no place holder in it.
 PATH = re.compile(
-    r"(?<![\w/.~<-])((?:benchmarks|demo|docs|emulator|files|inventories|meta|molecule|playbooks|plugins"
+    r"(?<![\w/.~<-])((?:benchmarks|demo|docs|emulator|files|inventories|molecule|playbooks|plugins"
     r"|requirements|roles|tests|changelogs)/[\w./*-]*)"
 )
 SETTING = re.compile(
@@ -26,7 +26,7 @@ SETTING = re.compile(
 #: Google's roles, which look like paths, and what a reader has to replace.
 NO_PATH = re.compile(r"^roles/[a-z]+\.|(?<!README)(?<!CHANGELOG)[A-Z]{4,}(?!\.md)")
 #: A file that a reader has elsewhere.
-OTHERS_FILES = {"prometheus.yml", "requirements.yml"}
+OTHERS_FILES = {"prometheus.yml", "play.yml"}
 #: The code in which a setting, a metric or a module has to stand.
 CODE = ("roles", "playbooks", "inventories", "plugins", "files", "meta", "demo")
 
@@ -88,12 +88,13 @@ class Names:
         return (self.root / path).exists()
 
     def has_member(self, name: str) -> bool:
-        """Whether the collection has a playbook, module, plugin or role of that name."""
+        """Whether the collection has a playbook, module, plugin, role or action group of that name."""
         kinds = ("modules", "lookup", "callback", "filter")
         return (
             f"{name}.yml" in self.playbooks
             or (self.root / "roles" / name).is_dir()
             or any((self.root / "plugins" / kind / f"{name}.py").is_file() for kind in kinds)
+            or f"  {name}:" in (self.root / "meta" / "runtime.yml").read_text().splitlines()
         )
 
 
