@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 from docs.tools.names import Names, unknown_names
 from docs.tools.page import Page
 
@@ -63,6 +65,16 @@ def too_long(readme: Page) -> list[str]:
     return problems
 
 
+def not_shipped(readme: Page, root: Path) -> list[str]:
+    """Links of README that are dead where only the built collection is."""
+    ignored = yaml.safe_load((root / "galaxy.yml").read_text(encoding="utf-8"))["build_ignore"]
+    return [
+        f"the link {target} leads out of the built collection"
+        for target in readme.links
+        if any(target == one or target.startswith(f"{one}/") for one in ignored)
+    ]
+
+
 def mistranslated(readme: Page, translation: Page) -> list[str]:
     """What a translation lacks, or has beside, of the headings, commands and links."""
     problems = []
@@ -71,7 +83,8 @@ def mistranslated(readme: Page, translation: Page) -> list[str]:
         problems.append(f"has headings of the levels {theirs}, README.md {ours}")
     for what, wanted, found in (
         ("command", readme.commands, translation.commands),
-        ("link", sorted(readme.links), sorted(translation.links)),
+        # Each leads to the other.
+        ("link", {*readme.links} - {TRANSLATION}, {*translation.links} - {readme.name}),
     ):
         problems += [f"lacks README.md's {what}: {one}" for one in wanted if one not in found]
         problems += [
@@ -91,7 +104,7 @@ def problems(root: Path) -> list[str]:
             wrong += unknown_names(page, names)
         found += [f"{page.name}: {one}" for one in wrong]
     readme = Page(root, "README.md")
-    found += [f"README.md: {one}" for one in too_long(readme)]
+    found += [f"README.md: {one}" for one in (*too_long(readme), *not_shipped(readme, root))]
     found += [f"{TRANSLATION}: {one}" for one in mistranslated(readme, Page(root, TRANSLATION))]
     return found
 

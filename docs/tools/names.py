@@ -88,7 +88,7 @@ class Names:
         return (self.root / path).exists()
 
     def has_member(self, name: str) -> bool:
-        """Whether the collection has a playbook, module, plugin, role or action group of that name."""
+        """Whether a playbook, plugin, role or action group of the collection is called so."""
         kinds = ("modules", "lookup", "callback", "filter")
         return (
             f"{name}.yml" in self.playbooks
