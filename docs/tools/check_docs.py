@@ -84,13 +84,18 @@ def mistranslated(readme: Page, translation: Page) -> list[str]:
     for what, wanted, found in (
         ("command", readme.commands, translation.commands),
         # Each leads to the other.
-        ("link", {*readme.links} - {TRANSLATION}, {*translation.links} - {readme.name}),
+        ("link", *(_others(page) for page in (readme, translation))),
     ):
         problems += [f"lacks README.md's {what}: {one}" for one in wanted if one not in found]
         problems += [
             f"has a {what} that README.md lacks: {one}" for one in found if one not in wanted
         ]
     return problems
+
+
+def _others(page: Page) -> list[str]:
+    """Links of one of the two, but for that to the other."""
+    return sorted({*page.links} - {TRANSLATION, "README.md"})
 
 
 def problems(root: Path) -> list[str]:
