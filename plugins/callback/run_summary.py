@@ -12,6 +12,7 @@ from typing import Any
 from ansible.plugins.callback import CallbackBase
 
 from ..filter.attempt_lines import attempt_lines
+from ansible_collections.llmops.gce_vllm.plugins.plugin_utils.direct_execution import preload_for
 
 DOCUMENTATION = r"""
 name: run_summary
@@ -58,6 +59,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._close()
         name = play.get_name()
         self._current = name.split(":")[0].strip().lower() if ":" in name else None
+
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
+        """Import once what each worker would."""
+        preload_for(str(task.action))
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ARG002
         """Remember what was tried in vain."""
