@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import resource
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
@@ -58,7 +59,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "cpu_seconds": round(cpu - self._cpu, 4),
             "wall_seconds": round(now - self._since, 4),
         }
-        with open(str(self.get_option("target")), "a", encoding="utf-8") as stream:
+        with Path(self.get_option("target")).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(one) + os.linesep)
         self._cpu, self._since, self._task = cpu, now, task
 
@@ -66,7 +67,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         """Close the task before."""
         self._next(f"play {play.get_name()}")
         name = str(play.get_name())
-        self._phase = name.split(":")[0].strip().lower() if ":" in name else "settings"
+        self._phase = name.split(":", maxsplit=1)[0].strip().lower() if ":" in name else "settings"
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
         """Close the task before."""

@@ -8,7 +8,8 @@ task's worker. Any other runs as Ansible runs modules.
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import sys
+from collections.abc import Callable
 from typing import Any
 
 from ansible import constants
@@ -38,19 +39,19 @@ class ActionModule(NormalAction):  # type: ignore[misc]
 
     def _reason_against(self, task_vars: dict[str, Any]) -> str:
         """Why the module needs a Python of its own; empty where it doesn't."""
-        settings = constants.config.get_config_value
-        checks = {
+        checks: dict[str, Callable[[], bool]] = {
             "off, or not known for this ansible-core": lambda: not direct.available(),
             "not the local connection": lambda: self._connection.transport != "local",
             "become": lambda: self._connection.become is not None,
             "async": lambda: bool(self._task.async_val),
             "an environment of its own": lambda: any(self._task.environment or []),
-            "kept files": lambda: constants.DEFAULT_KEEP_REMOTE_FILES,
-            "a limit of open files": lambda: settings(
-                "PYTHON_MODULE_RLIMIT_NOFILE", variables=task_vars
+            "kept files": lambda: bool(constants.DEFAULT_KEEP_REMOTE_FILES),
+            "a limit of open files": lambda: bool(
+                constants.config.get_config_value(
+                    "PYTHON_MODULE_RLIMIT_NOFILE", variables=task_vars
+                )
             ),
             "another interpreter": lambda: not direct.same_python(self._interpreter(task_vars)),
-            "not a module of this collection": lambda: not self._module().is_file(),
         }
         return next((reason for reason, true in checks.items() if true()), "")
 
@@ -61,11 +62,10 @@ class ActionModule(NormalAction):  # type: ignore[misc]
         named = there.get("ansible_python_interpreter") or ""
         return str(self._templar.template(named)).strip()
 
-    def _name(self) -> str:
-        return str(self._task.action).rpartition(".")[2]
-
-    def _module(self) -> Path:
-        return Path(__file__).parents[1] / "modules" / f"{self._name()}.py"
+    def _found(self) -> Any:
+        return self._shared_loader_obj.module_loader.find_plugin_with_context(
+            self._task.action, collection_list=self._task.collections
+        )
 
     def _is_pipelining_enabled(self, module_style: str, wrap_async: bool = False) -> bool:
         # Nothing is copied, so no folder is needed for it.
@@ -84,17 +84,19 @@ class ActionModule(NormalAction):  # type: ignore[misc]
         built = _BuiltModule(
             b_module_data=b"",
             module_style="new",
-            shebang=f"#!{direct.sys.executable}",
+            shebang=f"#!{sys.executable}",
             serialization_profile=direct.PROFILE,
         )
-        return built, str(self._module())
+        return built, str(self._found().plugin_resolved_path)
 
     def _low_level_execute_command(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         if not self._direct:
             answer: dict[str, Any] = super()._low_level_execute_command(*arguments, **options)
             return answer
         status, *written = direct.run(
-            f"{direct.MODULES}.{self._name()}", self._arguments, self._loader.get_basedir()
+            direct.python_name(self._found().resolved_fqcn),
+            self._arguments,
+            self._loader.get_basedir(),
         )
         out, error = (text.decode(errors="surrogateescape") for text in written)
         return {

@@ -12,7 +12,7 @@ from typing import Any
 from ansible.plugins.callback import CallbackBase
 
 from ..filter.attempt_lines import attempt_lines
-from ansible_collections.llmops.gce_vllm.plugins.plugin_utils.direct_execution import preload_for
+from ..plugin_utils.direct_execution import preload_for
 
 DOCUMENTATION = r"""
 name: run_summary

@@ -20,7 +20,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ansible.module_utils import basic
 from ansible.plugins.loader import module_loader
@@ -33,7 +33,6 @@ except ImportError:
     _internal = _traceback = _handle_exception = None
 
 ACTION = "llmops.gce_vllm.gce_instance"
-MODULES = "ansible_collections.llmops.gce_vllm.plugins.modules"
 ENVIRONMENT = "GCE_VLLM_DIRECT_EXECUTION"
 PROFILE = "legacy"  # how options and results are written down; that of every module that names none
 _FALSE = ("0", "false", "no", "off")
@@ -61,6 +60,12 @@ def available() -> bool:
     )
 
 
+def python_name(module: str) -> str:
+    """By which name Python imports a collection's module."""
+    namespace, collection, name = module.split(".", 2)
+    return f"ansible_collections.{namespace}.{collection}.plugins.modules.{name}"
+
+
 def same_python(interpreter: str) -> bool:
     """Whether a host's interpreter is the one that runs this, in the same environment."""
     # Virtual environments have links to one program in common: what tells them apart is the folder.
@@ -83,7 +88,7 @@ def preload_for(action: str) -> None:
     """In the process that forks the workers: preload what a task needs if its module is ours."""
     found = module_loader.find_plugin_with_context(action)
     if found.action_plugin == ACTION and available():
-        preload(f"{MODULES}.{action.rpartition('.')[2]}")
+        preload(python_name(found.resolved_fqcn))
 
 
 def run(module: str, arguments: bytes, folder: str) -> tuple[int, bytes, bytes]:
@@ -95,7 +100,7 @@ def run(module: str, arguments: bytes, folder: str) -> tuple[int, bytes, bytes]:
         folder: where it runs.
 
     Returns:
-        Exit status (negative for a signal), standard output, standard error.
+        Exit status, standard output, standard error; where a signal ended it, as a shell tells it.
     """
     ends = [os.pipe(), os.pipe()]
     child = os.fork()
@@ -113,8 +118,11 @@ def run(module: str, arguments: bytes, folder: str) -> tuple[int, bytes, bytes]:
     finally:
         for read, _ in ends:
             os.close(read)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), written[0], written[1]
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status < 0:
+        said = f"{signal.strsignal(-status)}\n".encode()
+        return 128 - status, written[0], written[1] + said
+    return status, written[0], written[1]
 
 
 def _read(ends: list[int]) -> list[bytes]:
@@ -143,7 +151,7 @@ def _in_child(module: str, arguments: bytes, folder: str, outputs: list[int]) ->
         _as_in_a_module()
         status = _main(module, arguments)
         atexit._run_exitfuncs()  # the module's: it removes its temporary folder there
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:
         with contextlib.suppress(BaseException):
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
     finally:
@@ -173,16 +181,14 @@ def _as_in_a_module() -> None:
 
 def _main(module: str, arguments: bytes) -> int:
     basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = arguments, PROFILE
-    main: Any = None
     try:
         try:
-            main = importlib.import_module(module).main
-            main()
+            importlib.import_module(module).main()
             raise RuntimeError("New-style module did not handle its own exit.")
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             _handle_exception(error, PROFILE)
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
         sys.stderr.write(f"{end.code}\n")
-        return 1
+    return 1

@@ -30,6 +30,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).with_name("ansible-playbook")
 # Of Ansible's own plugins only kinds that most tasks need.
+# What modules import that run in a worker of the run.
+MODULES_NEED = ("google.auth.transport.requests", "google.oauth2.service_account")
 PRELOADED = ("filter", "test", "lookup", "action", "connection", "shell", "callback", "strategy")
 # Read when Ansible is imported, as its own variables are: runs with others need another server.
 _READ_EARLY = ("HOME", "LANG", "LC_ALL", "NO_COLOR", "PYTHONPATH", "TMPDIR", "TZ")
@@ -143,6 +145,8 @@ def _preload() -> None:
             # Some are for other systems, or need a library that is not here.
             with contextlib.suppress(ImportError):
                 importlib.import_module(module.name)
+    for name in MODULES_NEED:
+        importlib.import_module(name)
 
 
 def _serve(address: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.llmops.gce_vllm.plugins.plugin_utils import direct_execution
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator
@@ -106,6 +107,15 @@ def test_check_then_run_then_run_again(emulator: Emulator, playbook: Path) -> No
 def test_action_group_holds_every_module() -> None:
     runtime = yaml.safe_load((m.ROOT / "meta" / "runtime.yml").read_text())
     assert runtime["action_groups"]["gce"] == sorted([*MODULES, "plan_cost_info"])
+
+
+def test_every_module_for_the_controller_is_run_without_a_python_of_its_own() -> None:
+    runtime = yaml.safe_load((m.ROOT / "meta" / "runtime.yml").read_text())
+    routed = runtime["plugin_routing"]["modules"]
+    # The action of this name is found without being named.
+    expected = {*runtime["action_groups"]["gce"], "known_host", "vllm_plan"} - {"gce_instance"}
+    assert {n for n, one in routed.items() if "action_plugin" in one} == expected
+    assert {one.get("action_plugin") for one in routed.values()} <= {direct_execution.ACTION, None}
 
 
 @pytest.fixture(scope="module")
