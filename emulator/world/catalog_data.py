@@ -20,6 +20,8 @@ ZONES: dict[str, tuple[str, ...]] = {
     "us-central1-b": (L4, T4, A100, H200, RTX_PRO_6000),
     "us-central1-c": (L4, T4, A100, A100_80GB, H100),
     "us-central1-f": (T4, A100),
+    # An AI zone: docs.cloud.google.com/compute/docs/regions-zones/ai-zones.
+    "us-central1-ai1a": (H100, H200, B200),
     "us-east1-b": (L4, A100),
     "us-east1-c": (L4, T4),
     "us-east1-d": (L4, T4),

@@ -198,7 +198,6 @@ def boot(**changes: Any) -> dict[str, Any]:
 RECREATE: list[tuple[dict[str, Any], str]] = [
     (boot(image_family="common-cu129-ubuntu-2204-nvidia-580"), "boot_disk.image_family"),
     (boot(type="pd-ssd"), "boot_disk.type"),
-    (boot(size_gb=60), "boot_disk.size_gb"),
     ({"scheduling": {"provisioning_model": "SPOT"}}, "scheduling.provisioning_model"),
     (
         {"machine_type": "n1-standard-8", "accelerators": [{"type": "nvidia-tesla-t4"}]},
@@ -247,6 +246,25 @@ def test_disk_grows_live(cloud: m.Cloud, name: str) -> None:
     there = transition(cloud, **m.machine(name, **boot(size_gb=150)))
     assert hows(there) == {"boot_disk.size_gb": "live"}
     assert there["instance"]["id"] == first["instance"]["id"]
+
+
+@pytest.mark.parametrize("more", [{}, {"allow_recreate": True}])
+def test_a_larger_boot_disk_will_do(cloud: m.Cloud, name: str, more: dict[str, Any]) -> None:
+    """It ran full and was grown by hand: nobody wants a new instance with a smaller one."""
+    first = cloud.ok("gce_instance", **m.machine(name))
+    cloud.ok("gce_instance", **m.machine(name, **boot(size_gb=150)))
+    for check in (True, False):
+        again = cloud.ok("gce_instance", check=check, **m.machine(name, **more))
+        assert again["changed"] is False
+        assert "has 150 GB, and 100 GB were asked for" in " ".join(map(str, again["warnings"]))
+    assert stored(cloud, name)["id"] == first["instance"]["id"]
+
+
+def test_made_anew_the_boot_disk_is_no_smaller(cloud: m.Cloud, name: str) -> None:
+    cloud.ok("gce_instance", **m.machine(name, **boot(size_gb=150)))
+    cloud.ok("gce_instance", **m.machine(name, allow_recreate=True, **boot(type="pd-ssd")))
+    (disk,) = [one for one in cloud.stored("disks") if one["name"] == name]
+    assert (disk["sizeGb"], disk["type"].rsplit("/", 1)[1]) == ("150", "pd-ssd")
 
 
 def test_stop_and_start(cloud: m.Cloud, name: str) -> None:

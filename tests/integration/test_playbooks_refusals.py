@@ -78,8 +78,15 @@ def test_a_run_says_that_it_does_not_talk_to_google() -> None:
         ({"llm_api_port": 70000}, "llm_api_port is 70000."),
         ({"llm_api_port": 22}, "llm_api_port is 22."),
         ({"gce_network_dashboard_port": 8000}, "gce_network_dashboard_port is 8000."),
-        ({"gce_name": "LLM_Server"}, "gce_name is 'LLM_Server', from which"),
-        ({"gce_name": "a" * 60}, "Give up to 59 lower-case letters"),
+        ({"gce_name": "LLM_Server"}, "gce_name is 'LLM_Server' (10 characters), from which"),
+        ({"gce_name": "llm-"}, "for example llm-server"),
+        ({"gce_name": "a" * 54}, f"{'a' * 54}-dashboard"),
+        ({"gce_name": "a" * 54}, "Give up to 53 lower-case letters"),
+        ({"gce_zone": "us-central1"}, "gce_zone is 'us-central1', which is not the name of a zone"),
+        (
+            {"gce_instance_placements": [{"zone": "us-central1-ai1a"}, {"zone": "us-central1"}]},
+            "has the zone 'us-central1', which is not",
+        ),
         (
             {"gce_network_api_source_ranges": "203.0.113.5/32"},
             "is the text '203.0.113.5/32', not a list. Next: write ['203.0.113.5/32'].",

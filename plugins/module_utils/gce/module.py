@@ -10,6 +10,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ..errors import GceError
+from . import names
 from .client import DEFAULT_ENDPOINT, GceClient, Settings
 from .read_cache import SharedReads
 
@@ -84,6 +85,7 @@ def run(
     """
     params = module.params
     try:
+        names.refuse_bad(params)
         with GceClient(settings_of(params)) as client:
             folder = params.get("shared_reads")
             client.shared = _shared(client, folder) if folder else None

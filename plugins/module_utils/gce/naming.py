@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+# cloud.google.com/compute/docs/naming-resources.
+NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 # An AI zone's last part has more than a letter: us-central1-ai1a
 # (docs.cloud.google.com/compute/docs/regions-zones/ai-zones).
 REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+")

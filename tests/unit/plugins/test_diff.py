@@ -22,7 +22,6 @@ HOW = change_table.how
         ("external_ip", True, False, "live"),
         ("deletion_protection", False, True, "live"),
         ("boot_disk.size_gb", 50, 100, "live"),
-        ("boot_disk.size_gb", 100, 50, "recreate"),
         ("boot_disk.type", "pd-ssd", "pd-balanced", "recreate"),
         ("boot_disk.image", "p/a", "p/b", "recreate"),
         ("boot_disk.image_family", "p/a", "p/b", "recreate"),

@@ -74,8 +74,6 @@ def way(field: str, before: Any, after: Any) -> Way:
     usual = FIELDS[row(field)]
     if field == "machine_type" and _other_kind(str(before), str(after)):
         return "recreate"
-    if field == "boot_disk.size_gb":
-        return "live" if after > (before or 0) else "recreate"
     if field.startswith("disks."):
         # What is not there yet is made or attached while the instance runs.
         if before is None:

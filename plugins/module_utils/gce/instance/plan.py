@@ -23,6 +23,7 @@ from .reader import InstanceReader
 
 # Metadata key in which the role notes the tags that it gave.
 _OWN_TAGS = "metadata.gce-vllm-tags"
+_BOOT_SIZE = "boot_disk.size_gb"
 _RECORDS = [f"metadata.{key}" for key in image_record.RECORDS]
 
 
@@ -232,11 +233,22 @@ class InstancePlan:
                 "family was not compared."
             )
             wanted = {field: v for field, v in wanted.items() if field != "boot_disk.image_family"}
+        if self._is_larger(wanted, current):
+            self.warnings.append(
+                f"The boot disk of the {self.where} has {current[_BOOT_SIZE]} GB, and "
+                f"{wanted[_BOOT_SIZE]} GB were asked for. It was left so: a disk can't shrink, and "
+                "nothing is made anew to have a smaller one."
+            )
         if wanted.get("address") == current.get("address"):
             # One that was attached otherwise needs no record to be right.
             wanted = {k: v for k, v in wanted.items() if k != f"metadata.{image_record.ADDRESS}"}
         wanted = self._with_attachments(_without_origins(wanted, current), current)
         return _following(wanted, current)
+
+    @staticmethod
+    def _is_larger(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+        """Whether the boot disk has more than is asked for: grown by hand, mostly."""
+        return bool(wanted.get(_BOOT_SIZE)) and current.get(_BOOT_SIZE, 0) > wanted[_BOOT_SIZE]
 
     def _with_attachments(
         self, wanted: dict[str, Any], current: Mapping[str, Any]
@@ -271,6 +283,9 @@ def _following(wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, 
         wanted = {field: value for field, value in wanted.items() if field != "accelerators"}
     wanted = _with_termination(wanted, current)
     wanted = _without_local_ssd(wanted, current)
+    if wanted.get(_BOOT_SIZE) and current.get(_BOOT_SIZE, 0) > wanted[_BOOT_SIZE]:
+        # What filled the old one may fill the new one too.
+        wanted = {**wanted, _BOOT_SIZE: current[_BOOT_SIZE]}
     if wanted.get("accelerators"):
         # With GPUs there is no live migration, whether or not the caller thought of that.
         wanted = {"scheduling.on_host_maintenance": "TERMINATE", **wanted}

@@ -11,8 +11,8 @@ from ...diff import Flat, under
 from ...errors import GceError
 from ...hardware import machine_types
 from ..disk import fields as further_disks
+from ..naming import NAME
 
-_NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL_KEY = re.compile(r"[^\W\dA-Z_][\w-]{0,62}")
 _METADATA_KEY = re.compile(r"[\w-]{1,128}", re.ASCII)
 # Seconds. Flex-start: ten minutes to seven days; else 30 seconds to 120 days.
@@ -49,7 +49,7 @@ def _names(name: str, fields: Flat) -> Problem:
         *((f"the tag '{tag}'", tag) for tag in under(fields, "tags")),
         *((f"the resource policy '{one}'", one) for one in fields.get("resource_policies") or []),
     ]:
-        if not _NAME.fullmatch(text):
+        if not NAME.fullmatch(text):
             return f"{what} is not one that Google takes", f"use {rule}."
     return NONE
 
