@@ -18,20 +18,12 @@ description:
     anew (only with O(allow_recreate)). Where the needed permission is missing, the run fails, names
       the differences and changes nothing.
   - Needs a stop, O(machine_type) within a series, O(accelerators), O(service_account), O(shielded),
-<<<<<<< HEAD
     O(scheduling) without its provisioning model, O(discard_local_ssd) where the run time is
     limited, device name and mode of a further disk, and O(reservation_affinity) from any to none.
-  - Needs a recreate, O(boot_disk.image), O(boot_disk.image_family), O(boot_disk.type), a smaller
-    O(boot_disk.size_gb), O(network), O(subnetwork), O(scheduling.provisioning_model), any other
-    O(reservation_affinity), and a O(machine_type) of another series with bundled GPUs, or of a
-    machine with local SSDs, which Google lets become no other.
-=======
-    O(scheduling) without its provisioning model, device name and mode of a further disk, and
-    O(reservation_affinity) from any to none.
   - Needs a recreate, O(boot_disk.image), O(boot_disk.image_family), O(boot_disk.type), O(network),
     O(subnetwork), O(scheduling.provisioning_model), any other O(reservation_affinity), and a
-    O(machine_type) of another series with bundled GPUs.
->>>>>>> fb9c243 (Take AI zones, larger boot disks, and names that fit all that is made of them)
+    O(machine_type) of another series with bundled GPUs, or of a machine with local SSDs, which
+    Google lets become no other.
   - Type, image and a smaller size of a further disk that exists are refused, as that would lose
     data.
   - An image family is resolved when the instance is made. What it was resolved to is recorded in

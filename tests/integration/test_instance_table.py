@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import requests
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce import operations
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance.change_table import (
     FIELDS,
     row,
@@ -339,7 +340,8 @@ class Site(m.Cloud):
         with self.api() as api:
             for one in self.stored("disks"):
                 if not one.get("users"):
-                    api.delete(f"{api.root}/zones/{m.ZONE}/disks/{one['name']}", "delete a disk")
+                    path = f"{api.root}/zones/{m.ZONE}/disks/{one['name']}"
+                    operations.remove(api, path, "delete a disk")
 
     def stored(self, collection: str) -> list[m.Json]:
         found: list[m.Json] = self.admin("GET", "state")["projects"][PROJECT][collection]
