@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes each role's README.md from its argument specification.
+"""Writes each role's README.md from its argument specification, and its defaults.
 
 `python docs/tools/generate_role_docs.py` writes them; `--check` says which are out of date and
 exits 1.
@@ -19,14 +19,19 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 NAMESPACE = "llmops.gce_vllm"
 
 
-def render(role: str, spec: Mapping[str, Any]) -> str:
-    """One role's README as Markdown."""
+def render(role: str, spec: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """One role's README as Markdown.
+
+    Args:
+        defaults: asked where the specification has none. A template stands in it for text alone:
+            Ansible's documentation tools refuse one where a number, list or dictionary is meant.
+    """
     main = spec["argument_specs"]["main"]
     parts = [
         f"# {role}\n",
         f"{main['short_description']}.\n",
         *(f"{paragraph}\n" for paragraph in _paragraphs(main.get("description", []))),
-        _table(main.get("options", {})),
+        _table(main.get("options", {}), defaults),
         "## Use\n",
         f"```yaml\n- hosts: all\n  roles:\n    - role: {NAMESPACE}.{role}\n```\n",
         "Written by `docs/tools/generate_role_docs.py` from `meta/argument_specs.yml`.\n",
@@ -38,26 +43,28 @@ def _paragraphs(text: str | list[str]) -> list[str]:
     return [text] if isinstance(text, str) else list(text)
 
 
-def _table(options: Mapping[str, Any]) -> str:
+def _table(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
     if not options:
         return ""
     rows = [
         "## Variables\n",
         "| name | type | default | meaning |",
         "| --- | --- | --- | --- |",
-        *(_row(name, option) for name, option in options.items()),
+        *(_row(name, option, defaults.get(name)) for name, option in options.items()),
     ]
     return "\n".join(rows) + "\n"
 
 
-def _row(name: str, option: Mapping[str, Any]) -> str:
+def _row(name: str, option: Mapping[str, Any], templated: Any) -> str:
     kind = str(option["type"])
     if "elements" in option:
         kind = f"{kind} of {option['elements']}"
     meaning = " ".join(" ".join(_paragraphs(option["description"])).split())
     if "choices" in option:
         meaning += f" One of {', '.join(f'`{choice}`' for choice in option['choices'])}."
-    default = "required" if option.get("required") else _code(option.get("default"))
+    # A secret's default is shown nowhere.
+    shown = option.get("default", None if option.get("no_log") else templated)
+    default = "required" if option.get("required") else _code(shown)
     return "| " + " | ".join((f"`{name}`", kind, default, meaning.replace("|", "\\|"))) + " |"
 
 
@@ -72,6 +79,10 @@ def _code(value: Any) -> str:
     return "`" + " ".join(text.split()).replace("|", "\\|") + "`"
 
 
+def _load(path: Path) -> dict[str, Any]:
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
+
+
 def main() -> int:
     """Write or check every role's README."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -80,7 +91,7 @@ def main() -> int:
     outdated = []
     for spec in sorted(ROLES.glob("*/meta/argument_specs.yml")):
         role = spec.parent.parent
-        text = render(role.name, yaml.safe_load(spec.read_text(encoding="utf-8")))
+        text = render(role.name, _load(spec), _load(role / "defaults" / "main.yml"))
         readme = role / "README.md"
         if readme.exists() and readme.read_text(encoding="utf-8") == text:
             continue

@@ -3,13 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-from typing import Any
-
-from ansible.plugins.callback import CallbackBase
-
 DOCUMENTATION = r"""
 name: drift_records
 type: aggregate
@@ -27,6 +20,13 @@ options:
 requirements:
   - enable in configuration (C(callbacks_enabled))
 """
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
 
 # What the role gce_instance says by a debug task, as nothing would change.
 NEWER_IMAGE = "__gce_instance_newer_image"

@@ -3,17 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import time
-from pathlib import Path
-from typing import Any
-
-from ansible.plugins.callback import CallbackBase
-
-from ..filter.attempt_lines import attempt_lines
-from ..plugin_utils.direct_execution import preload_for
-
 DOCUMENTATION = r"""
 name: run_summary
 type: aggregate
@@ -36,6 +25,17 @@ options:
 requirements:
   - enable in configuration (C(callbacks_enabled))
 """
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+from ..filter.attempt_lines import attempt_lines
+from ..plugin_utils.direct_execution import preload_for
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]

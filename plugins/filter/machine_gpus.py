@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..module_utils.sizing.machine_choice import gpus_of
+from ..module_utils.hardware.machine_types import named_gpus
 
 DOCUMENTATION = r"""
 name: machine_gpus
@@ -43,7 +43,7 @@ _value:
 
 def number(machine_type: str, accelerators: list[Mapping[str, Any]] | None = None) -> int:
     """See DOCUMENTATION."""
-    found = gpus_of(str(machine_type or ""), list(accelerators or []))
+    found = named_gpus(str(machine_type or ""), list(accelerators or []))
     return found[1] if found else 0
 
 

@@ -3,13 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-from ansible.plugins.lookup import LookupBase
-
-from ..plugin_utils.expected_host import all_of
-
 DOCUMENTATION = r"""
 name: group_settings
 short_description: Values of variables for each host of a group, one that is yet to come included
@@ -51,6 +44,13 @@ _list:
   elements: dict
   sample: [{"llm_server_api_key_required": false}]
 """
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible.plugins.lookup import LookupBase
+
+from ..plugin_utils.expected_host import all_of
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]

@@ -3,17 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
-
-from ansible import context
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-
-from ..plugin_utils import command_line
-from ..plugin_utils.secret_options import secret_options
-
 DOCUMENTATION = r"""
 name: timer_command
 short_description: The options of this run, for a timer that runs another playbook
@@ -47,6 +36,17 @@ _list:
   elements: str
   sample: [--inventory=/srv/inventory, '--extra-vars={"gce_name": "b"}']
 """
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible import context
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+from ..plugin_utils import command_line
+from ..plugin_utils.secret_options import secret_options
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]

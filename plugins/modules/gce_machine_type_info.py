@@ -140,7 +140,7 @@ price:
   type: dict
   contains:
     hourly:
-      description: Price an hour of everything under RV(price.items), before discounts and taxes.
+      description: Price an hour of everything under RV(price.parts), before discounts and taxes.
       type: float
     currency:
       description: Always V(USD).
@@ -154,7 +154,7 @@ price:
     region:
       description: Region that the prices are of.
       type: str
-    items:
+    parts:
       description: The parts, each with RV(ignore:what) and RV(ignore:hourly).
       type: list
       elements: dict

@@ -72,7 +72,7 @@ deletes:
   type: list
   elements: str
 costs:
-  description: A line for people with RV(report.cost).
+  description: A line for people with what RV(report) says in C(cost).
   returned: success
   type: str
 """

@@ -72,7 +72,7 @@ attributes:
     support: full
     description: Shows each file that is put back.
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 """
 
 EXAMPLES = r"""

@@ -133,7 +133,7 @@ attributes:
     support: full
     description: Shows what is wrong with the folder.
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 """
 
 EXAMPLES = r"""

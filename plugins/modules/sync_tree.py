@@ -30,6 +30,9 @@ options:
     description: Group of the folder and all in it.
     type: str
     default: root
+  _files:
+    description: Path below O(src) and text of each file. The action reads them; nobody gives them.
+    type: dict
 attributes:
   check_mode:
     description: Says what would change without changing it.
@@ -38,7 +41,7 @@ attributes:
     description: Shows each file that differs.
     support: full
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 """
 
 EXAMPLES = r"""
@@ -73,7 +76,8 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 SKIPPED = "__pycache__"
-FILE_MODE, FOLDER_MODE = "0644", "0755"
+FILE_MODE = "0644"
+FOLDER_MODE = "0755"
 
 
 def strays(root: Path, wanted: dict[str, str]) -> list[str]:
@@ -178,10 +182,12 @@ def main() -> None:
             "dest": {"type": "path", "required": True},
             "owner": {"type": "str", "default": "root"},
             "group": {"type": "str", "default": "root"},
-            "_files": {"type": "dict", "required": True},
+            "_files": {"type": "dict"},
         },
         supports_check_mode=True,
     )
+    if module.params["_files"] is None:
+        module.fail_json(msg="sync_tree runs as a task of a playbook, which reads the files.")
     module.exit_json(**sync(module))
 
 

@@ -90,7 +90,7 @@ attributes:
     support: full
     description: Shows the packages that differ.
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 """
 
 EXAMPLES = r"""

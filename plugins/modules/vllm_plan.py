@@ -191,10 +191,12 @@ lines:
   elements: str
 """
 
+from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.gce.bucket_session import bucket_session
 from ..module_utils.model import files as model_files
 from ..module_utils.model.files import RefusedError, SourceError
 from ..module_utils.model.shape import ShapeError, UnreadableError
@@ -238,7 +240,7 @@ def main() -> None:
             token=params["token"],
             hub=params["hub"],
             storage=params["storage"],
-            service_account_file=params["service_account_file"],
+            bucket_session=partial(bucket_session, params["service_account_file"]),
         )
         config = model_files.config(files)
         plan = plan_report.plan(params, config, files)

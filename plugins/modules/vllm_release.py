@@ -42,7 +42,7 @@ attributes:
     support: full
     description: Shows where the link leads, and the releases that are removed.
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 """
 
 EXAMPLES = r"""

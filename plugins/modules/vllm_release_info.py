@@ -21,7 +21,7 @@ attributes:
     support: none
     description: Changes nothing.
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 """
 
 EXAMPLES = r"""

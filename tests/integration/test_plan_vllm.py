@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import files as model_files
-from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import quantization
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import multimodal, quantization
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.reports import plan as plan_report
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import (
     architectures,
     engine_arg_names,
-    multimodal,
     quantization_methods,
 )
 

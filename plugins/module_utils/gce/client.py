@@ -17,7 +17,7 @@ from .read_cache import SharedReads, whole_list
 from .remedies import remedy_for
 
 if TYPE_CHECKING:
-    from typing import Self  # Python 3.11
+    from typing_extensions import Self  # typing has it from Python 3.11 on
 
 DEFAULT_ENDPOINT = "https://compute.googleapis.com/compute/v1"
 PAGE_SIZE = 500

@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import GceError
+from .asker import Asker
 from .remedies import IMPERSONATION, NO_CREDENTIALS
 
-if TYPE_CHECKING:
-    from .client import GceClient
 
-
-def unreadable(client: GceClient, what: str, answer: Any) -> GceError:
+def unreadable(client: Asker, what: str, answer: Any) -> GceError:
     """The error for an answer of success that is no JSON."""
     kind = answer.headers.get("Content-Type", "no content type")
     return GceError(
@@ -26,7 +24,7 @@ def unreadable(client: GceClient, what: str, answer: Any) -> GceError:
     )
 
 
-def refused(client: GceClient, what: str, error: Any) -> GceError:
+def refused(client: Asker, what: str, error: Any) -> GceError:
     """The error for credentials from which no token could be got."""
     if error.retryable:
         # google-auth has tried again already; nothing is wrong with the credentials.
@@ -58,7 +56,7 @@ def refused(client: GceClient, what: str, error: Any) -> GceError:
     )
 
 
-def unreachable(client: GceClient, what: str, where: str, error: Exception) -> GceError:
+def unreachable(client: Asker, what: str, where: str, error: Exception) -> GceError:
     """The error for an address that could not be reached; `where` is it, in words."""
     custom = client.endpoint != client.own_endpoint
     if "refused" in str(error).lower():

@@ -133,7 +133,7 @@ def expected(
     where = zone(time_zone)
     if where is None:
         return "unknown"
-    here = (now or dt.datetime.now(dt.UTC)).astimezone(where)
+    here = (now or dt.datetime.now(dt.timezone.utc)).astimezone(where)
     started = Cron(start, "start").last(here) if start else None
     stopped = Cron(stop, "stop").last(here) if stop else None
     if started is None and stopped is None:

@@ -4,20 +4,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from ..errors import ApiError, GceError
 from ..suggest import closest, did_you_mean, listed
 from . import naming
-
-if TYPE_CHECKING:
-    from .client import GceClient
+from .asker import Asker
 
 _UNKNOWN = re.compile(r"\bunknown (zone|region)\b", re.IGNORECASE)
 _PLACE = re.compile(r"/(zones|regions)/([^/]+)(?=/|$)")
 
 
-def explained(client: GceClient, path: str, error: ApiError) -> GceError:
+def explained(client: Asker, path: str, error: ApiError) -> GceError:
     """The error as it is, or a better one where Google refuses the zone or region in `path`.
 
     Google has three forms for that: 400 or 404 with 'Unknown zone', 404 with the zone's own path,
@@ -32,7 +29,7 @@ def explained(client: GceClient, path: str, error: ApiError) -> GceError:
         return error  # what could not be listed explains nothing
 
 
-def _refused(client: GceClient, path: str, error: ApiError) -> tuple[str, str]:
+def _refused(client: Asker, path: str, error: ApiError) -> tuple[str, str]:
     """Kind (`zones`, `regions`) and name of what is refused; two '' for another refusal."""
     named = _PLACE.search(f"/{path}")
     if error.reason == "locationDenied":
@@ -50,7 +47,7 @@ def _refused(client: GceClient, path: str, error: ApiError) -> tuple[str, str]:
     return "", ""
 
 
-def _closed_or_unknown(client: GceClient, listing: str, place: str, closed: bool) -> GceError:
+def _closed_or_unknown(client: Asker, listing: str, place: str, closed: bool) -> GceError:
     kind = listing.removesuffix("s")
     names = [
         str(one["name"]) for one in client.list(f"{client.root}/{listing}", f"list the {listing}")
@@ -85,7 +82,7 @@ def _no_zone(zone: str, zones: list[str]) -> GceError:
     )
 
 
-def unknown_region(client: GceClient, region: str) -> GceError:
+def unknown_region(client: Asker, region: str) -> GceError:
     """The error for a region that does not exist."""
     what = "list the regions"
     return _no_region(

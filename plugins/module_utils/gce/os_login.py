@@ -208,5 +208,5 @@ def _time(found: Mapping[str, Any]) -> str:
     micro = int(found.get("expirationTimeUsec") or 0)
     if not micro:
         return "never"
-    moment = datetime.datetime.fromtimestamp(micro // _MICRO, datetime.UTC)
+    moment = datetime.datetime.fromtimestamp(micro // _MICRO, datetime.timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

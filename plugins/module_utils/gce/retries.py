@@ -8,15 +8,19 @@ import re
 import time
 from typing import Any
 
-from urllib3.exceptions import (
-    MaxRetryError,
-    NameResolutionError,
-    NewConnectionError,
-    ProxyError,
-    ReadTimeoutError,
-    SSLError,
-)
-from urllib3.util.retry import Retry
+try:
+    from urllib3.exceptions import (
+        MaxRetryError,
+        NameResolutionError,
+        NewConnectionError,
+        ProxyError,
+        ReadTimeoutError,
+        SSLError,
+    )
+    from urllib3.util.retry import Retry
+except ImportError:
+    # It comes with requests; whoever logs in says what is missing before any of this is used.
+    Retry = object  # type: ignore[assignment, misc]
 
 RETRY_STATUSES = frozenset({429, 500, 502, 503, 504})
 FIRST_PAUSE_S = 0.4

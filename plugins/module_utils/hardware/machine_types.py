@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
-
-from ..gce import naming
 
 # Machine type to its bundled GPUs, (type, count).
 BUNDLED: dict[str, tuple[str, int]] = {
@@ -102,12 +100,23 @@ def gpus_of(resource: Mapping[str, Any]) -> list[dict[str, Any]]:
     """GPUs that the API says a machine type bundles; the table where the API says nothing."""
     listed = [
         {
-            "type": naming.short(str(entry.get("guestAcceleratorType", ""))),
+            "type": str(entry.get("guestAcceleratorType", "")).rpartition("/")[2],
             "count": int(entry.get("guestAcceleratorCount", 0)),
         }
         for entry in resource.get("accelerators") or []
     ]
     return listed or bundled(str(resource.get("name", "")))
+
+
+def named_gpus(
+    machine_type: str, accelerators: Iterable[Mapping[str, Any]]
+) -> tuple[str, int] | None:
+    """GPU and number of a machine type, or of what is attached to it; None where there is none."""
+    if machine_type in BUNDLED:
+        return BUNDLED[machine_type]
+    for one in accelerators:
+        return str(one.get("type", "")), int(one.get("count") or 1)
+    return None
 
 
 def combination_problem(

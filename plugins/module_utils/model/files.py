@@ -12,8 +12,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
@@ -130,9 +129,12 @@ def locate(
     token: str = "",
     hub: str = "https://huggingface.co",
     storage: str = "https://storage.googleapis.com",
-    service_account_file: str = "",
+    bucket_session: Callable[[str], Any] | None = None,
 ) -> Files:
     """Where a model's files are.
+
+    Args:
+        bucket_session: makes the session for `storage`; without it a bucket must be public.
 
     Raises:
         RefusedError: a token would cross the network in clear text.
@@ -143,7 +145,7 @@ def locate(
         folder = quote(f"{prefix}/" if prefix else "", safe="")
         template = f"{storage}/storage/v1/b/{quote(bucket)}/o/{folder}{{name}}?alt=media"
         remedy = "Give the account the role Storage Object Viewer on the bucket."
-        session = _storage_session(service_account_file, storage)
+        session = bucket_session(storage) if bucket_session else _session("", storage)
         return Remote(session, template, model, remedy, final=False)
     if model.startswith(("https://", "http://")):
         remedy = "Correct the address (llm_model), or set llm_model_token to one that may read it."
@@ -185,21 +187,6 @@ def _session(token: str, url: str) -> Any:
     if token:
         session.headers["Authorization"] = f"Bearer {token}"
     return session
-
-
-def _storage_session(service_account_file: str, storage: str) -> Any:
-    import requests  # noqa: PLC0415 - on the controller only
-
-    from ..errors import GceError  # noqa: PLC0415
-    from ..gce.credentials import Login, authorized_session  # noqa: PLC0415
-
-    if _in_clear(storage):
-        return requests.Session()
-    try:
-        # Storage is asked through the same policy as Compute Engine, within a minute.
-        return authorized_session(Login(service_account_file), time.monotonic() + 60)
-    except GceError:
-        return requests.Session()  # Public buckets need none.
 
 
 def config(files: Files) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..vllm import architectures
 from . import families
 from . import layers as model_layers
 from . import states as model_states
 from .config_fields import ShapeError, UnreadableError, fraction, needed, part, whole
 from .families import Family
 from .layers import Experts, Latent, LayerKind
+from .multimodal import MULTIMODAL
 from .states import State
 from .unknown import Unknown
 
@@ -349,7 +349,7 @@ def _not_counted(
         found.append(Unknown(f"how layers of the model type {kind or 'without a name'} are built"))
     if config.get("is_encoder_decoder"):
         found.append(Unknown("the encoder and its cross-attention", frees=False))
-    if _sees_or_hears(config, text) or architectures.multimodal(architecture):
+    if _sees_or_hears(config, text) or architecture in MULTIMODAL:
         found.append(Unknown("the encoder for images or sound and its activations", frees=False))
     if text.get("compress_ratios") or text.get("index_topk") or text.get("sparse_attention_config"):
         found.append(Unknown("the index of sparse attention", frees=False))

@@ -39,7 +39,7 @@ def price(
         "dated": table.DATED,
         "source": table.SOURCE,
         "region": region,
-        "items": [
+        "parts": [
             {"what": part["what"], "hourly": part[model]["hourly"], "dated": part["dated"]}
             for part in parts
             if part[model]

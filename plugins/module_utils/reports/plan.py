@@ -104,7 +104,7 @@ def _gpus(options: Mapping[str, Any]) -> tuple[Gpu, int]:
             int(given.get(key) or 1) for key in ("tensor_parallel_size", "pipeline_parallel_size")
         ]
         return gpu, count or asked[0] * asked[1]
-    found = machine_choice.gpus_of(name, options["accelerators"])
+    found = machine_types.named_gpus(name, options["accelerators"])
     if found is None:
         known = [*gpus.GPUS, *machine_types.BUNDLED, "cpu"]
         raise UnknownGpuError(

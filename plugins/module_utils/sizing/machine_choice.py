@@ -23,16 +23,6 @@ def candidates() -> list[tuple[str, str, int]]:
     return found + [(name, _T4, number) for name, number in _N1]
 
 
-def gpus_of(machine_type: str, accelerators: list[Mapping[str, Any]]) -> tuple[str, int] | None:
-    """GPU and number of a machine type, or of what is attached to it; None where there is none."""
-    bundled = machine_types.BUNDLED.get(machine_type)
-    if bundled:
-        return bundled
-    for one in accelerators:
-        return str(one.get("type", "")), int(one.get("count") or 1)
-    return None
-
-
 def choose(
     shape: Shape,
     given: Mapping[str, Any],

@@ -7,8 +7,6 @@ Transformers' classes. A test compares the newest with the vLLM that the server'
 
 from __future__ import annotations
 
-from .multimodal import MULTIMODAL
-
 _IN_BOTH = """
     AfmoeForCausalLM ApertusForCausalLM ArceeForCausalLM AriaForConditionalGeneration
     AudioFlamingo3ForConditionalGeneration AXK1ForCausalLM BagelForConditionalGeneration
@@ -137,11 +135,6 @@ _ENDINGS = (
     "ForAudioClassification", "ForImageClassification", "ForVideoClassification",
     "ClassificationModel", "ForRewardModeling", "RewardModel", "Model",
 )  # fmt: skip
-
-
-def multimodal(architecture: str) -> bool:
-    """Whether vLLM runs it with an encoder for images, sound or video."""
-    return architecture in MULTIMODAL
 
 
 def known(architecture: str, release: str) -> bool:

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..hardware import gpus
-from ..sizing import machine_choice
+from ..hardware import gpus, machine_types
 from . import contract_table
 from .contract_table import TOOLKITS, Release
 
@@ -155,7 +154,7 @@ def of_place(
         python: the setting vllm_venv_python.
         notes: tell instead what is no problem and yet worth to know.
     """
-    found = machine_choice.gpus_of(
+    found = machine_types.named_gpus(
         str(place.get("machine_type", "")), list(place.get("accelerators") or [])
     )
     gpu = found[0] if found else ""

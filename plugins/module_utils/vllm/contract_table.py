@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# NVIDIA's CUDA C++ programming guide, table of arithmetic by compute capability; a T4 (7.5) has
-# none.
-BFLOAT16_FROM = 8.0
+from ..hardware.gpus import BFLOAT16_FROM
+
 GPU_DTYPES = ((BFLOAT16_FROM, "bfloat16"), (0.0, "half"))
 # On a CPU without bfloat16 in hardware vLLM's answers in that type were nonsense, in this right.
 CPU_DTYPES = ((0.0, "float32"),)

@@ -10,8 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..hardware import gpus
-from ..sizing import machine_choice
+from ..hardware import gpus, machine_types
 
 Table = Mapping[str, Any]
 UNMEASURED = "starting point, not measured"
@@ -23,7 +22,7 @@ class ProfileError(ValueError):
 
 def class_of(table: Table, gpu: str, accelerators: Sequence[Mapping[str, Any]] = ()) -> str | None:
     """The class of a GPU, by `cpu`, machine type, accelerator type or nvidia-smi's name."""
-    bundled = machine_choice.gpus_of(gpu, list(accelerators))
+    bundled = machine_types.named_gpus(gpu, accelerators)
     kind = bundled[0] if bundled else gpu
     kind = gpus.ALIASES.get(kind.lower(), kind)
     for name, known in table["classes"].items():

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.bucket_session import (
+    bucket_session,
+)
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import files as model_files
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.model.files import SourceError
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.reports import plan as plan_report
@@ -115,10 +118,7 @@ def test_a_mirrors_folder(hub: Hub) -> None:
     assert hub.asked == [("/models/ours/config.json", "Bearer for_the_mirror")]
 
 
-def test_a_buckets_folder(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        model_files, "_storage_session", lambda *_: __import__("requests").Session()
-    )
+def test_a_buckets_folder(hub: Hub) -> None:
     hub.files["/storage/v1/b/models/o/llama%2F8b%2Fconfig.json?alt=media"] = json.dumps(
         CONFIG
     ).encode()
@@ -149,12 +149,7 @@ def test_a_definite_refusal_is_told_from_a_place_that_cannot_be_asked(
     assert not isinstance(raised.value, model_files.RefusedError)
 
 
-def test_a_bucket_may_know_the_hosts_account_and_not_this_one(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        model_files, "_storage_session", lambda *_: __import__("requests").Session()
-    )
+def test_a_bucket_may_know_the_hosts_account_and_not_this_one(hub: Hub) -> None:
     hub.status = 403
     with pytest.raises(SourceError, match="Storage Object Viewer") as raised:
         model_files.config(model_files.locate("gs://models/a", storage=hub.url))
@@ -197,7 +192,7 @@ def test_another_host_is_not_given_the_token(hub: Hub) -> None:
 
 
 def test_credentials_of_google_stay_away_from_a_storage_in_clear() -> None:
-    session = model_files._storage_session("/no/such/key.json", "http://storage.example")
+    session = bucket_session("/no/such/key.json", "http://storage.example")
     assert (
         type(session) is __import__("requests").Session and "Authorization" not in session.headers
     )

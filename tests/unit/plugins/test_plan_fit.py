@@ -255,10 +255,10 @@ def test_the_fewest_gpus_that_fit_are_used() -> None:
 
 
 def test_gpus_of_a_machine_type() -> None:
-    assert machine_choice.gpus_of("g2-standard-24", []) == ("nvidia-l4", 2)
+    assert machine_types.named_gpus("g2-standard-24", []) == ("nvidia-l4", 2)
     t4 = [{"type": "nvidia-tesla-t4", "count": 2}]
-    assert machine_choice.gpus_of("n1-standard-8", t4) == ("nvidia-tesla-t4", 2)
-    assert machine_choice.gpus_of("e2-standard-4", []) is None
+    assert machine_types.named_gpus("n1-standard-8", t4) == ("nvidia-tesla-t4", 2)
+    assert machine_types.named_gpus("e2-standard-4", []) is None
 
 
 def test_every_gpu_that_a_machine_type_brings_is_in_the_table() -> None:

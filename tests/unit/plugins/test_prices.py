@@ -40,7 +40,7 @@ def test_price_is_the_sum_of_its_parts() -> None:
         external_ip=True,
     )
     assert found is not None
-    assert [item["what"] for item in found["items"]] == [
+    assert [item["what"] for item in found["parts"]] == [
         "8 vCPUs and 32 GB of g2-standard-8",
         "1 x nvidia-l4",
         "disk 100 GB pd-balanced",
