@@ -113,7 +113,8 @@ def test_every_module_for_the_controller_is_run_without_a_python_of_its_own() ->
     runtime = yaml.safe_load((m.ROOT / "meta" / "runtime.yml").read_text())
     routed = runtime["plugin_routing"]["modules"]
     # The action of this name is found without being named.
-    expected = {*runtime["action_groups"]["gce"], "known_host", "vllm_plan"} - {"gce_instance"}
+    more = {"known_host", "llm_endpoint_info", "vllm_plan"}
+    expected = {*runtime["action_groups"]["gce"], *more} - {"gce_instance"}
     assert {n for n, one in routed.items() if "action_plugin" in one} == expected
     assert {one.get("action_plugin") for one in routed.values()} <= {direct_execution.ACTION, None}
 
