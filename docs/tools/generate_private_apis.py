@@ -28,6 +28,16 @@ GUARDS = {
 #: Whose, what, what for, where without it, the test.
 OTHERS = (
     (
+        "ansible-core",
+        "of `module_utils._internal` `is_controller`, `get_controller_serialize_map`,"
+        " `import_controller_module`, `_traceback._is_traceback_enabled`, the exceptions of"
+        " `_ansiballz._loader`; `basic._ANSIBLE_ARGS`; `executor.module_common._BuiltModule`; of an"
+        " action `_configure_module`, `_is_pipelining_enabled`, `_low_level_execute_command`",
+        "modules on the controller run in a fork of their task's worker",
+        "they are packed and started as Ansible does it",
+        "tests/integration/test_direct_execution.py",
+    ),
+    (
         "torch",
         "`torch._dynamo.config.disable`",
         "a forked engine compiles nothing where `enforce_eager` is on",

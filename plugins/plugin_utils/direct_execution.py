@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ansible.module_utils import basic
+from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import module_loader
 
 try:
@@ -34,6 +35,8 @@ except ImportError:
 
 ACTION = "llmops.gce_vllm.gce_instance"
 ENVIRONMENT = "GCE_VLLM_DIRECT_EXECUTION"
+# What our action has instead of Ansible's own.
+OVERRIDDEN = ("_configure_module", "_is_pipelining_enabled", "_low_level_execute_command")
 PROFILE = "legacy"  # how options and results are written down; that of every module that names none
 _FALSE = ("0", "false", "no", "off")
 # Whatever modules of ours import only once they need it.
@@ -54,6 +57,7 @@ def available() -> bool:
         (_internal, ("is_controller", "get_controller_serialize_map", "import_controller_module")),
         (_traceback, ("_is_traceback_enabled", "_is_module_traceback_enabled")),
         (basic, ("_ANSIBLE_ARGS", "_ANSIBLE_PROFILE")),
+        (ActionBase, OVERRIDDEN),
     )
     return _handle_exception is not None and all(
         hasattr(module, name) for module, names in known for name in names
