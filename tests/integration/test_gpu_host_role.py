@@ -29,6 +29,7 @@ HOSTS: dict[str, tuple[str, str, tuple[str, str], dict[str, Any]]] = {
     "old-python": ("t4/held.xml", "7.5", NEW, {"vllm_venv_python": "python3.8"}),
     "two-things": ("t4/held.xml", "7.5", ("x", "x"), {"gpu_host_count": 2}),
     "not-locked": ("t4/held.xml", "7.5", NEW, {"gpu_host_version": "9.9"}),
+    "debian-11": ("t4/held.xml", "7.5", NEW, {}),
     "cpu": ("t4/held.xml", "7.5", NEW, {"gpu_host_device": "cpu"}),
 }
 SMI = """\
@@ -82,6 +83,13 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]
         "hosts": "all",
         "gather_facts": False,
         "environment": {"PATH": "{{ programs }}:" + os.environ["PATH"]},
+        "pre_tasks": [
+            {
+                "name": "Tell the Python of Debian 11",
+                "ansible.builtin.set_fact": {"python_version": "3.9.2", "cacheable": True},
+                "when": "inventory_hostname == 'debian-11'",
+            }
+        ],
         "roles": [{"role": "llmops.gce_vllm.gpu_host"}],
         "tasks": [
             {
@@ -118,7 +126,8 @@ def test_a_host_that_fits_gets_its_build_and_number_format(
 
 
 def test_the_others_get_none(seen: tuple[dict[str, Any], str]) -> None:
-    assert set(HOSTS) - set(seen[0]) == {"old-driver", "old-gpu", "old-python", "two-things"}
+    refused = {"old-driver", "old-gpu", "old-python", "two-things", "debian-11"}
+    assert set(HOSTS) - set(seen[0]) == refused
 
 
 @pytest.mark.parametrize(
@@ -129,6 +138,7 @@ def test_the_others_get_none(seen: tuple[dict[str, Any], str]) -> None:
         ("old-gpu", "old-gpu: vLLM 0.32.0 for CUDA 13.0 (cu130) has code for compute capabilities"),
         ("old-gpu", "Tesla T4 7.0. No driver and no image helps. Choose another machine type or"),
         ("old-python", "is made for Python 3.12, and there is 3.8, which vllm_venv_python="),
+        ("debian-11", "debian-11 has Python 3.9.2, and the modules need 3.10 or newer. Debian 12"),
         ("two-things", "two-things: There are 1 GPU(s): Tesla T4. vLLM needs 2. Choose another"),
         ("two-things", "two-things: NVIDIA driver 530.30.02 runs"),
         ("not-locked", "not-locked: vLLM 9.9 is not in the compatibility contract"),
