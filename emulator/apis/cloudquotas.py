@@ -25,9 +25,16 @@ API = "cloudquotas.googleapis.com"
 OUTCOMES = ("granted", "denied", "pending")
 _FAMILIES = tuple(data.GPU_FAMILIES.values())
 _FAMILY_QUOTA = "GPUS-PER-GPU-FAMILY-per-project-region"
-_CPU_FAMILY_QUOTA = "CPUS-PER-VM-FAMILY-per-project-region"
-_CPU_FAMILIES = ("C3D", "C4", "N4")
-_CPU_FAMILY_LIMIT = "24"
+# Metric, quota, its families and the limit of each.
+_BY_VM_FAMILY = (
+    ("cpus_per_vm_family", "CPUS-PER-VM-FAMILY-per-project-region", ("C3D", "C4", "N4"), "24"),
+    (
+        "local_ssd_total_storage_per_vm_family",
+        "LOCAL-SSD-TOTAL-GB-PER-VM-FAMILY-per-project-region",
+        ("A2", "A3", "A4", "C3"),
+        "12000",
+    ),
+)
 # On Spot each of the newer GPUs has a quota of its own; to the family's name.
 _SPOT_QUOTAS = {
     f"PREEMPTIBLE-{family.replace('_', '-')}-GPUS-per-project-region": f"PREEMPTIBLE_{family}"
@@ -71,7 +78,7 @@ class CloudQuotas:
         for quota_id, family in _SPOT_QUOTAS.items():
             granted = {r: self._family(project, r, family) for r in catalog.REGIONS}
             found.append(_spot_info(project, quota_id, f"{family}_GPUS", granted))
-        found.append(_cpu_families(project))
+        found += [_vm_families(project, *one) for one in _BY_VM_FAMILY]
         return found
 
     def info(self, project: str, quota_id: str) -> Json:
@@ -240,18 +247,20 @@ def _spot_info(project: str, quota_id: str, metric: str, granted: dict[str, floa
     return info
 
 
-def _cpu_families(project: str) -> Json:
-    """vCPUs of newer families; its entries without a region hold for the regions not named."""
-    info = _info(project, "cpus_per_vm_family", _CPU_FAMILY_QUOTA, [({"region": ""}, 0, [])])
+def _vm_families(
+    project: str, metric: str, quota_id: str, families: tuple[str, ...], limit: str
+) -> Json:
+    """A quota by machine family; its entries without a region hold for the regions not named."""
+    info = _info(project, metric, quota_id, [({"region": ""}, 0, [])])
     info["dimensions"] = ["region", "vm_family"]
     info["dimensionsInfos"] = [
         *(
             {
                 "dimensions": {"vm_family": family},
-                "details": {"value": _CPU_FAMILY_LIMIT},
+                "details": {"value": limit},
                 "applicableLocations": list(catalog.REGIONS),
             }
-            for family in _CPU_FAMILIES
+            for family in families
         ),
         {"details": {}},
     ]

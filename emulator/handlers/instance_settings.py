@@ -144,7 +144,8 @@ def set_machine_type(call: Call) -> Json:
     def change(instance: Json) -> None:
         _need_stopped(instance, instance["name"], "machine type")
         local_ssds.refuse_other_machine(instance)
-        bundled = data.MACHINES[last(instance["machineType"])].gpus
+        before = data.machine(last(instance["machineType"]))
+        bundled = before.gpus if before else None
         asked = [] if bundled else instance.get("guestAccelerators", [])
         gpus = instances.accelerators(asked, name, call.project, call.zone)
         instance["scheduling"] = _scheduling(instance, instance["scheduling"], gpus, name)

@@ -24,7 +24,7 @@ def machine_type(text: str, project: str, zone: str, field: str) -> str:
         raise invalid(
             field, text, f"Machine type with name '{ref.name}' does not exist in zone '{zone}'."
         )
-    return ref.name
+    return data.canonical(ref.name)
 
 
 def accelerators(wanted: list[Json], name: str, project: str, zone: str) -> list[Json]:
@@ -35,7 +35,8 @@ def accelerators(wanted: list[Json], name: str, project: str, zone: str) -> list
     """
     field = "resource.guestAccelerators"
     scope = f"zones/{zone}"
-    machine = data.MACHINES[name]
+    machine = data.machine(name)
+    assert machine is not None  # noqa: S101 (`machine_type` saw to that)
     asked: list[tuple[str, int]] = []
     for position, item in enumerate(wanted):
         here = f"{field}[{position}]"
@@ -73,14 +74,15 @@ def accelerators(wanted: list[Json], name: str, project: str, zone: str) -> list
 
 def _fits_n1(field: str, name: str, kind: str, count: int) -> None:
     counts = data.N1_ACCELERATORS.get(kind)
-    if counts is None or not name.startswith("n1-"):
+    if counts is None or not name.startswith(("n1-", "custom-")):
         raise invalid(field, kind, f"It can't be attached to the machine type {name}.")
     if count not in counts:
         allowed = ", ".join(map(str, counts))
         raise invalid(
             field, f"{count} x {kind}", f"The number of accelerators is one of {allowed}."
         )
-    if data.MACHINES[name].cpus > counts[count]:
+    machine = data.machine(name)
+    if machine is not None and machine.cpus > counts[count]:
         raise invalid(
             field,
             f"{count} x {kind}",
@@ -122,6 +124,8 @@ def reservation_affinity(given: Json | None, model: str) -> Json:
         raise invalid(f"{field}.values", result["values"], "Only for SPECIFIC_RESERVATION.")
     if flex and kind != "NO_RESERVATION":
         raise invalid(f"{field}.consumeReservationType", kind, "With FLEX_START it must be none.")
+    if model == "RESERVATION_BOUND" and kind != "SPECIFIC_RESERVATION":
+        raise invalid(f"{field}.consumeReservationType", kind, f"With {model} it must be specific.")
     if model == "SPOT" and kind == "SPECIFIC_RESERVATION":
         raise invalid(f"{field}.consumeReservationType", kind, "A Spot instance uses none.")
     return result
@@ -141,11 +145,11 @@ def scheduling(given: Json, name: str, gpus: list[Json], *, local_ssd: bool = Fa
     model = result.get("provisioningModel") or ("SPOT" if result.get("preemptible") else "STANDARD")
     spot, flex = model == "SPOT", model == "FLEX_START"
     seconds = _run_duration(result, flex)
-    limited = spot or flex or seconds is not None
-    if data.MACHINES[name].spot_only and model not in {"SPOT", "FLEX_START"}:
-        raise invalid(
-            f"{field}.provisioningModel", model, f"{name} only comes as SPOT or FLEX_START."
-        )
+    limited = spot or flex or seconds is not None or model == "RESERVATION_BOUND"
+    machine = data.machine(name)
+    if machine is not None and model not in machine.sold_as:
+        known = " or ".join(machine.sold_as)
+        raise invalid(f"{field}.provisioningModel", model, f"{name} only comes as {known}.")
     result["provisioningModel"] = model
     result["preemptible"] = spot
     result.setdefault("automaticRestart", not (spot or flex))

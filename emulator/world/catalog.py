@@ -22,7 +22,7 @@ def zones_of(region: str) -> list[str]:
 
 def has_machine_type(zone: str, machine_type: str) -> bool:
     """Whether a zone offers a machine type."""
-    machine = data.MACHINES.get(machine_type)
+    machine = data.machine(machine_type)
     if machine is None or zone not in data.ZONES:
         return False
     return machine.gpus is None or machine.gpus[0] in data.ZONES[zone]
@@ -42,6 +42,11 @@ def items(collection: str, project: str, scope: str) -> Iterator[Json]:
 
 def get(ref: Ref) -> Json | None:
     """One resource of the catalog."""
+    zone = ref.scope.removeprefix("zones/")
+    if ref.collection == "machineTypes" and ref.name not in data.MACHINES:
+        # Custom types are in no list, and there for whoever names one.
+        there = has_machine_type(zone, ref.name)
+        return _machine_type(ref.project, ref.scope, data.canonical(ref.name)) if there else None
     for item in items(ref.collection, ref.project, ref.scope):
         if item["name"] == ref.name:
             return item
@@ -96,29 +101,34 @@ def _zones(project: str, _scope: str) -> Iterator[Json]:
 
 def _machine_types(project: str, scope: str) -> Iterator[Json]:
     zone = scope.removeprefix("zones/")
-    for name, machine in data.MACHINES.items():
-        if not has_machine_type(zone, name):
-            continue
-        item = _base("machineType", f"projects/{project}/{scope}/machineTypes/{name}") | {
-            "description": machine.description,
-            "guestCpus": machine.cpus,
-            "memoryMb": machine.memory_mb,
-            "imageSpaceGb": 0,
-            "maximumPersistentDisks": 128,
-            "maximumPersistentDisksSizeGb": "263168",
-            "isSharedCpu": machine.shared_cpu,
-            "architecture": "X86_64",
-            "zone": zone,
+    for name in data.MACHINES:
+        if has_machine_type(zone, name):
+            yield _machine_type(project, scope, name)
+
+
+def _machine_type(project: str, scope: str, name: str) -> Json:
+    machine = data.machine(name)
+    assert machine is not None  # noqa: S101
+    item = _base("machineType", f"projects/{project}/{scope}/machineTypes/{name}") | {
+        "description": machine.description,
+        "guestCpus": machine.cpus,
+        "memoryMb": machine.memory_mb,
+        "imageSpaceGb": 0,
+        "maximumPersistentDisks": 128,
+        "maximumPersistentDisksSizeGb": "263168",
+        "isSharedCpu": machine.shared_cpu,
+        "architecture": "X86_64",
+        "zone": scope.removeprefix("zones/"),
+    }
+    if machine.gpus:
+        kind, count = machine.gpus
+        item["accelerators"] = [{"guestAcceleratorType": kind, "guestAcceleratorCount": count}]
+    if name in data.LOCAL_SSDS:
+        item["bundledLocalSsds"] = {
+            "defaultInterface": "NVME",
+            "partitionCount": data.LOCAL_SSDS[name],
         }
-        if machine.gpus:
-            kind, count = machine.gpus
-            item["accelerators"] = [{"guestAcceleratorType": kind, "guestAcceleratorCount": count}]
-        if name in data.LOCAL_SSDS:
-            item["bundledLocalSsds"] = {
-                "defaultInterface": "NVME",
-                "partitionCount": data.LOCAL_SSDS[name],
-            }
-        yield item
+    return item
 
 
 def _accelerator_types(project: str, scope: str) -> Iterator[Json]:

@@ -7,6 +7,7 @@ real cloud says so itself, and changes.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 L4, T4 = "nvidia-l4", "nvidia-tesla-t4"
@@ -99,7 +100,7 @@ class Machine:
         gpus: bundled accelerator and how many; None for machines without.
         cpu_quota: metric of regions.get that its vCPUs count against; None: those of machines
             that bundle GPUs need no quota.
-        spot_only: can't be had as STANDARD.
+        sold_as: provisioning models in which it can be had.
     """
 
     cpus: int
@@ -107,13 +108,22 @@ class Machine:
     gpus: tuple[str, int] | None = None
     cpu_quota: str | None = "CPUS"
     shared_cpu: bool = False
-    spot_only: bool = False
+    sold_as: tuple[str, ...] = ("STANDARD", "SPOT", "FLEX_START", "RESERVATION_BOUND")
 
     @property
     def description(self) -> str:
         """As the API words it."""
         gpus = f", {self.gpus[1]} {self.gpus[0]} GPU" if self.gpus else ""
         return f"{self.cpus} vCPU, {self.memory_mb / 1024:g} GB RAM{gpus}"
+
+
+# Those that are not sold in every way: docs.cloud.google.com/compute/docs/
+# accelerator-optimized-machines and /cluster-director/docs/choose-consumption-option.
+SOLD_AS: dict[str, tuple[str, ...]] = {
+    **{f"a3-highgpu-{gpus}g": ("SPOT", "FLEX_START") for gpus in (1, 2, 4)},
+    "a3-ultragpu-8g": ("SPOT", "FLEX_START", "RESERVATION_BOUND"),
+    "a4-highgpu-8g": ("SPOT", "FLEX_START", "RESERVATION_BOUND"),
+}
 
 
 def _machines() -> dict[str, Machine]:
@@ -157,20 +167,56 @@ def _machines() -> dict[str, Machine]:
         "a3-megagpu-8g": (208, 1872, H100_MEGA, 8),
         "a3-ultragpu-8g": (224, 2952, H200, 8),
         "a4-highgpu-8g": (224, 3968, B200, 8),
+        # A part of a GPU: the accelerator is counted as one.
+        "g4-standard-6": (6, 22, RTX_PRO_6000, 1),
+        "g4-standard-12": (12, 45, RTX_PRO_6000, 1),
+        "g4-standard-24": (24, 90, RTX_PRO_6000, 1),
         "g4-standard-48": (48, 180, RTX_PRO_6000, 1),
         "g4-standard-96": (96, 360, RTX_PRO_6000, 2),
         "g4-standard-192": (192, 720, RTX_PRO_6000, 4),
         "g4-standard-384": (384, 1440, RTX_PRO_6000, 8),
     }.items():
-        spot = name in {"a3-highgpu-1g", "a3-highgpu-2g", "a3-highgpu-4g"}
         cpus, memory_gb, kind, count = shape
-        machines[name] = Machine(
-            cpus, memory_gb * 1024, (kind, count), cpu_quota=None, spot_only=spot
-        )
+        sold_as = SOLD_AS.get(name, Machine.sold_as)
+        machines[name] = Machine(cpus, memory_gb * 1024, (kind, count), None, sold_as=sold_as)
     return machines
 
 
 MACHINES = _machines()
+
+# Series with custom types: vCPUs that there are, GiB of memory to each, and most GiB in all.
+# docs.cloud.google.com/compute/docs/instances/creating-instance-with-custom-machine-type; that N1's
+# are named without their series is on its page, too.
+_CUSTOM = re.compile(r"^(?:(n1|n2|e2)-)?custom-(\d+)-(\d+)(-ext)?$")
+_CUSTOM_MEMORY = {"n1": (0.9, 6.5), "n2": (0.5, 8.0), "e2": (0.5, 8.0)}
+_CUSTOM_MOST_CPUS = {"n1": 96, "n2": 128, "e2": 32}
+
+
+def canonical(name: str) -> str:
+    """The name by which the API shows a machine type: N1's custom types have no series in it."""
+    return name.removeprefix("n1-") if name.startswith("n1-custom-") else name
+
+
+def machine(name: str) -> Machine | None:
+    """The machine type of a name, custom ones too; None where there is none."""
+    if name in MACHINES:
+        return MACHINES[name]
+    found = _CUSTOM.match(name)
+    if found is None:
+        return None
+    series, cpus, memory = found[1] or "n1", int(found[2]), int(found[3])
+    low, high = (gib * 1024 * cpus for gib in _CUSTOM_MEMORY[series])
+    extended = found[4] is not None and series != "e2"
+    if (
+        not 1 <= cpus <= _CUSTOM_MOST_CPUS[series]
+        or (cpus % 2 and (cpus > 1 or series != "n1"))
+        or memory % 256
+        or memory < low
+        or (memory > high) != extended
+    ):
+        return None
+    return Machine(cpus, memory, cpu_quota="N2_CPUS" if series == "n2" else "CPUS")
+
 
 # Machine type to the local SSDs that come with it, and the size of each in GB: Compute Engine
 # attaches them on insert (docs/disks/add-local-ssd; counts: docs/disks/local-ssd and
@@ -201,7 +247,8 @@ _BOOT_DISKS = {
     "g4-": ("hyperdisk-balanced",),
     "a4-": ("hyperdisk-balanced",),
     "a3-ultragpu-": ("hyperdisk-balanced",),
-    "a3-": ("pd-balanced", "pd-ssd", "hyperdisk-balanced"),
+    # The first is AttachedDiskInitializeParams.diskType's in the discovery document.
+    "a3-": ("hyperdisk-balanced", "pd-balanced", "pd-ssd"),
     "g2-": ("pd-balanced", "pd-ssd", "hyperdisk-balanced"),
 }
 

@@ -114,9 +114,12 @@ class Quotas:
 
     def _held(self, project: str, zone: str, instance: Json, project_wide: bool) -> Counter[str]:
         """What a running instance holds: CPUs and GPUs."""
-        machine = data.MACHINES[last(instance["machineType"])]
+        machine = data.machine(last(instance["machineType"]))
         gpus = instance.get("guestAccelerators", [])
         held: Counter[str] = Counter()
+        if instance.get("scheduling", {}).get("provisioningModel") == "RESERVATION_BOUND":
+            return held  # the reservation has its own
+        assert machine is not None  # noqa: S101 (no instance has another)
         if project_wide:
             held["GPUS_ALL_REGIONS"] = sum(gpu["acceleratorCount"] for gpu in gpus)
             held["CPUS_ALL_REGIONS"] = machine.cpus if machine.cpu_quota else 0

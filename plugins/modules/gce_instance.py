@@ -105,9 +105,9 @@ options:
             and where it is V(STANDARD), C(instance_termination_action), unless C(max_run_duration)
             is set.
           - V(FLEX_START) needs C(max_run_duration) of O(scheduling), which then counts for every
-            placement.
+            placement, and V(RESERVATION_BOUND) a specific O(reservation_affinity).
         type: str
-        choices: [STANDARD, SPOT, FLEX_START]
+        choices: [STANDARD, SPOT, FLEX_START, RESERVATION_BOUND]
   name:
     description: Name of the instance, unique in the project and zone.
     type: str
@@ -311,11 +311,16 @@ options:
     type: dict
     suboptions:
       provisioning_model:
-        description: V(SPOT) costs less, and Google may take the machine back. V(FLEX_START) is had
-          for O(scheduling.max_run_duration) and is not taken back before. A new instance is
-          V(STANDARD).
+        description:
+          - V(SPOT) costs less, and Google may take the machine back. V(FLEX_START) is had for
+            O(scheduling.max_run_duration) and is not taken back before. V(RESERVATION_BOUND) comes
+            from the reservation of O(reservation_affinity), and goes with it. A new instance is
+            V(STANDARD).
+          - A4 and A3 Ultra machines are not sold as V(STANDARD), and A3 High ones with 1, 2 or 4
+            GPUs only as V(SPOT) or V(FLEX_START). What is not sold so is refused beforehand.
+          - An instance that is V(RESERVATION_BOUND) is left so where V(STANDARD) is wished.
         type: str
-        choices: [STANDARD, SPOT, FLEX_START]
+        choices: [STANDARD, SPOT, FLEX_START, RESERVATION_BOUND]
       max_run_duration:
         description:
           - Seconds that it may run from each start; then O(scheduling.instance_termination_action)

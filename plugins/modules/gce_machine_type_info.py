@@ -40,8 +40,9 @@ options:
   provisioning_model:
     description: V(SPOT) and V(FLEX_START) draw on the preemptible quota. V(SPOT) has prices of
       its own; V(FLEX_START) is priced as V(STANDARD), which is the most that it costs.
+      V(RESERVATION_BOUND) draws on no quota for its machine and is priced as V(STANDARD) too.
     type: str
-    choices: [STANDARD, SPOT, FLEX_START]
+    choices: [STANDARD, SPOT, FLEX_START, RESERVATION_BOUND]
     default: STANDARD
   boot_disk_size_gb:
     description: Size of the boot disk, for quota and price.
@@ -117,6 +118,17 @@ gpus:
       description: How many.
       type: int
   sample: [{"type": "nvidia-l4", "count": 1}]
+sold_as:
+  description: Provisioning models in which Google sells the machine type.
+  returned: success
+  type: list
+  elements: str
+  sample: ["SPOT", "FLEX_START", "RESERVATION_BOUND"]
+not_sold:
+  description: Why the machine type can't be had as O(provisioning_model); empty where it can.
+  returned: success
+  type: str
+  sample: ""
 quota_needs:
   description: Quota metric to the amount needed.
   returned: success
@@ -184,6 +196,7 @@ from ..module_utils.gce.client import GceClient
 from ..module_utils.gce.module import common_spec, run, shared_spec
 from ..module_utils.gce.quota import held as quota_held
 from ..module_utils.gce.quota import needs as quota_needs
+from ..module_utils.hardware import machine_types, provisioning
 from ..module_utils.pricing import list_prices
 
 
@@ -207,6 +220,7 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         static_address=params["static_address"],
         more_disks=params["more_disks"],
         spot=quota_needs.draws_preemptible(model),
+        reserved=quota_needs.draws_none(model),
         **plan,
     )
     taken: dict[str, int] = {}
@@ -224,6 +238,9 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         "changed": False,
         "machine_type": machine,
         "gpus": gpus,
+        "sold_as": list(provisioning.sold_as(str(machine["name"]))),
+        "not_sold": provisioning.not_sold(str(machine["name"]), model),
+        "warnings": [text] if (text := machine_types.driver_warning(machine["name"])) else [],
         "quota_needs": needs,
         "quota_to_add": quota_held.beside(needs, taken),
         "price": list_prices.price(
@@ -241,7 +258,7 @@ def main() -> None:
         "accelerator_count": {"type": "int", "default": 1},
         "provisioning_model": {
             "type": "str",
-            "choices": ["STANDARD", "SPOT", "FLEX_START"],
+            "choices": ["STANDARD", "SPOT", "FLEX_START", "RESERVATION_BOUND"],
             "default": "STANDARD",
         },
         "boot_disk_size_gb": {"type": "int", "default": 0},

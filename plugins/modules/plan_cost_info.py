@@ -71,7 +71,7 @@ options:
   provisioning_model:
     description: Of the plan. With V(FLEX_START), RV(lines) say how it is priced.
     type: str
-    choices: [STANDARD, SPOT, FLEX_START]
+    choices: [STANDARD, SPOT, FLEX_START, RESERVATION_BOUND]
     default: STANDARD
     version_added: 0.1.0
   title:
@@ -181,7 +181,7 @@ def main() -> None:
         "static_address": {"type": "bool", "default": False},
         "provisioning_model": {
             "type": "str",
-            "choices": ["STANDARD", "SPOT", "FLEX_START"],
+            "choices": ["STANDARD", "SPOT", "FLEX_START", "RESERVATION_BOUND"],
             "default": "STANDARD",
         },
         "title": {"type": "str", "default": ""},

@@ -24,6 +24,10 @@ BUNDLED: dict[str, tuple[str, int]] = {
     },
 }
 _BUNDLED_SERIES = re.compile(r"^(g2|a2|a3|a4|a4x|g4)-")
+# Machine types with a part of a GPU, as a vGPU: the part is one over this number
+# (docs.cloud.google.com/compute/docs/accelerator-optimized-machines, G4). They need NVIDIA's vGPU
+# (GRID) driver, which Google's deep learning images do not have.
+FRACTIONAL = {"g4-standard-6": 8, "g4-standard-12": 4, "g4-standard-24": 2}
 _HYPERDISK_ONLY = re.compile(r"^(g4|a4|a4x|a3-ultragpu)-")
 # T4 on N1: cards to the most vCPUs they may serve.
 T4_MOST_CPUS = {1: 48, 2: 48, 4: 96}
@@ -56,6 +60,15 @@ _GB_A_CPU = {
 }
 
 
+_CUSTOM = re.compile(r"^(?:[a-z][a-z0-9]*-)?custom-(?P<cpus>\d+)-(?P<mib>\d+)(?P<ext>-ext)?$")
+
+
+def custom(machine_type: str) -> tuple[int, int] | None:
+    """vCPUs and MiB of memory of a custom type (`n2-custom-4-8192`, `custom-2-15360-ext`)."""
+    found = _CUSTOM.match(machine_type)
+    return (int(found["cpus"]), int(found["mib"])) if found else None
+
+
 def shape(machine_type: str) -> tuple[int, float, int] | None:
     """vCPUs, GB of memory and GB of local SSD that come with a type; None where not known."""
     if machine_type in _GPU_WHOLE:
@@ -71,8 +84,13 @@ def shape(machine_type: str) -> tuple[int, float, int] | None:
 
 
 def series(machine_type: str) -> str:
-    """`g2` of `g2-standard-8`."""
-    return machine_type.split("-", 1)[0]
+    """`g2` of `g2-standard-8`; `custom-8-30720` is N1."""
+    return canonical(machine_type, n1="n1-custom-").split("-", 1)[0]
+
+
+def canonical(machine_type: str, n1: str = "custom-") -> str:
+    """The name as Google has it: N1's custom types have no series before them."""
+    return re.sub(r"^(n1-)?custom-", n1, machine_type)
 
 
 def bundles_gpus(machine_type: str) -> bool:
@@ -84,6 +102,17 @@ def bundled(machine_type: str) -> list[dict[str, Any]]:
     """GPUs that come with a machine type, `[{type, count}]`; empty where none or not known."""
     found = BUNDLED.get(machine_type)
     return [{"type": found[0], "count": found[1]}] if found else []
+
+
+def driver_warning(machine_type: str) -> str:
+    """What a machine type needs that the usual image lacks; '' for nothing."""
+    part = FRACTIONAL.get(machine_type)
+    if part is None:
+        return ""
+    return (
+        f"{machine_type} has 1/{part} of a GPU as a vGPU. That needs NVIDIA's vGPU (GRID) driver, "
+        "which the deep learning images lack: take an image that has it, or g4-standard-48"
+    )
 
 
 def hyperdisk_only(machine_type: str) -> bool:

@@ -21,6 +21,11 @@ TITLES: dict[Model, str] = {
 CURRENCY = "USD"
 FLEX_START = "FLEX_START"
 FLEX_NOTE = "Flex-start is priced as on demand, which is the most that it costs"
+NOTES = {
+    FLEX_START: FLEX_NOTE,
+    "RESERVATION_BOUND": "a reservation is billed for its whole time, also while the instance is "
+    "stopped; the price is that on demand, which is the most that it costs",
+}
 Hourly = Mapping[Model, float | None]
 
 

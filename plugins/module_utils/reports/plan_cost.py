@@ -35,7 +35,8 @@ def price(plan: Mapping[str, Any], region: str, source: costs.Prices) -> Json:
     total: Json = {model: costs.total(parts, model) for model in costs.MODELS}
     total["stopped"] = costs.total(kept, "on_demand")
     about = source.about()
-    notes = [costs.FLEX_NOTE] if plan.get("provisioning_model") == costs.FLEX_START else []
+    note = costs.NOTES.get(str(plan.get("provisioning_model")))
+    notes = [note] if note else []
     return {
         "parts": parts,
         "total": total,

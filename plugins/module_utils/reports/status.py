@@ -136,8 +136,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         *rules,
         f"costs now: {costs.said(found['cost'])}",
     ]
-    if found["provisioning_model"] == costs.FLEX_START:
-        text.append(costs.FLEX_NOTE)
+    if found["provisioning_model"] in costs.NOTES:
+        text.append(costs.NOTES[found["provisioning_model"]])
     if found["status"] not in GONE:
         text.append(f"would cost while stopped: {costs.said(found['cost_while_stopped'])}")
     return [*text, found["prices"]["text"]]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..hardware import gpus, machine_types
+from ..hardware import gpus, machine_types, provisioning
 from ..model.shape import Shape
 from ..pricing import costs
 from ..vllm import engine_args
@@ -49,6 +49,7 @@ def choose(
             "gpu": kind,
             "gpus": number,
             "price_per_hour": price_per_hour(name, kind, number, region),
+            "sold_as": list(provisioning.sold_as(name)),
             "fits": answer["fits"],
             "reason": answer["reason"],
             "tensor_parallel_size": answer["tensor_parallel_size"],

@@ -19,7 +19,7 @@ _ACCELERATORS: dict[str, Any] = {
         "count": {"type": "int", "default": 1},
     },
 }
-_MODEL = {"type": "str", "choices": ["STANDARD", "SPOT", "FLEX_START"]}
+_MODEL = {"type": "str", "choices": ["STANDARD", "SPOT", "FLEX_START", "RESERVATION_BOUND"]}
 _PERFORMANCE: dict[str, Any] = {
     "provisioned_iops": {"type": "int"},
     "provisioned_throughput": {"type": "int"},

@@ -22,7 +22,7 @@ def with_creation_defaults(fields: Flat) -> dict[str, Any]:
     images that build it themselves, as Google's deep learning images do.
     """
     model = fields.get("scheduling.provisioning_model")
-    spot, flex = model == "SPOT", model == "FLEX_START"
+    spot, flex, reserved = (model == one for one in ("SPOT", "FLEX_START", "RESERVATION_BOUND"))
     limited = bool(fields.get("scheduling.max_run_duration"))
     has_gpus = bool(fields.get("accelerators")) or machine_types.bundles_gpus(
         fields["machine_type"]
@@ -35,13 +35,13 @@ def with_creation_defaults(fields: Flat) -> dict[str, Any]:
         "scheduling.provisioning_model": "STANDARD",
         "scheduling.automatic_restart": not (spot or flex or limited),
         "scheduling.on_host_maintenance": "TERMINATE"
-        if has_gpus or spot or flex or limited
+        if has_gpus or spot or flex or limited or reserved
         else "MIGRATE",
         "shielded.secure_boot": False,
         "shielded.vtpm": True,
         "shielded.integrity_monitoring": True,
     }
-    if spot or flex or limited:
+    if spot or flex or limited or reserved:
         defaults["scheduling.instance_termination_action"] = "STOP"
     if flex:
         defaults["reservation_affinity"] = {"type": "none", "reservations": []}

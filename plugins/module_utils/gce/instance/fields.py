@@ -42,7 +42,7 @@ def view(
         more: name to resource of further disks, attached or not.
     """
     fields: dict[str, Any] = {
-        "machine_type": naming.short(str(resource.get("machineType", ""))),
+        "machine_type": machine_types.canonical(naming.short(str(resource.get("machineType", "")))),
         "accelerators": accelerators(resource.get("guestAccelerators")),
         "deletion_protection": bool(resource.get("deletionProtection", False)),
         "status": resource.get("status"),
@@ -151,6 +151,8 @@ def wish(params: Mapping[str, Any], project: str) -> dict[str, Any]:
     for name in ("machine_type", "deletion_protection", "discard_local_ssd"):
         if params[name] is not None:
             fields[name] = params[name]
+    if fields.get("machine_type"):
+        fields["machine_type"] = machine_types.canonical(fields["machine_type"])
     fields.update(_external_wish(params))
     for name in ("network", "subnetwork"):
         if params[name]:

@@ -140,7 +140,7 @@ def nearest(
         machine = options["machine_type"]
         model = (options["scheduling"] or {}).get("provisioning_model")
         gpus = options["accelerators"]
-        count = int(bool(machine) and machine != view.get("machine_type"))
+        count = int(bool(machine) and machine_types.canonical(machine) != view.get("machine_type"))
         count += int(bool(model) and model != view.get("scheduling.provisioning_model"))
         if gpus is not None and not machine_types.bundles_gpus(machine or ""):
             wanted = sorted((naming.short(one["type"]), one["count"]) for one in gpus)

@@ -9,6 +9,7 @@ from typing import Any
 from ... import diff
 from ...errors import GceError
 from ...hardware import local_ssds, machine_types
+from ...hardware.provisioning import RESERVATION_BOUND, STANDARD
 from .. import images, lookups, naming
 from ..client import GceClient
 from ..disk import fields as further_disks
@@ -152,6 +153,7 @@ class InstancePlan:
         final = instance_body.with_creation_defaults(kept)
         final = _without_local_ssd(final, final)
         instance_checks.refuse_bad(self.name, final)
+        instance_checks.refuse_unsold(self.name, final)
         # All that can be known to be wrong is found out now: later there may be no old one left.
         wished_gpus = final.get("accelerators") or []
         lookups.machine_with(self.client, self.zone, final["machine_type"], wished_gpus)
@@ -242,6 +244,7 @@ class InstancePlan:
         if wanted.get("address") == current.get("address"):
             # One that was attached otherwise needs no record to be right.
             wanted = {k: v for k, v in wanted.items() if k != f"metadata.{image_record.ADDRESS}"}
+        wanted = self._as_reserved(wanted, current)
         wanted = self._with_attachments(_without_origins(wanted, current), current)
         return _following(wanted, current)
 
@@ -249,6 +252,20 @@ class InstancePlan:
     def _is_larger(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
         """Whether the boot disk has more than is asked for: grown by hand, mostly."""
         return bool(wanted.get(_BOOT_SIZE)) and current.get(_BOOT_SIZE, 0) > wanted[_BOOT_SIZE]
+
+    def _as_reserved(self, wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+        """One that a reservation holds stays so where STANDARD is wished, which is the default: it
+        is had and paid already, and what it is made anew as might not be had.
+        """
+        model = "scheduling.provisioning_model"
+        if current.get(model) != RESERVATION_BOUND or wanted.get(model) != STANDARD:
+            return wanted
+        self.warnings.append(
+            f"The {self.where} is {RESERVATION_BOUND}, and was left so though {STANDARD} is "
+            f"wished. Set provisioning_model: {RESERVATION_BOUND} to say so, or delete it (state: "
+            "absent) for another."
+        )
+        return {field: value for field, value in wanted.items() if field != model}
 
     def _with_attachments(
         self, wanted: dict[str, Any], current: Mapping[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...diff import Flat, under
 from ...errors import GceError
-from ...hardware import machine_types
+from ...hardware import machine_types, provisioning
 from ..disk import fields as further_disks
 from ..naming import NAME
 
@@ -39,6 +39,26 @@ def refuse_bad(name: str, fields: Flat) -> None:
                 reason="badCombination",
                 remedy=remedy,
             )
+
+
+def refuse_unsold(name: str, fields: Flat) -> None:
+    """Check all fields of an instance that is to be made: whether Google sells its machine so.
+
+    Raises:
+        GceError: it doesn't.
+    """
+    machine = str(fields["machine_type"])
+    model = str(fields["scheduling.provisioning_model"])
+    problem = provisioning.not_sold(machine, model)
+    if problem:
+        models = provisioning.sold_as(machine)
+        raise GceError(
+            f"The instance {name} can't be made so: {problem}. Nothing was done.",
+            reason="notSold",
+            remedy=f"set provisioning_model to {' or '.join(models)}, or take another machine "
+            "type.",
+            details={"allowed": list(models)},
+        )
 
 
 def _names(name: str, fields: Flat) -> Problem:
@@ -114,7 +134,7 @@ def _maintenance(_name: str, fields: Flat) -> Problem:
     model = fields.get("scheduling.provisioning_model")
     if fields.get("accelerators") or machine_types.bundles_gpus(machine):
         reason = "instances with GPUs can't migrate"
-    elif model in ("SPOT", "FLEX_START"):
+    elif model in ("SPOT", "FLEX_START", "RESERVATION_BOUND"):
         reason = f"instances of provisioning_model {model} can't migrate"
     else:
         return NONE
@@ -126,15 +146,27 @@ def _maintenance(_name: str, fields: Flat) -> Problem:
 
 def _reservations(_name: str, fields: Flat) -> Problem:
     asked = fields.get("reservation_affinity")
+    model = fields.get("scheduling.provisioning_model")
+    if not asked and model == "RESERVATION_BOUND" and "shielded.vtpm" in fields:
+        # All fields are here, so that none is to come.
+        return (
+            "provisioning_model RESERVATION_BOUND needs reservation_affinity",
+            "set its type to specific, and name the reservation in reservations.",
+        )
     if not asked:
         return NONE
-    model = fields.get("scheduling.provisioning_model")
     if asked["type"] == "specific" and not asked["reservations"]:
         return "reservation_affinity is specific, and names no reservation", "name one, or any."
     if asked["type"] != "specific" and asked["reservations"]:
         return (
             f"reservation_affinity is {asked['type']}, and names reservations",
             "set its type to specific, or leave reservations out.",
+        )
+    if model == "RESERVATION_BOUND" and asked["type"] != "specific":
+        return (
+            f"with provisioning_model RESERVATION_BOUND reservation_affinity can't be "
+            f"{asked['type']}",
+            "set its type to specific, and name the reservation in reservations.",
         )
     if model == "FLEX_START" and asked["type"] != "none":
         return (

@@ -19,6 +19,7 @@ LONGEST_S = 30.0
 _FAMILY_DIMENSIONS = {
     quota_needs.GPU_FAMILY_METRIC: "gpu_family",
     quota_needs.CPU_FAMILY_METRIC: "vm_family",
+    quota_needs.LOCAL_SSD_FAMILY_METRIC: "vm_family",
 }
 _GONE = frozenset({"TERMINATED", "STOPPED", "SUSPENDED"})
 Json = dict[str, Any]
@@ -108,6 +109,8 @@ def in_use(client: GceClient, region: str, metrics: Iterable[str]) -> dict[str, 
             }
             for one in instance.get("guestAccelerators") or []
         ] or machine_types.bundled(name)
+        if quota_needs.draws_none(model):
+            continue
         drawn = quota_needs.quota_needs(machine, gpus)
         if quota_needs.draws_preemptible(model):
             drawn |= quota_needs.quota_needs(machine, gpus, spot=True)

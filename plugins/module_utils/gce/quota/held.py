@@ -13,7 +13,7 @@ from ..instance import fields as instance_fields
 from ..instance import image_record
 from ..network import addresses
 from . import headroom as quota
-from .needs import draws_preemptible, quota_needs
+from .needs import draws_none, draws_preemptible, quota_needs
 
 GONE = frozenset({"TERMINATED", "STOPPED", "SUSPENDED"})
 Json = dict[str, Any]
@@ -103,5 +103,8 @@ def _drawn(client: GceClient, zone: str, instance: Mapping[str, Any]) -> dict[st
     gpus = instance_fields.accelerators(instance.get("guestAccelerators"))
     model = (instance.get("scheduling") or {}).get("provisioningModel")
     return quota_needs(
-        machine, machine_types.bundled(name) or gpus, spot=draws_preemptible(str(model))
+        machine,
+        machine_types.bundled(name) or gpus,
+        spot=draws_preemptible(str(model)),
+        reserved=draws_none(str(model)),
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...hardware.machine_types import series
+from ...hardware.machine_types import series, shape
 
 # GPU types in the order of Google's own documentation: the legacy regional metric of each, where it
 # has one. Newer GPUs are counted by Cloud Quotas only.
@@ -34,6 +34,7 @@ GPU_FAMILIES = {
 }
 GPU_FAMILY_METRIC = "GPUS_PER_GPU_FAMILY"
 CPU_FAMILY_METRIC = "CPUS_PER_VM_FAMILY"
+LOCAL_SSD_FAMILY_METRIC = "LOCAL_SSD_TOTAL_GB_PER_VM_FAMILY"
 PREEMPTIBLE = "PREEMPTIBLE_"
 # Series whose vCPUs draw on CPUS, and the legacy metric of those with one of their own. All newer
 # ones are counted by family, in Cloud Quotas only.
@@ -66,6 +67,13 @@ _DISK_METRICS = {
 }
 
 
+def draws_none(model: str) -> bool:
+    """Whether machines of a provisioning model draw on no quota of their own: a reservation's have
+    theirs with it (docs.cloud.google.com/cluster-director/docs/choose-consumption-option).
+    """
+    return model == "RESERVATION_BOUND"
+
+
 def draws_preemptible(model: str) -> bool:
     """Whether a provisioning model draws on the preemptible quota."""
     return model in ("SPOT", "FLEX_START")
@@ -76,6 +84,7 @@ def quota_needs(
     gpus: list[dict[str, Any]],
     *,
     spot: bool = False,
+    reserved: bool = False,
     disk_gb: int = 0,
     disk_type: str = "",
     external_ip: bool = False,
@@ -89,6 +98,8 @@ def quota_needs(
     in `GPUS_PER_GPU_FAMILY/NVIDIA_H100`.
 
     Args:
+        spot: whether it draws on preemptible quota.
+        reserved: whether its machine comes from a reservation, and draws on none.
         more_disks: further disks, each with `size_gb` and `type`.
     """
     needs: dict[str, int] = {}
@@ -98,10 +109,15 @@ def quota_needs(
             needs[metric] = needs.get(metric, 0) + amount * count
 
     kind = series(str(machine.get("name", "")))
-    if kind not in _UNCOUNTED_CPUS:
-        add(_cpu_metric(kind, spot), int(machine.get("guestCpus", 0)))
-        add("CPUS_ALL_REGIONS", int(machine.get("guestCpus", 0)))
-    for one in gpus:
+    if not reserved:
+        if kind not in _UNCOUNTED_CPUS:
+            add(_cpu_metric(kind, spot), int(machine.get("guestCpus", 0)))
+            add("CPUS_ALL_REGIONS", int(machine.get("guestCpus", 0)))
+        if not spot:
+            # On Spot it isn't told whether the family's or PREEMPTIBLE_LOCAL_SSD_GB counts.
+            ssd = (shape(str(machine.get("name", ""))) or (0, 0, 0))[2]
+            add(f"{LOCAL_SSD_FAMILY_METRIC}/{kind.upper()}", ssd)
+    for one in [] if reserved else gpus:
         metric = _gpu_metric(str(one["type"]), spot)
         if metric:
             add(metric, int(one["count"]))
