@@ -173,6 +173,7 @@ def test_every_bundle_fits_itself_and_has_a_known_gpu() -> None:
             {
                 "NVIDIA_A100_80GB_GPUS": 1,
                 "GPUS_ALL_REGIONS": 1,
+                "LOCAL_SSD_TOTAL_GB_PER_VM_FAMILY/A2": 375,
             },
         ),
         # From H100 on, and from C3D on, only Cloud Quotas counts.
@@ -181,7 +182,11 @@ def test_every_bundle_fits_itself_and_has_a_known_gpu() -> None:
             208,
             [("nvidia-h100-80gb", 8)],
             {},
-            {"GPUS_PER_GPU_FAMILY/NVIDIA_H100": 8, "GPUS_ALL_REGIONS": 8},
+            {
+                "GPUS_PER_GPU_FAMILY/NVIDIA_H100": 8,
+                "GPUS_ALL_REGIONS": 8,
+                "LOCAL_SSD_TOTAL_GB_PER_VM_FAMILY/A3": 6000,
+            },
         ),
         (
             "a3-highgpu-1g",
