@@ -25,8 +25,17 @@ from emulator.world.world import World, base, key_of
 _COPIED = (
     "description", "hostname", "minCpuPlatform", "canIpForward", "deletionProtection",
     "shieldedInstanceConfig", "shieldedInstanceIntegrityPolicy", "confidentialInstanceConfig",
-    "displayDevice", "advancedMachineFeatures",
-    "networkPerformanceConfig", "keyRevocationActionType",
+    "displayDevice", "advancedMachineFeatures", "instanceEncryptionKey", "localSsdEncryptionMode",
+    "networkPerformanceConfig", "keyRevocationActionType", "privateIpv6GoogleAccess",
+    "workloadIdentityConfig",
+)  # fmt: skip
+# Of an interface, likewise: what compute v1's NetworkInterface takes and nothing here works by.
+_COPIED_OF_INTERFACE = (
+    "nicType", "aliasIpRanges", "aliasIpv6Ranges", "enableVpcScopedDns", "igmpQuery",
+    "internalIpv6PrefixLength", "ipv6AccessConfigs", "ipv6Address", "queueCount", "vlan",
+)  # fmt: skip
+_COPIED_OF_NEW_DISK = (
+    "description", "enableConfidentialCompute", "resourcePolicies", "storagePool",
 )  # fmt: skip
 
 
@@ -197,8 +206,7 @@ def _interfaces(call: Call) -> list[Json]:
             ),
             "stackType": given.get("stackType", "IPV4_ONLY"),
         }
-        if "nicType" in given:
-            interface["nicType"] = given["nicType"]
+        interface |= {field: given[field] for field in _COPIED_OF_INTERFACE if field in given}
         configs = given.get("accessConfigs", [])
         if len(configs) > 1:
             raise invalid(f"{field}.accessConfigs", f"{len(configs)} items", "At most one.")
@@ -217,6 +225,9 @@ def access_config(call: Call, given: Json, field: str) -> Json:
         "name": given.get("name", "External NAT"),
         "networkTier": given.get("networkTier", "PREMIUM"),
     }
+    for name in ("publicPtrDomainName", "setPublicPtr", "securityPolicy"):
+        if name in given:
+            access[name] = given[name]
     wanted = given.get("natIP")
     if wanted:
         where = f"{field}.accessConfigs[0].natIP"
@@ -368,15 +379,26 @@ def _new_disk(call: Call, ref: Ref, given: Json, index: int, instance: Json) -> 
     elif index == 0:
         raise required(f"{field}.sourceImage")
     disk_ref = call.ref("disks", name)
+    copied = {field: params[field] for field in _COPIED_OF_NEW_DISK if field in params}
+    if given.get("diskEncryptionKey"):
+        copied["diskEncryptionKey"] = _key_in_use(given["diskEncryptionKey"])
     size = params.get("diskSizeGb") or given.get("diskSizeGb")
     disk = make_disk(
         call, disk_ref, kind=kind, size=size, image=image, given=params, field=f"{field}.diskSizeGb"
     )
+    disk |= copied
     rules.labels(params.get("labels", {}), f"{field}.labels")
     if params.get("labels"):
         disk["labels"] = params["labels"]
         disk["labelFingerprint"] = fingerprints.of(params["labels"])
     return disk_ref, disk
+
+
+def _key_in_use(key: Json) -> Json:
+    """A key as answers name it: with its version (CustomerEncryptionKey.kmsKeyName)."""
+    if "kmsKeyName" not in key:
+        return {"sha256": fingerprints.of(key)}  # a key of the caller's own is never shown again
+    return {**key, "kmsKeyName": f"{key['kmsKeyName']}/cryptoKeyVersions/1"}
 
 
 def attached_disk(given: Json, ref: Ref, disk: Json, index: int) -> Json:
@@ -393,7 +415,7 @@ def attached_disk(given: Json, ref: Ref, disk: Json, index: int) -> Json:
         "interface": given.get("interface", "SCSI"),
         "diskSizeGb": disk["sizeGb"],
     }
-    for field in ("licenses", "guestOsFeatures", "architecture"):
+    for field in ("licenses", "guestOsFeatures", "architecture", "diskEncryptionKey"):
         if field in disk:
             attached[field] = disk[field]
     return attached

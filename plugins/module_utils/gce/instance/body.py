@@ -10,6 +10,7 @@ from ...diff import Flat, under
 from ...hardware import local_ssds, machine_types
 from .. import naming
 from ..disk import fields as further_disks
+from . import carry
 from .fields import AFFINITY, RESERVATION_KEY, SCHEDULING, SHIELDED
 
 _TO_CLEAR = ("maxRunDuration", "instanceTerminationAction", "onInstanceStopAction")
@@ -84,7 +85,7 @@ def insert_body(name: str, zone: str, project: str, fields: Flat) -> dict[str, A
         body["resourcePolicies"] = [
             policy_path(policy, zone, project) for policy in fields["resource_policies"]
         ]
-    return body
+    return carry.into(body, fields)
 
 
 def _boot_disk(fields: Flat, zone: str, project: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ... import diff
@@ -19,8 +20,8 @@ from ..lookups import machine_with
 from ..network import addresses
 from ..operations import wait_until
 from . import body as instance_body
+from . import carry, image_record
 from . import fields as fields_of
-from . import image_record
 from . import refusals as refuse
 from . import validation as instance_checks
 from .api import InstanceCalls
@@ -149,7 +150,11 @@ class Instance:
             resource = self._made(final, status)
             after = self.reader.view(resource, {*final, *OF_BOOT_DISK})
         made = [Change("instance", None, self.name, "create")]
-        managed = [field for field in [*final, "status"] if not field.endswith(".source")]
+        managed = [
+            field
+            for field in [*final, "status"]
+            if not field.endswith(".source") and not field.startswith(f"{carry.GROUP}.")
+        ]
         return self._result(resource, made, diff.before_after({}, after, managed))
 
     def _made(self, final: Mapping[str, Any], status: str) -> dict[str, Any]:
@@ -177,7 +182,7 @@ class Instance:
         body = instance_body.insert_body(self.name, self.zone, self.client.project, final)
         self.asked_for_machine = True
         try:
-            self.calls.insert(body)
+            self._insert_at(body)
         except ApiError as error:
             # Someone, or an earlier run that was cut off, was faster: the next read tells.
             if error.reason != "alreadyExists" or "/disks/" in error.google_message:
@@ -185,6 +190,26 @@ class Instance:
         # There it is: what is refused from now on is no lack of a machine.
         self.asked_for_machine = False
         self.carried = None
+
+    def _insert_at(self, body: dict[str, Any]) -> None:
+        """Create it, at the internal address that it had as long as nobody else took that."""
+        first = body["networkInterfaces"][0]
+        try:
+            self.calls.insert(body)
+        except GceError as error:
+            if "networkIP" not in first or not carry.address_taken(error):
+                raise
+            region, taken = naming.region_of(self.zone), first["networkIP"]
+            if addresses.is_reserved(self.client, region, taken):
+                raise  # it was chosen, and others rely on it
+            self.warnings.append(
+                f"The {self.calls.where} had the internal address {taken}, which somebody else "
+                "has taken meanwhile: it has another now."
+            )
+            first = carry.without_address(first)
+            self.calls.insert(
+                {**body, "networkInterfaces": [first, *body["networkInterfaces"][1:]]}
+            )
 
     def _converge(
         self,
@@ -327,7 +352,9 @@ class Instance:
         address = fields.get("address")
         if address and not addresses.find(self.client, naming.region_of(self.zone), address):
             del fields["address"]  # not reserved: it goes with the instance
-        return fields
+        region = naming.region_of(self.zone)
+        reserved = partial(addresses.is_reserved, self.client, region)
+        return {**fields, **carry.fields(self.calls.where, resource, self.reader.boot, reserved)}
 
     def _settled(self, status: str, also: frozenset[str] = frozenset()) -> dict[str, Any]:
         """Wait until it is in the status (RUNNING or TERMINATED), and return its resource.

@@ -15,8 +15,8 @@ from ..client import GceClient
 from ..disk import fields as further_disks
 from ..disk import zones as kept_disks
 from ..operations import finish
+from . import carry, placements
 from . import fields as fields_of
-from . import placements
 from . import refusals as refuse
 from . import validation as instance_checks
 from .instance import COMING, STOPPED, Instance
@@ -238,8 +238,12 @@ class PlacedInstance:
     def _plans(self, places: list[Placement], carried: Json | None = None) -> list[Plan]:
         """All of them before the first is tried: a mistake in the last shows today."""
         plans = []
+        bound: list[str] = []
         for place in places:
             kept = carried
+            if carried and (names := _held_by(carried, place.zone)):
+                bound += [name for name in names if name not in bound]
+                continue
             if carried and naming.region_of(place.zone) != naming.region_of(carried["zone"]):
                 if "address" in carried and not self.params["address"]:
                     self.left_behind[place] = (
@@ -248,8 +252,15 @@ class PlacedInstance:
                     )
                 regional = ("subnetwork", "address", "resource_policies")
                 kept = {k: v for k, v in carried.items() if k not in regional}
+                first = carry.without_address(kept.get("as_is.interface", {}))
+                kept = {**kept, "as_is.interface": first}
             kept = kept and {k: v for k, v in kept.items() if k != "zone"}
             plans.append((place, self._at(place).planned(place.options(self.params), kept)))
+        if bound and not plans:
+            raise carry.not_carried(f"instance {self.name}", bound)
+        if bound:
+            left_out = f"{listed(bound)} of the instance {self.name} can't follow it there"
+            self.warnings.append(f"Some of the placements were left out: {left_out}.")
         return plans
 
     def _first_of(self, plans: list[Plan], moved_from: str = "") -> Json:
@@ -388,6 +399,16 @@ def _put_back(instance: Instance) -> Iterator[None]:
     except GceError as error:
         error.message += instance.machine.put_back()
         raise
+
+
+def _held_by(carried: Mapping[str, Any], zone: str) -> list[str]:
+    """Names of what an instance has that can't follow it into a zone."""
+    if zone == carried["zone"]:
+        return []
+    names = carry.stays_in_zone(carried)
+    if naming.region_of(zone) != naming.region_of(str(carried["zone"])):
+        names += carry.stays_in_region(carried)
+    return names
 
 
 def _add(result: Json, other: Json) -> None:

@@ -15,8 +15,8 @@ from ..client import GceClient
 from ..disk import fields as further_disks
 from ..network import addresses
 from . import body as instance_body
+from . import carry, image_record
 from . import fields as fields_of
-from . import image_record
 from . import refusals as instance_refusals
 from . import validation as instance_checks
 from .change_table import how
@@ -78,6 +78,7 @@ class InstancePlan:
 
     def anew(self, carried: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Fields of the instance that takes the place of another; what is not named is kept."""
+        carried = carry.adapted(self.where, carried, wanted)
         stale = ["status"]
         if {"boot_disk.image", "boot_disk.image_family"} & set(wanted):
             # What is wished decides; a record of the old image would contradict it.
@@ -88,7 +89,7 @@ class InstancePlan:
             "boot_disk.type"
         ):
             stale += [f"boot_disk.{option}" for option in further_disks.PERFORMANCE]
-        if "network" in wanted:
+        if "network" in wanted and wanted["network"] != carried.get("network"):
             stale.append("subnetwork")
         if wanted.get("external_ip") is False:
             stale.append("address")

@@ -34,6 +34,13 @@ def find(client: GceClient, region: str, wanted: str) -> dict[str, Any] | None:
     return found if found and _is_external(found) else None
 
 
+def is_reserved(client: GceClient, region: str, ip: str) -> bool:
+    """Whether an address, of IPv4 or IPv6, outlives the instance that has it."""
+    path = f"{client.root}/regions/{region}/addresses"
+    found = client.list(path, f"look whether {ip} is reserved", filter=f'address = "{ip}"')
+    return next(iter(found), None) is not None
+
+
 def everywhere(client: GceClient, name: str) -> list[dict[str, Any]]:
     """The reserved external addresses of this name, by region."""
     found = client.named("addresses", name, f"look for the address {name} in all regions")
