@@ -96,12 +96,13 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
                 plan_lookups.disk_type(client, zone, kind)
             seen.add((zone, kind))
     network = None
-    if params["network"]:
+    warnings: list[str] = []
+    if params["network"] or params["subnetwork"]:
         regions = dict.fromkeys(naming.region_of(place["zone"]) for place in params["places"])
         network = plan_lookups.network(
-            client, params["network"], params["subnetwork"], list(regions)
+            client, params["network"], params["subnetwork"], list(regions), warnings
         )
-    return {"changed": False, "network": network}
+    return {"changed": False, "network": network, "warnings": warnings}
 
 
 def main() -> None:

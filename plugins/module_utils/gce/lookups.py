@@ -89,6 +89,16 @@ def network(client: GceClient, name: str) -> dict[str, Any]:
     )
 
 
+def unseen(what: str, error: GceError) -> str:
+    """What is to be said of something that this account may use, perhaps, and may not read."""
+    right = error.details.get("permission") or "a right"
+    where = error.details.get("permission_project") or "its project"
+    return (
+        f"Whether there is the {what} can't be told: this account lacks {right} on {where}. "
+        "Google says so when the instance is made."
+    )
+
+
 def machine_with(
     client: GceClient, zone: str, name: str, wanted: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:

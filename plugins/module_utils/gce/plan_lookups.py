@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 from ..errors import GceError
 from ..hardware import machine_types
 from ..suggest import closest, did_you_mean, listed
 from . import lookups, naming
 from .client import GceClient
+
+T = TypeVar("T")
 
 
 def disk_goes_with(kind: str, machine_type: str) -> None:
@@ -46,16 +50,30 @@ def disk_type(client: GceClient, zone: str, name: str) -> None:
     )
 
 
-def network(client: GceClient, name: str, subnetwork: str, regions: list[str]) -> dict[str, Any]:
-    """The network, once it is sure that an instance in each of the regions can be in it.
+def network(
+    client: GceClient, name: str, subnetwork: str, regions: list[str], warnings: list[str]
+) -> dict[str, Any] | None:
+    """The network, once it is sure that an instance in each of the regions can be in it; None where
+    this account may not read it, as where single subnetworks of another project are shared with it.
+
+    Args:
+        name: '' where the subnetwork says which it is.
+        warnings: takes what can't be told.
 
     Raises:
         GceError: there is no such network, or no such subnetwork in a region; names those that are.
     """
-    found = lookups.network(client, name)
+    found = None
+    if name:
+        look = partial(lookups.network, client, name)
+        found = _seen(look, f"network {name}", warnings)
+    home = _project_of(client, name)
     for region in regions:
         if subnetwork:
-            _subnetwork(client, subnetwork, region)
+            ask = partial(_subnetwork, client, subnetwork, region, home)
+            _seen(ask, f"subnetwork {subnetwork} in {region}", warnings)
+        elif found is None:
+            continue
         elif not found.get("autoCreateSubnetworks") and not found.get("IPv4Range"):
             there = _in_region(found, region)
             raise GceError(
@@ -76,8 +94,25 @@ def _in_region(resource: dict[str, Any], region: str) -> list[str]:
     return sorted(naming.short(link) for link in links if f"/regions/{region}/" in link)
 
 
-def _subnetwork(client: GceClient, name: str, region: str) -> None:
-    collection = f"{client.root}/regions/{region}/subnetworks"
+def _seen(ask: Callable[[], T], what: str, warnings: list[str]) -> T | None:
+    """What `ask` finds; None, with a warning, where it may not be read."""
+    try:
+        return ask()
+    except GceError as error:
+        if error.reason != "forbidden":
+            raise
+        warnings.append(lookups.unseen(what, error))
+        return None
+
+
+def _project_of(client: GceClient, network: str) -> str:
+    """The project of a network by name or path, in which its subnetworks are too."""
+    path = naming.relative(network)
+    return path.split("/")[1] if path.startswith("projects/") else client.project
+
+
+def _subnetwork(client: GceClient, name: str, region: str, project: str) -> None:
+    collection = f"projects/{project}/regions/{region}/subnetworks"
     path = naming.relative(name) if "/" in name else f"{collection}/{name}"
     if client.find(path, f"look up the subnetwork {name}"):
         return

@@ -157,6 +157,7 @@ def wish(params: Mapping[str, Any], project: str) -> dict[str, Any]:
     for name in ("network", "subnetwork"):
         if params[name]:
             fields[name] = naming.reference(params[name], project)
+    fields.update(_shared_subnetwork(fields, params))
     if params["accelerators"] is not None:
         fields["accelerators"] = sorted(
             (
@@ -170,6 +171,15 @@ def wish(params: Mapping[str, Any], project: str) -> dict[str, Any]:
     fields.update(_boot_wish(params["boot_disk"] or {}, project))
     fields.update(further_disks.wish(params["disks"], project))
     return _without_bundled(fields, params)
+
+
+def _shared_subnetwork(fields: Flat, params: Mapping[str, Any]) -> dict[str, Any]:
+    """A subnetwork by name is in the project of its network, which may be another's."""
+    network, name = fields.get("network", ""), fields.get("subnetwork", "")
+    if "/" not in network or not name or "/" in name or not params.get("zone"):
+        return {}
+    home, region = network.split("/")[1], naming.region_of(str(params["zone"]))
+    return {"subnetwork": f"projects/{home}/regions/{region}/subnetworks/{name}"}
 
 
 def _marks_wish(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -172,6 +172,10 @@ class InstancePlan:
         try:
             lookups.network(self.client, name)
         except GceError as error:
+            if error.reason == "forbidden":
+                # Rights on a shared subnetwork alone let one use it, and not read its network.
+                self.warnings.append(lookups.unseen(f"network {name}", error))
+                return
             # An earlier task of the same play would have made it, with its subnetwork.
             if error.reason != "networkNotFound" or not (self.check and has_subnetwork):
                 raise
