@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure what a site.yml costs the controller that has nothing to do: CPU and wall seconds by phase.
+"""Measure what a site.yml with nothing to do costs the controller: CPU and wall seconds by phase.
 
 usage: python -m benchmarks.no_change [--demo] [--direct-execution-off] [--keep FILE] [--tasks N]
 
-Preflight and provision run on the emulator of records, where an earlier run made what there is; with
---demo the whole of it runs on a demo that is up. CPU seconds are those of ansible-playbook and all
-that it waited for; they depend little on what else the machine does, wall seconds do. With the demo
-the machines run on the same processor, and are not counted. --keep adds a line to a file, by commit.
+Preflight and provision run on the emulator of records, where an earlier run made what there is.
+With --demo the whole of it runs on a demo that is up, whose machine is not counted. CPU seconds
+are those of ansible-playbook and all that it waited for. They depend little on what else the
+machine does; wall seconds do. --keep adds a line to a file, by commit.
 """
 
 from __future__ import annotations

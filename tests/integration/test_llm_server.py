@@ -21,6 +21,7 @@ import psutil
 import pytest
 from llm_server.keys.rights import INFERENCE
 
+from tests.integration.module_runs import run_module
 from tests.integration.server_fixture import ARGS, KEY, MODEL_NAME, Server, all_gone
 
 pytestmark = pytest.mark.vllm
@@ -197,6 +198,17 @@ def test_root(server: Server) -> None:
     body = server.authorised.get("/").json()
     assert body["model"] == MODEL_NAME
     assert body["message"]
+
+
+def test_the_probe_passes(server: Server) -> None:
+    url = f"http://127.0.0.1:{server.port}"
+
+    def failed(key: str) -> set[str]:
+        probes = run_module("llm_endpoint_info", {"url": url, "api_key": key})["probes"]
+        return {name for name, one in probes.items() if not one["ok"]}
+
+    assert failed(KEY) == set()
+    assert {"completion"} <= failed("another-key") <= {"root", "completion"}
 
 
 def test_golden_answer(server: Server) -> None:
