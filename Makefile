@@ -6,7 +6,7 @@ PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/collections
 
-.PHONY: help setup setup-dev demo demo-destroy demo-status emulator test test-fast lint bench docs lock audit clean
+.PHONY: help setup setup-dev demo demo-destroy demo-status emulator test test-fast test-full lint bench docs lock audit clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -37,13 +37,17 @@ lint: setup-dev ## ruff, mypy, ansible-lint, generated docs
 test-fast: setup-dev ## lint and unit tests, under 3 minutes
 	@tests/run fast
 
-test: setup-dev ## everything: also emulator, molecule, real vLLM, the demo
+test: setup-dev ## everything: also emulator, molecule, real vLLM, the demo; a fixed part of what test-full tries whole
 	@tests/run all
+
+test-full: setup-dev ## the same, and whole what is exhaustive: a kill at every request, all transitions of an instance
+	@GCE_VLLM_TEST_FULL=1 tests/run all
 
 bench: setup-dev ## the servers compared on the CPU (build/bench-cpu), and what runs cost in API requests (build/api-cost, build/site-cost)
 	@benchmarks/serving/on_cpu
 	@$(PY) -m benchmarks.api_cost --out build/api-cost
 	@$(PY) -m benchmarks.site_cost --out build/site-cost
+	@$(PY) -m benchmarks.no_change
 
 docs: setup-dev ## write the roles' READMEs, docs/reference and docs/private-apis.md from the code
 	@$(PY) docs/tools/generate_role_docs.py

@@ -19,6 +19,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance.chang
     row,
 )
 
+from tests.integration import exhaustive
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator, access_token
 
@@ -426,7 +427,9 @@ def test_transitions(site: Site, change: Row) -> None:
 
 
 @pytest.mark.parametrize("was", ["running", "stopped"])
-@pytest.mark.parametrize("change", TABLE, ids=lambda one: f"{one.field}-{one.base}")
+@pytest.mark.parametrize(
+    "change", exhaustive.part("to be stopped", TABLE, 3), ids=lambda one: f"{one.field}-{one.base}"
+)
 def test_transitions_of_one_that_is_to_be_stopped(site: Site, change: Row, was: str) -> None:
     base = BASES[change.base]
     for overlay, expected in change.steps:
