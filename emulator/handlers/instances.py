@@ -20,7 +20,7 @@ def get_guest_attributes(call: Call) -> Json:
     if key:
         path = key
     merged = call.world.metadata(instance, call.project)
-    if merged.get("enable-guest-attributes", "").upper() not in {"TRUE", "1", "Y", "YES"}:
+    if not guest_attributes.enabled(merged):
         raise _missing(path)
     if instance["status"] != "RUNNING":
         raise not_ready(ref.path)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from emulator.errors import Json
+from emulator.world import guest_attributes
 from emulator.world.backend import MachineError, MachineKey, MachineSpec
 from emulator.world.operations import now
 from emulator.world.world import World, instance_ref, key_of
@@ -34,6 +35,7 @@ def create(world: World, key: MachineKey) -> None:
     with world.machine(key):
         instance = world.get(instance_ref(key))
         address = world.backend.create(_spec(world, key, instance))
+        guest_attributes.first_boot(world.store, instance, world.metadata(instance, key.project))
         mark_running(world, key, address)
     world.sync_firewalls(key.project)
 

@@ -18,11 +18,25 @@ def write(store: Store, instance: Json, namespace: str, key: str, value: str | N
     return written
 
 
+def enabled(metadata: Mapping[str, str]) -> bool:
+    """Whether an instance may publish any."""
+    return metadata.get("enable-guest-attributes", "").upper() in {"TRUE", "1", "Y", "YES"}
+
+
+def first_boot(store: Store, instance: Json, metadata: Mapping[str, str]) -> None:
+    """Note whether host keys are published: cloud-init (cc_ssh.py, once an instance) and Google's
+    guest agent do it when they make the keys, and only then.
+    """
+    store.put_setting(f"host-keys:{instance['id']}", enabled(metadata))
+
+
 def merged(
     store: Store, instance: Json, published: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, str]]:
     """What this instance is seen to publish."""
     found = {space: dict(values) for space, values in published.items()}
+    if not store.setting(f"host-keys:{instance['id']}", True):
+        found.pop("hostkeys", None)
     for space, values in store.setting(_setting(instance), {}).items():
         there = {**found.get(space, {}), **values}
         found[space] = {key: value for key, value in there.items() if value is not None}

@@ -303,13 +303,16 @@ def test_reserved_address(api: Api) -> None:
 
 
 def test_guest_attributes(api: Api) -> None:
-    api.must("POST", VMS, instance_body("vm"))
+    enable: Any = {"items": [{"key": "enable-guest-attributes", "value": "TRUE"}]}
+    api.must("POST", VMS, instance_body("late"))
+    late = f"{VMS}/late/getGuestAttributes"
+    assert api.error("GET", late, queryPath="hostkeys/")["code"] == 404
+    fingerprint = api.get(f"{VMS}/late")["metadata"]["fingerprint"]
+    api.must("POST", f"{VMS}/late/setMetadata", {**enable, "fingerprint": fingerprint})
+    # It made its keys before, and publishes them no more.
+    assert api.error("GET", late, queryPath="hostkeys/")["code"] == 404
+    api.must("POST", VMS, instance_body("vm", metadata=enable))
     path = f"{VMS}/vm/getGuestAttributes"
-    assert api.error("GET", path, queryPath="hostkeys/")["code"] == 404
-    vm = api.get(f"{VMS}/vm")
-    enable = {"items": [{"key": "enable-guest-attributes", "value": "TRUE"}]}
-    enable["fingerprint"] = vm["metadata"]["fingerprint"]
-    api.must("POST", f"{VMS}/vm/setMetadata", enable)
     [item] = api.get(path, queryPath="hostkeys/")["queryValue"]["items"]
     assert (item["namespace"], item["key"]) == ("hostkeys", "ssh-ed25519")
     assert item["value"].startswith("AAAAC3NzaC1lZDI1NTE5")
@@ -317,9 +320,9 @@ def test_guest_attributes(api: Api) -> None:
 
 
 def test_project_metadata_is_inherited(api: Api) -> None:
-    api.must("POST", VMS, instance_body("vm"))
     body = {"items": [{"key": "enable-guest-attributes", "value": "TRUE"}]}
     api.must("POST", "setCommonInstanceMetadata", body)
+    api.must("POST", VMS, instance_body("vm"))
     assert api.get("")["commonInstanceMetadata"]["items"] == body["items"]
     assert api.error("POST", "setCommonInstanceMetadata", body)["code"] == 412
     assert api.get(f"{VMS}/vm/getGuestAttributes", queryPath="hostkeys/")["queryValue"]["items"]

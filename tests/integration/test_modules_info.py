@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import (
+    guest_attributes,
+)
 
 from tests.integration import modules_fixtures as m
 from tests.integration.emulator_fixture import Emulator
@@ -408,6 +411,22 @@ def test_host_keys_that_can_not_come(cloud: m.Cloud) -> None:
         "gce_guest_attributes_info", zone=m.ZONE, name=nothing, query_path="nothing/", wait=1
     )
     assert "nothing/" in empty["msg"]
+
+
+def test_an_adopted_instance_that_made_its_host_keys_before(
+    cloud: m.Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others made it; the role then switches guest attributes on, which is too late."""
+    name = m.new_name("llm")
+    cloud.ok("gce_instance", **m.machine(name, metadata={"owner": "others"}))
+    cloud.ok("gce_instance", **m.machine(name))
+    monkeypatch.setattr(guest_attributes, "_BOOTS_S", -1)  # as if it had started long ago
+    monkeypatch.setattr(guest_attributes, "_LATE_S", 1)
+    for wait in (0, 300):
+        found = cloud.fails("gce_guest_attributes_info", zone=m.ZONE, name=name, wait=wait)
+        assert found["reason"] == "hostKeysNotPublished"
+        assert "instance/guest-attributes/hostkeys/ssh-ed25519" in found["remedy"]
+        assert "A restart does not help" in found["remedy"]
 
 
 def test_instance_info(cloud: m.Cloud) -> None:

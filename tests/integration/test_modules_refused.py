@@ -190,3 +190,16 @@ def test_a_service_account_that_may_not_be_used(cloud: m.Cloud) -> None:
     assert found["reason"] == "serviceAccountAccess"
     assert f"service account {account}" in found["remedy"]
     assert "roles/iam.serviceAccountUser" in found["remedy"]
+
+
+def test_a_project_by_its_number_is_the_same(cloud: m.Cloud) -> None:
+    """Google's answers have the id: with the number nothing would be as it was asked for."""
+    name = m.new_name("num")
+    with cloud.api() as api:
+        account = api.get(api.root, "read the project")["defaultServiceAccount"]
+    number = account.partition("-")[0]
+    options = m.machine(name, project=number, network="default")
+    cloud.ok("gce_instance", **options)
+    again = cloud.ok("gce_instance", **options)
+    assert again["changed"] is False
+    assert cloud.ok("gce_instance", **m.machine(name, network="default"))["changed"] is False

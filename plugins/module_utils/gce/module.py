@@ -87,6 +87,7 @@ def run(
     try:
         names.refuse_bad(params)
         with GceClient(settings_of(params)) as client:
+            _take_id(client)
             folder = params.get("shared_reads")
             client.shared = _shared(client, folder) if folder else None
             found = None
@@ -99,6 +100,13 @@ def run(
     for text in result.pop("warnings", []):
         module.warn(text)
     module.exit_json(**result)
+
+
+def _take_id(client: GceClient) -> None:
+    """The project by its id, where its number was given: all that Google answers has the id."""
+    if client.project.isdigit():
+        what = f"look up the project with the number {client.project}"
+        client.project = str(client.get(client.root, what)["name"])
 
 
 def _shared(client: GceClient, folder: str) -> SharedReads | None:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
 from typing import Any
 
-from ...errors import ApiError, GceError
+from ...errors import ApiError, GceError, WaitTimeoutError
 from .. import host_keys, naming
 from ..client import GceClient
 from ..operations import wait_until
@@ -13,6 +15,8 @@ from .instance import Instance
 
 ENABLING_KEY = "enable-guest-attributes"
 _HOST_KEYS = "hostkeys"
+# Seconds after its start in which an instance boots, and that one which has booted is waited for.
+_BOOTS_S, _LATE_S = 900, 15
 
 
 def read(
@@ -51,14 +55,23 @@ def read(
         found = client.find(path, what, queryPath=query_path)
         return attributes(found or {})
 
-    seen = wait_until(
-        poll,
-        lambda found: bool(found) or seconds <= 0,
-        seconds=min(seconds, client.seconds_left()),
-        what=f"guest attributes '{query_path}' of the {where} (is it still booting?)",
-        describe=lambda found: "no attribute at all" if not found else str(sorted(found)),
-        pause=1.0,
-    )
+    booted = _up_for(resource) > _BOOTS_S
+    seconds = min(seconds, client.seconds_left(), _LATE_S if booted else seconds)
+    try:
+        seen = wait_until(
+            poll,
+            lambda found: bool(found) or seconds <= 0,
+            seconds=seconds,
+            what=f"guest attributes '{query_path}' of the {where} (is it still booting?)",
+            describe=lambda found: "no attribute at all" if not found else str(sorted(found)),
+            pause=1.0,
+        )
+    except WaitTimeoutError:
+        if not (booted and query_path.startswith(_HOST_KEYS)):
+            raise
+        raise _made_before(where, name, zone) from None
+    if not seen and booted and query_path.startswith(_HOST_KEYS):
+        raise _made_before(where, name, zone)
     if not seen:
         raise GceError(
             f"The {where} has published no guest attributes '{query_path}' yet; "
@@ -69,6 +82,38 @@ def read(
         )
     _refuse_malformed(seen.get(_HOST_KEYS, {}), where)
     return seen
+
+
+def _up_for(resource: dict[str, Any]) -> float:
+    """Seconds since an instance started; 0 where it doesn't run, or doesn't say."""
+    started = resource.get("lastStartTimestamp")
+    if resource.get("status") != "RUNNING" or not started:
+        return 0
+    try:
+        return time.time() - datetime.fromisoformat(str(started)).timestamp()
+    except ValueError:
+        return 0
+
+
+def _made_before(where: str, name: str, zone: str) -> GceError:
+    """Host keys are published when they are made: at the first boot with an instance's number, by
+    cloud-init and by Google's guest agent. Neither a wait nor a restart brings them.
+    """
+    write = (
+        "curl -X PUT -H 'Metadata-Flavor: Google' --data "
+        '"$(cut -d" " -f2 /etc/ssh/ssh_host_ed25519_key.pub)" '
+        f"http://metadata.google.internal/computeMetadata/v1/instance/guest-attributes/{_HOST_KEYS}"
+        "/ssh-ed25519"
+    )
+    return GceError(
+        f"The {where} has been running for a while and has published no host keys. It did not do "
+        f"so when it made them: {ENABLING_KEY} was not TRUE then, as where others made it.",
+        reason="hostKeysNotPublished",
+        remedy=f"publish the key that it has, on the instance itself (`gcloud compute ssh {name} "
+        f"--zone {zone}`, or its serial console): `{write}`, and run again. Or make the instance "
+        "anew with that metadata. A restart does not help.",
+        status=404,
+    )
 
 
 def attributes(resource: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -100,5 +145,7 @@ def _refuse_disabled(resource: dict[str, Any], where: str) -> None:
             f"The {where} may not publish guest attributes: "
             f"its metadata has {ENABLING_KEY}={value}.",
             reason="guestAttributesDisabled",
-            remedy=f"set its metadata {ENABLING_KEY} to TRUE and restart it.",
+            remedy=f"set its metadata {ENABLING_KEY} to TRUE. Host keys are published when they "
+            "are made, so one that has booted without has to be made anew, or to publish them by "
+            "hand.",
         )
