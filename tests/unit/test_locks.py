@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv.lock import parse_lock
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 OURS = ROOT / "requirements"
 VLLM = ROOT / "roles/vllm_venv/files/locks"
+# Ends of the matrix of controllers.
+PYTHONS = ("3.11", "3.13")
 PAIRS = [
     *((path, path.with_suffix(".txt")) for path in sorted(OURS.glob("*.in"))),
     (VLLM / "uv.in", VLLM / "uv.txt"),
@@ -33,8 +36,24 @@ def asked(source: Path) -> Iterator[Requirement]:
             yield Requirement(text)
 
 
+def entries(lock: str) -> list[str]:
+    """A lock's packages, each with its checksums."""
+    return [part for part in re.split(r"(?m)^(?=[A-Za-z0-9])", lock) if "==" in part]
+
+
+def on(python: str, lock: str) -> str:
+    """What of a lock is for that Python; one lock serves several."""
+    found = []
+    for entry in entries(lock):
+        marker = re.match(r"\S+ ; (.+?) \\\n", entry)
+        versions = {"python_version": python, "python_full_version": f"{python}.0"}
+        if marker is None or Marker(marker[1]).evaluate(versions):
+            found.append(entry)
+    return "".join(found)
+
+
 def unmet(source: Path, lock: str) -> list[str]:
-    """What a lock's text lacks of its source."""
+    """What a lock's text, for one Python, lacks of its source."""
     pins = {canonicalize_name(name): pin for name, pin in parse_lock(lock).items()}
     found = []
     for one in asked(source):
@@ -49,9 +68,11 @@ def unmet(source: Path, lock: str) -> list[str]:
 @pytest.mark.parametrize(("source", "lock"), PAIRS, ids=lambda path: path.name)
 def test_a_lock_has_what_its_source_asks_for(source: Path, lock: Path) -> None:
     text = lock.read_text()
-    assert unmet(source, text) == [], "run make lock, or roles/vllm_venv/files/locks/lock.sh"
-    entries = [part for part in re.split(r"(?m)^(?=[A-Za-z0-9])", text) if "==" in part]
-    assert entries and all("--hash=sha256:" in part for part in entries)
+    for python in PYTHONS:
+        lacks = unmet(source, on(python, text))
+        assert lacks == [], "run make lock, or roles/vllm_venv/files/locks/lock.sh"
+    parts = entries(text)
+    assert parts and all("--hash=sha256:" in part for part in parts)
 
 
 def test_every_lock_is_looked_at() -> None:
@@ -60,16 +81,20 @@ def test_every_lock_is_looked_at() -> None:
 
 
 def test_the_smaller_sets_have_the_versions_of_dev() -> None:
-    widest = parse_lock((OURS / "dev.txt").read_text())
-    for name in ("demo", "controller"):
-        for package, pin in parse_lock((OURS / f"{name}.txt").read_text()).items():
-            assert widest[package].version == pin.version, package
+    for python in PYTHONS:
+        widest = parse_lock(on(python, (OURS / "dev.txt").read_text()))
+        for name in ("demo", "controller"):
+            locked = parse_lock(on(python, (OURS / f"{name}.txt").read_text()))
+            for package, pin in locked.items():
+                assert widest[package].version == pin.version, package
 
 
 def test_a_source_that_was_changed_alone_is_found(tmp_path: Path) -> None:
     source = tmp_path / "x.in"
     source.write_text("starlette # web\nansible~=99.0\nno-such-package\n")
-    assert [one.split()[0] for one in unmet(source, (OURS / "demo.txt").read_text())] == [
+    assert [
+        one.split()[0] for one in unmet(source, on("3.12", (OURS / "demo.txt").read_text()))
+    ] == [
         "ansible~=99.0",
         "no-such-package",
     ]
@@ -88,7 +113,7 @@ def test_every_install_takes_wheels_alone() -> None:
     for name in filter(None, listed.split("\0")):
         path = ROOT / name
         # It is an option of the module, which test_uv_sync tries.
-        if name.startswith(("plugins/module_utils/", "tests/")):
+        if name.startswith(("plugins/module_utils/", "plugins/plugin_utils/", "tests/")):
             continue
         if path.is_symlink() or not path.is_file():
             continue
