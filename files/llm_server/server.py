@@ -98,6 +98,7 @@ class Service:
             self.front, keep_alive_timeout=settings.keep_alive_timeout, tls=tls
         )
         self._stop = asyncio.Event()
+        self._hurry = False
         self._lost = asyncio.Event()
         self._engine: Engine | None = None
         self._exit = EXIT_OK
@@ -106,7 +107,7 @@ class Service:
         """Serves until a signal, a failed load or a dead engine; returns the exit status."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         reminding = asyncio.create_task(self._remind())
         guard = ForkGuard(loop, lambda: [listener.fileno(), *self.room.descriptors()])
@@ -129,6 +130,11 @@ class Service:
         self.progress.close()
         await self._shut_down_engine()
         return self._exit
+
+    def _end(self) -> None:
+        """At the first signal requests may finish; at the next what still runs is cut off."""
+        self._hurry = self._stop.is_set()
+        self._stop.set()
 
     def _reload(self) -> None:
         reload(self.settings, self.control, self.tls)
@@ -240,19 +246,20 @@ class Service:
         logger.critical("%s", message)
 
     async def _drain(self) -> None:
-        """Lets running requests finish, up to the deadline; new ones get 503."""
+        """Lets running requests finish, up to the deadline or another signal; new ones get 503."""
         self.state.move(Phase.DRAINING, "stopping")
         self.notifier.stopping(f"Finishing {self.state.in_flight} requests")
         logger.info("Stopping: %d requests in flight", self.state.in_flight)
         deadline = time.monotonic() + self.settings.shutdown_timeout
         await self._until_idle(deadline)
+        self._hurry = False
         if self.state.in_flight:
             logger.warning("Stopping: %d requests were cut off", self.state.in_flight)
             self.front.end_all(CUT_OFF, CUT_OFF_S)
             await self._until_idle(time.monotonic() + 2 * CUT_OFF_S)
 
     async def _until_idle(self, deadline: float) -> None:
-        while self.state.in_flight and time.monotonic() < deadline:
+        while self.state.in_flight and not self._hurry and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
 
     async def _shut_down_engine(self) -> None:

@@ -145,3 +145,28 @@ def test_requests_end_before_the_server_does(seconds: float, status: int) -> Non
                 assert "stops" in body["error"]["message"]
 
     asyncio.run(asyncio.wait_for(play(), 30))
+
+
+def test_a_second_signal_cuts_off_what_still_runs() -> None:
+    async def play() -> None:
+        service = make_service()
+        service.settings = service.settings.model_copy(update={"shutdown_timeout": 3600})
+        serving = Serving(app())
+        serving.server = service.server
+        async with serving.open():
+            reader, _ = await serving.connect(post("/takes/60"))
+            while not service.state.in_flight:
+                await asyncio.sleep(0.01)
+            service._end()
+            draining = asyncio.create_task(service._drain())
+            await asyncio.sleep(0.2)
+            assert not draining.done()
+            late, _ = await serving.connect(post("/takes/0"))
+            assert (await answer(late))[0] == 503
+            service._end()
+            await draining
+            code, body = await answer(reader)
+            assert code == 503
+            assert "stops" in body["error"]["message"]
+
+    asyncio.run(asyncio.wait_for(play(), 30))

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Spot instance's end is heard from the metadata server, and the service stopped in time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from llm_server.process import preemption
+
+PROGRAM = Path(preemption.__file__)
+
+
+class MetadataServer(ThreadingHTTPServer):
+    """Google's interface: a flavour is demanded, a value can be waited for by its etag."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.values = {"scheduling/preemptible": "TRUE", "preempted": "FALSE"}
+        self.changed = threading.Condition()
+        self.failures: list[int] = []
+        self.asked: list[str] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+    def set(self, path: str, value: str) -> None:
+        with self.changed:
+            self.values[path] = value
+            self.changed.notify_all()
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: MetadataServer
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        path = url.path.removeprefix("/computeMetadata/v1/instance/")
+        self.server.asked.append(self.path)
+        if self.server.failures:
+            self.send_error(self.server.failures.pop(0))
+            return
+        if self.headers.get("Metadata-Flavor") != "Google" or path not in self.server.values:
+            self.send_error(403 if path in self.server.values else 404)
+            return
+        with self.server.changed:
+            if query.get("wait_for_change") == "true":
+                last = query.get("last_etag", self._etag(path))
+                self.server.changed.wait_for(lambda: self._etag(path) != last, timeout=20)
+            value, etag = self.server.values[path], self._etag(path)
+        self.send_response(200)
+        self.send_header("Metadata-Flavor", "Google")
+        self.send_header("ETag", etag)
+        self.end_headers()
+        self.wfile.write(value.encode())
+
+    def _etag(self, path: str) -> str:
+        # Of the value alone: that of another value may be the same.
+        return f"{hash(self.server.values[path]) & 0xFFFFFFFF:x}"
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def metadata() -> Iterator[MetadataServer]:
+    server = MetadataServer()
+    yield server
+    server.set("preempted", "TRUE")  # lets go of whoever waits
+    server.shutdown()
+    server.server_close()
+
+
+def run(metadata: MetadataServer, tmp_path: Path, seconds: str) -> subprocess.Popen[str]:
+    """The program as the unit runs it, with a systemctl that only notes what it is asked."""
+    told = tmp_path / "systemctl"
+    told.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
+    told.chmod(0o755)
+    text = PROGRAM.read_text().replace('"/usr/bin/systemctl"', f'"{told}"')
+    program = tmp_path / "preemption.py"
+    program.write_text(text)
+    return subprocess.Popen(
+        [sys.executable, "-I", str(program), "llm-server.service", seconds],
+        env={**os.environ, "GCE_METADATA_HOST": metadata.host, "http_proxy": "http://127.0.0.1:9"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_question(metadata: MetadataServer) -> None:
+    until = time.monotonic() + 30
+    while not any("last_etag=" in one and "last_etag=0" not in one for one in metadata.asked):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_the_notice_stops_the_service_and_then_cuts_off(
+    metadata: MetadataServer, tmp_path: Path
+) -> None:
+    process = run(metadata, tmp_path, "0.5")
+    wait_for_question(metadata)
+    assert process.poll() is None
+    assert not (tmp_path / "told").exists()
+    metadata.set("preempted", "TRUE")
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert (tmp_path / "told").read_text().splitlines() == [
+        "stop --no-block llm-server.service",
+        "kill --kill-who=main --signal=SIGTERM llm-server.service",
+    ]
+    assert "takes this instance back" in said
+
+
+def test_a_notice_that_was_there_before_it_began(metadata: MetadataServer, tmp_path: Path) -> None:
+    metadata.set("preempted", "TRUE")
+    process = run(metadata, tmp_path, "0")
+    process.communicate(timeout=30)
+    assert "stop --no-block" in (tmp_path / "told").read_text()
+
+
+def test_others_are_never_taken_back(metadata: MetadataServer, tmp_path: Path) -> None:
+    metadata.set("scheduling/preemptible", "FALSE")
+    process = run(metadata, tmp_path, "0")
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "no Spot instance" in said
+    assert not (tmp_path / "told").exists()
+
+
+def test_a_metadata_server_that_fails_is_asked_again(metadata: MetadataServer) -> None:
+    metadata.failures += [503, 500]
+    metadata.set("preempted", "TRUE")
+    pauses: list[float] = []
+    assert preemption.wait(preemption.Metadata(metadata.host), pauses.append)
+    assert pauses == [preemption.PAUSE_S] * 2
+
+
+def test_nobody_answers_at_first(metadata: MetadataServer) -> None:
+    host = metadata.host
+    dead = preemption.Metadata("127.0.0.1:9")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        dead._root = f"http://{host}/computeMetadata/v1/instance/"
+        metadata.set("preempted", "TRUE")
+
+    assert preemption.wait(dead, pause)
+    assert len(pauses) == 1
