@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 name: drift_records
 type: aggregate
 short_description: What tasks would change, as JSON
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Enabled by the action M(llmops.gce_vllm.drift) for the run that it starts; of no use by itself.
   - Of results under C(no_log) only the task's name is kept.

@@ -11,7 +11,7 @@ from ..module_utils.gce.instance import placements
 DOCUMENTATION = r"""
 name: attempt_lines
 short_description: One line for each attempt to place an instance
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Zone, machine type, provisioning model, Google's reason where there is one, and what came of it.
 options:

@@ -11,7 +11,7 @@ from ..module_utils.gce import naming
 DOCUMENTATION = r"""
 name: bad_zones
 short_description: Which of some texts can be no zone of Compute Engine
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - A zone is a region and a letter (V(us-central1-a)), or an AI zone (V(us-central1-ai1a)).
     Whether there is one of a name, only Google can say.

@@ -12,7 +12,7 @@ from ..module_utils.vllm import build_choice
 DOCUMENTATION = r"""
 name: build_choice
 short_description: Which build of vLLM fits a host, or what would have to change
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Takes the first build of the compatibility contract that is locked in this collection and fits
     driver, GPUs, Python and processor. What is not known of the host is not judged.

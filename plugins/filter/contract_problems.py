@@ -11,7 +11,7 @@ from ..module_utils.vllm.compatibility import of_place
 DOCUMENTATION = r"""
 name: contract_problems
 short_description: Why a build of vLLM can't run on a machine type with an image
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Compares the driver and the Python that the image's name tells, and the GPU's compute
     capability, with what the build asks for. What no table knows is no problem.

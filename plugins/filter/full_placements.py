@@ -11,7 +11,7 @@ from ..module_utils.gce import naming
 DOCUMENTATION = r"""
 name: full_placements
 short_description: Placements with what they leave to the other settings filled in
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Fills in what the module M(llmops.gce_vllm.gce_instance) would take from its other options.
     Without placements there is one, of these options alone.

@@ -11,7 +11,7 @@ from ..module_utils.key_ends import problems
 DOCUMENTATION = r"""
 name: key_end_problems
 short_description: What is wrong with the ends of API keys
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Names each key whose C(expires) is no date, and says how to write one.
 positional: _input

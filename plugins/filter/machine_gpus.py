@@ -11,7 +11,7 @@ from ..module_utils.hardware.machine_types import named_gpus
 DOCUMENTATION = r"""
 name: machine_gpus
 short_description: How many GPUs a machine type brings, or has attached
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - 0 where neither the machine type nor what is attached to it tells.
 options:

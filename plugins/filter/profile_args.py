@@ -13,7 +13,7 @@ from ..module_utils.vllm import profiles
 DOCUMENTATION = r"""
 name: profile_args
 short_description: Engine arguments of a tuning profile, overridden by given ones
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Looks a profile up for a GPU, and merges what is given over it. A given null leaves the
     profile's argument to vLLM.

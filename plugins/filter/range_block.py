@@ -11,7 +11,7 @@ from ..module_utils.gce.network.ranges import block
 DOCUMENTATION = r"""
 name: range_block
 short_description: A range of the same size further up
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Counts ranges of one size upwards, so that several subnetworks get one each.
 positional: number

@@ -11,7 +11,7 @@ from ..module_utils.gce.network.ranges import problems
 DOCUMENTATION = r"""
 name: range_problems
 short_description: What is wrong with address ranges
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Says of each that is no range, or that has bits set behind its prefix, what would be right.
 positional: option

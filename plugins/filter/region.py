@@ -11,7 +11,7 @@ from ..module_utils.gce import naming
 DOCUMENTATION = r"""
 name: region
 short_description: The region that a zone of Compute Engine lies in
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Takes AI zones too, whose last part is more than a letter.
 options:

@@ -14,7 +14,7 @@ from ..module_utils.gce.cron import expected
 DOCUMENTATION = r"""
 name: schedule_expects
 short_description: Whether office hours are now
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Says by which of a schedule's start and stop came last what an instance that follows it should
     be. Fails where the schedule is written wrong, and says what would be right.

@@ -12,7 +12,7 @@ from ..module_utils.hardware import machine_types
 DOCUMENTATION = r"""
 name: start_placements
 short_description: Placements to start an instance by, its own first
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - With them M(llmops.gce_vllm.gce_instance) starts an instance as it is, whatever else the
     settings say by now, and goes on to the others only where its zone has no room.

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: gce_secret
 short_description: Read secrets from Google's Secret Manager
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - gce-vllm maintainers (@llmops)
 description:

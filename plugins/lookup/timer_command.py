@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: timer_command
 short_description: The options of this run, for a timer that runs another playbook
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Gives inventories, variables, vault files, limit and the like as they stand on the command line,
     paths made absolute. Variables whose names begin with C(timer_) are left out.

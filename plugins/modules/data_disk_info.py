@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: data_disk_info
 short_description: Look whether a disk is empty, or has a filesystem that can be used
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Looks at a disk for signatures of filesystems, partition tables and volume managers, at its
     first and last MiB, and at where it is mounted. Changes nothing.

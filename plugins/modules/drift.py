@@ -4,7 +4,7 @@
 DOCUMENTATION = r"""
 module: drift
 short_description: Tell what a playbook would change
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Runs a playbook of this collection in check mode, in a process of its own with the inventory,
     variables and connection options of this run, and reports every difference.

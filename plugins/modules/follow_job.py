@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: follow_job
 short_description: Wait for a command that runs in the background, and show what it says meanwhile
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - For a task that was started with C(async) and C(poll=0). Shows each line that the command adds
     to a file as it comes, and ends when the command has ended.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: gce_address
 short_description: Reserved (static) external addresses of a region
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Reserves an external IPv4 address under a name, or releases it.
   - An instance that has it (option RV(ignore:address) of M(llmops.gce_vllm.gce_instance)) keeps it

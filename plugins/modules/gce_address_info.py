@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: gce_address_info
 short_description: Reserved external addresses of one name, in all regions
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Looks for reserved external addresses by name. That there is none is an answer, not an error.
 author:

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: gce_firewall_info
 short_description: Firewall rules that open an instance's ports to everybody
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Looks through all rules of a network for those that let the whole internet reach TCP ports of
     instances with certain tags, as C(default-allow-ssh) of Google's C(default) network does.

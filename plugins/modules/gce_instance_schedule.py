@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: gce_instance_schedule
 short_description: Office hours of Compute Engine instances
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Makes a resource policy by which Google starts and stops instances at set times, changes what
     differs, attaches it to an instance, or takes it away and deletes it.

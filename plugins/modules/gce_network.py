@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: gce_network
 short_description: VPC networks of a project
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Makes a VPC network, changes what can be changed of one that is there, or deletes it.
   - A network that something uses is not deleted; the run fails, or says so, and names the users.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: gce_plan_info
 short_description: Whether the disk types and the network that a plan names are there
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Fails where a disk type is not to be had in a zone or does not go with the machine type, or
     where a network or subnetwork does not exist, and names what would be right.

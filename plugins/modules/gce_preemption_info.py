@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: gce_preemption_info
 short_description: Whether Google took a Spot instance away
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Looks among the operations of zones for the preemption of an instance, and says when it was and
     what was lost.

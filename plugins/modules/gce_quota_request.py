@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: gce_quota_request
 short_description: Ask Google for more quota
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Files a request for a higher limit with the Cloud Quotas API, waits for the decision, and says
     what it was.

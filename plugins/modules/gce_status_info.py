@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: gce_status_info
 short_description: What there is of a server on Compute Engine, and what it costs now
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Reads an instance, its disks, its static address, disks of its name that nothing uses, and the
     firewall rules that let something in to it, and says what they cost.

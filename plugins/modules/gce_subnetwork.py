@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: gce_subnetwork
 short_description: Subnetworks of a VPC network
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Makes a subnetwork, changes what can be changed of one that is there, or deletes it.
   - A range can only grow. What would need another subnetwork is refused.

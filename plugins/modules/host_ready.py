@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: host_ready
 short_description: Wait until a host has come to rest, and tell what keeps it from being worked on
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Waits for cloud-init, for an installation of NVIDIA's driver at the first boot, for the services
     that update packages, and for the locks of apt and dpkg. A lock is looked at, never taken.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: known_host
 short_description: Keep a known_hosts file by the host keys that instances published
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Writes the keys of one instance, for each of its addresses. A line also tells which instance its
     key is from, in the comment that OpenSSH does not read.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: llm_deployment
 short_description: Remember what a release of vLLM served with, or put that back
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - A release serves with settings, a unit and the server's package, and another release may refuse
     them. This keeps them together, in the release's own folder.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: os_login_key
 short_description: Keeps an SSH public key in a Google account's OS Login profile
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Adds a public key to the OS Login profile of the account that runs this, or removes it, and
     returns the POSIX user name with which instances know that account. Instances whose metadata has

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: plan_cost_info
 short_description: What each part of a planned instance costs an hour and a month
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Prices vCPUs, memory, GPUs, disks and address on demand, on Spot and with commitments of one and
     three years.

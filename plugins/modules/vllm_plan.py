@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: vllm_plan
 short_description: Whether a model fits on a GPU under vLLM, with which lengths, and where else
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Reads a model's C(config.json) and the sizes of its tensors, and adds up what vLLM takes of a
     GPU's memory - weights, the largest step's activations, CUDA graphs, libraries - and what its KV

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: vllm_release
 short_description: Switch a link from one release of vLLM to another, and remove old releases
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Lets a link lead to the folder of one release. It is replaced in one step, so that whoever
     follows it finds the one or the other.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: vllm_release_info
 short_description: Tell which releases of vLLM a host has
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Lists the releases and says of each whether it passed its test, when it last served, whether it
     failed to, whether the link leads to it and whether anything runs from it. Changes nothing.
