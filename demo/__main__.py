@@ -124,7 +124,9 @@ def status() -> None:
     for rule in state["firewalls"]:
         sys.stdout.write(f"firewall   {rule['name']} from {', '.join(rule['sourceRanges'])}\n")
     if paths.SUMMARY.exists():
-        report.show(json.loads(paths.SUMMARY.read_text()))
+        document = json.loads(paths.SUMMARY.read_text())
+        sys.stdout.write(f"endpoint   {document['endpoint']}\ntry it     {document['try_it']}\n")
+        report.show(document)
 
 
 def destroy() -> None:

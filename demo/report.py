@@ -12,8 +12,6 @@ from typing import Any
 from demo import paths
 from demo.settings import INSTANCE, PROJECT, ZONE, Settings
 
-QUESTION = "What is the capital of France?"
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -36,9 +34,11 @@ def summary(settings: Settings, outcome: Outcome) -> dict[str, Any]:
         f"-i {paths.HOME}/ssh_key -o UserKnownHostsFile={paths.HOME}/known_hosts "
         "-o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
     )
+    known = outcome.run["deployments"][INSTANCE]
     return {
-        "endpoint": f"http://{outcome.address}:8000",
-        "api_key_file": str(paths.HOME / "api_key"),
+        "endpoint": known["endpoint"],
+        "api_key_file": known["api_key_file"],
+        "try_it": known["try_it"],
         "ca_file": None,
         "emulator": settings.url,
         "project": PROJECT,
@@ -58,23 +58,11 @@ def save(document: dict[str, Any]) -> None:
     part.replace(paths.SUMMARY)
 
 
-def curl_line(document: dict[str, Any]) -> str:
-    """A command that works as printed, from any folder."""
-    message = {"role": "user", "content": QUESTION}
-    body = json.dumps({"messages": [message], "max_tokens": 32, "temperature": 0})
-    return (
-        f"curl -s {document['endpoint']}/v1/chat/completions -H 'Content-Type: application/json' "
-        f"-H \"Authorization: Bearer $(cat {document['api_key_file']})\" -d '{body}'"
-    )
-
-
 def show(document: dict[str, Any]) -> None:
-    """Print the page."""
+    """Print what the run itself does not end with."""
     mark = {True: "ok", False: "FAILED", None: "--"}
     changed = sum(document["changed"].values())
-    lines = ["", f"Endpoint   {document['endpoint']}", f"API key    {document['api_key_file']}", ""]
-    lines += ["Try it:", f"  {curl_line(document)}", ""]
-    lines += ["Checklist:"]
+    lines = ["", "Checklist:"]
     lines += [
         f"  {mark[line['ok']]:<7} {item:<13} {line['evidence']}"
         for item, line in document["checklist"].items()

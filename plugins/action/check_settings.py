@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,21 @@ def type_errors(spec: Spec, values: Mapping[str, Any]) -> list[str]:
     result = ArgumentSpecValidator(used).validate({name: values[name] for name in used})
     # Ansible lists unsupported keys without saying that this is what they are.
     return [
-        f"Unsupported setting {error.msg}" if isinstance(error, UnsupportedError) else error.msg
+        f"Unsupported setting {error.msg}"
+        if isinstance(error, UnsupportedError)
+        else plain_words(error.msg)
         for error in result.errors
     ]
+
+
+def plain_words(message: str) -> str:
+    """Ansible's message, with an empty choice that can be seen, and two of the words for yes."""
+    message = re.sub(r"must be one of: (?=,)", "must be one of: '' (none)", message)
+    return re.sub(
+        r"(?s)argument '(.+)' is of type .*The value '(.*)' is not a valid boolean\..*",
+        r"\1 is '\2'. Give true or false.",
+        message,
+    )
 
 
 def _without_defaults(option: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,6 +69,12 @@ open_rules:
       type: list
       elements: str
   sample: [{"name": "default-allow-ssh", "ports": [22], "target_tags": []}]
+ignored_rules:
+  description: Those named in O(ignore) that there are, as the API shows them.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"name": "llm-server-api", "sourceRanges": ["203.0.113.7/32"]}]
 lines:
   description: The same for people, with what to do next.
   returned: success
@@ -93,8 +99,10 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         naming.relative(network) if "/" in network else f"{client.root}/global/networks/{network}"
     )
     project = path.split("/")[1]
-    rules = client.list(
-        f"projects/{project}/global/firewalls", f"list the firewall rules of project {project}"
+    rules = list(
+        client.list(
+            f"projects/{project}/global/firewalls", f"list the firewall rules of project {project}"
+        )
     )
     found = open_rules.opened(
         rules,
@@ -104,7 +112,8 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         ignored=params["ignore"],
     )
     lines = [open_rules.line(rule, project) for rule in found]
-    return {"changed": False, "open_rules": found, "lines": lines}
+    ignored = [rule for rule in rules if rule["name"] in params["ignore"]]
+    return {"changed": False, "open_rules": found, "lines": lines, "ignored_rules": ignored}
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+# Tests read what a stock callback writes; ours has tests of its own.
+STOCK = {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
 
 
 def run(
@@ -19,7 +21,7 @@ def run(
     return subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, **STOCK, **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -13,12 +13,12 @@ import requests
 from google.auth.transport.requests import Request
 from google.oauth2.service_account import Credentials
 
-from demo import report
 from tests.demo.commands import ROOT, outcome, run, site
 
 SUMMARY_KEYS = {
     "endpoint",
     "api_key_file",
+    "try_it",
     "ca_file",
     "emulator",
     "project",
@@ -29,7 +29,7 @@ SUMMARY_KEYS = {
     "phases",
     "checklist",
 }
-CHECKLIST = ["quota", "instance", "vLLM", "server", "local API", "external API", "monitoring"]
+CHECKLIST = ["quota", "instance", "vLLM", "server", "local API", "external API"]
 
 
 def on_instance(demo: dict[str, Any], command: str) -> str:
@@ -61,13 +61,13 @@ def api(demo: dict[str, Any], method: str, path: str, body: object = None) -> An
 def test_summary_is_complete(demo: dict[str, Any]) -> None:
     assert set(demo) == SUMMARY_KEYS
     assert list(demo["checklist"]) == CHECKLIST
-    assert all(demo["checklist"][item]["ok"] for item in CHECKLIST if item != "monitoring")
+    assert all(demo["checklist"][item]["ok"] for item in CHECKLIST)
     assert "Paris" in demo["checklist"]["external API"]["evidence"]
     assert {"preflight", "provision", "configure", "verify"} <= set(demo["phases"])
 
 
 def test_printed_curl_line_generates(demo: dict[str, Any]) -> None:
-    done = run("bash", "-c", report.curl_line(demo))
+    done = run("bash", "-c", demo["try_it"])
     answer = json.loads(done.stdout)
     assert "Paris" in answer["choices"][0]["message"]["content"]
 

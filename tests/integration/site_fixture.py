@@ -11,6 +11,7 @@ import re
 import select
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,18 @@ class Site:
         return inventory
 
     def play(
-        self, playbook: str, *options: str, cwd: Path = ROOT
+        self,
+        playbook: str,
+        *options: str,
+        cwd: Path = ROOT,
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run one playbook of the collection, or a file, in a folder."""
         done = ansible_playbook(
-            "-i", self._inventory(), ROOT / playbook, *options, cwd=cwd, merged=True
+            *("-i", self._inventory(), ROOT / playbook, *options),
+            environment=environment,
+            cwd=cwd,
+            merged=True,
         )
         assert KEY not in done.stdout
         assert "Traceback" not in done.stdout

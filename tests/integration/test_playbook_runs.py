@@ -45,6 +45,7 @@ def test_as_the_program_itself(tmp_path: Path) -> None:
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_FORCE_COLOR": "0",
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
             "ASKED": "this",
         },
         cwd=tmp_path,

@@ -74,33 +74,67 @@ def test_a_run_says_that_it_does_not_talk_to_google() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"llm_api_port": "http"}, "llm_api_port is http. Give a port from 1 to 65535"),
-        ({"llm_api_port": 70000}, "llm_api_port is 70000."),
-        ({"llm_api_port": 22}, "llm_api_port is 22."),
-        ({"gce_network_dashboard_port": 8000}, "gce_network_dashboard_port is 8000."),
-        ({"gce_name": "LLM_Server"}, "gce_name is 'LLM_Server' (10 characters), from which"),
-        ({"gce_name": "llm-"}, "for example llm-server"),
-        ({"gce_name": "a" * 54}, f"{'a' * 54}-dashboard"),
-        ({"gce_name": "a" * 54}, "Give up to 53 lower-case letters"),
-        ({"gce_zone": "us-central1"}, "gce_zone is 'us-central1', which is not the name of a zone"),
         (
-            {"gce_instance_placements": [{"zone": "us-central1-ai1a"}, {"zone": "us-central1"}]},
-            "has the zone 'us-central1', which is not",
+            {
+                "llm_api_port": "http",
+                "gce_name": "LLM_Server",
+                "gce_zone": "us-central1",
+                "gce_network_api_source_ranges": "203.0.113.5/32",
+                "vllm_venv_version": "0.99.0",
+                "gce_instance_schedule": {"start": "0 8 * * 8-9", "stop": "0 19 * * *"},
+            },
+            [
+                "llm_api_port is http. Give a port from 1 to 65535",
+                "gce_name is 'LLM_Server' (10 characters), from which",
+                "gce_zone is 'us-central1', which is not the name of a zone",
+                "is the text '203.0.113.5/32', not a list. Next: write ['203.0.113.5/32'].",
+                "There is no lock for vLLM 0.99.0",
+                "gce_instance_schedule: ",
+            ],
         ),
         (
-            {"gce_network_api_source_ranges": "203.0.113.5/32"},
-            "is the text '203.0.113.5/32', not a list. Next: write ['203.0.113.5/32'].",
+            {
+                "llm_api_port": 22,
+                "gce_network_dashboard_port": 22,
+                "gce_name": "a" * 54,
+                "gce_instance_placements": [{"zone": "us-central1-ai1a"}, {"zone": "us-central1"}],
+                "llm_server_vllm_args": {"max_modellen": 1024},
+            },
+            [
+                "llm_api_port is 22.",
+                "gce_network_dashboard_port is 22.",
+                f"{'a' * 54}-dashboard",
+                "Give up to 53 lower-case letters",
+                "has the zone 'us-central1', which is not",
+                "'max_modellen', which vLLM 0.32.0 does not know. Did you mean max_model_len",
+            ],
+        ),
+        (
+            {
+                "gce_zon": "a",
+                "llm_model_disk": {"name": "weights", "size": 200},
+                "llm_server_profile": "fast",
+                "gce_instance_iap": "yess",
+            },
+            [
+                "There is no variable 'gce_zon'. Did you mean gce_zone",
+                "llm_model_disk.size. Supported parameters include:",
+                "must be one of: '' (none), latency",
+                "Give true or false.",
+            ],
         ),
     ],
 )
-def test_preflight_refuses(settings: dict[str, object], said: str) -> None:
+def test_preflight_tells_all_faults_at_once(settings: dict[str, object], said: list[str]) -> None:
     run = ansible_playbook(
         *("-i", ROOT / "inventories/gcp", ROOT / "playbooks/preflight.yml", *SETTINGS),
         *("-e", json.dumps(settings)),
+        environment={"ANSIBLE_STDOUT_CALLBACK": "llmops.gce_vllm.brief"},
         merged=True,
     )
     assert run.returncode == 2, run.stdout
-    assert said in " ".join(run.stdout.split())
+    found = " ".join(run.stdout.split())
+    assert [found.count(one) for one in said] == [1] * len(said), run.stdout
 
 
 def test_an_example_address_is_refused_at_once() -> None:
@@ -109,3 +143,16 @@ def test_an_example_address_is_refused_at_once() -> None:
     )
     assert run.returncode == 2
     assert "llm-server: ansible_host is still an example's address" in " ".join(run.stdout.split())
+
+
+def test_a_plan_needs_no_inventory_of_its_own(tmp_path: Path) -> None:
+    """`-i localhost,` names this machine without saying how it is reached."""
+    (tmp_path / "config.json").write_text("{}")
+    run = ansible_playbook(
+        *("-i", "localhost,", ROOT / "playbooks/plan.yml", "-e", f"llm_model={tmp_path}"),
+        environment={"ANSIBLE_SSH_EXECUTABLE": "/no/ssh"},
+        merged=True,
+    )
+    assert "/no/ssh" not in run.stdout
+    assert "UNREACHABLE" not in run.stdout
+    assert "num_hidden_layers" in run.stdout
