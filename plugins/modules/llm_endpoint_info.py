@@ -56,7 +56,7 @@ attributes:
     support: none
     description: There is nothing to compare.
 author:
-  - gce-vllm maintainers
+  - gce-vllm maintainers (@llmops)
 """
 
 EXAMPLES = r"""

@@ -25,3 +25,9 @@ def test_it_holds_nothing_but_the_licence(path: Path) -> None:
         name, _, rule = line.partition(" ")
         assert rule == RULE
         assert (ROOT / name).is_file(), f"{name} is gone: run tests/sanity/run"
+
+
+def test_authors_have_a_handle() -> None:
+    """It is what sanity asks of an author; here it costs no minute."""
+    for path in (ROOT / "plugins").rglob("*.py"):
+        assert "maintainers\n" not in path.read_text(encoding="utf-8"), path
