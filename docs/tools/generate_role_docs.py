@@ -15,7 +15,12 @@ from typing import Any
 
 import yaml
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = ROOT / "roles"
+sys.path.insert(0, str(ROOT))
+
+from docs.tools.plugin_docs import text as markdown  # noqa: E402
+
 NAMESPACE = "llmops.gce_vllm"
 
 
@@ -30,7 +35,7 @@ def render(role: str, spec: Mapping[str, Any], defaults: Mapping[str, Any]) -> s
     parts = [
         f"# {role}\n",
         f"{main['short_description']}.\n",
-        *(f"{paragraph}\n" for paragraph in _paragraphs(main.get("description", []))),
+        *(f"{markdown(paragraph)}\n" for paragraph in _paragraphs(main.get("description", []))),
         _table(main.get("options", {}), defaults),
         "## Use\n",
         f"```yaml\n- hosts: all\n  roles:\n    - role: {NAMESPACE}.{role}\n```\n",
@@ -50,16 +55,26 @@ def _table(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
         "## Variables\n",
         "| name | type | default | meaning |",
         "| --- | --- | --- | --- |",
-        *(_row(name, option, defaults.get(name)) for name, option in options.items()),
+        *_rows(options, defaults),
     ]
     return "\n".join(rows) + "\n"
+
+
+def _rows(options: Mapping[str, Any], defaults: Mapping[str, Any], above: str = "") -> list[str]:
+    """A line for each option, and for each within it."""
+    rows = []
+    for name, option in options.items():
+        rows.append(_row(above + name, option, defaults.get(name)))
+        inner = "[]." if option["type"] == "list" else "."
+        rows += _rows(option.get("options", {}), {}, f"{above}{name}{inner}")
+    return rows
 
 
 def _row(name: str, option: Mapping[str, Any], templated: Any) -> str:
     kind = str(option["type"])
     if "elements" in option:
         kind = f"{kind} of {option['elements']}"
-    meaning = " ".join(" ".join(_paragraphs(option["description"])).split())
+    meaning = markdown(" ".join(_paragraphs(option["description"])))
     if "choices" in option:
         meaning += f" One of {', '.join(f'`{choice}`' for choice in option['choices'])}."
     # A secret's default is shown nowhere.
