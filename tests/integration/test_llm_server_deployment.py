@@ -117,6 +117,8 @@ elif words[0] == "reload":
     with open("/run/llm.reloads", "a") as file:
         file.write(hashlib.sha256(open("/etc/llm-server/access.yaml", "rb").read()).hexdigest())
 elif words[0] in ("restart", "start"):
+    if words[1] != unit.name:
+        sys.exit()  # what watches for a Spot instance's end: here is none
     if pathlib.Path("/run/llm.hangs").exists():
         pathlib.Path("/run/llm.hangs").write_text("it does")
         time.sleep(3600)
