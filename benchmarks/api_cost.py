@@ -29,7 +29,7 @@ from typing import Any
 
 import yaml
 
-from tests.integration.emulator_fixture import ROOT, ZONE, Api, Emulator
+from tests.support.emulator_fixture import ROOT, ZONE, Api, Emulator
 
 Json = dict[str, Any]
 IMAGES, FAMILY = "deeplearning-platform-release", "common-cu129-ubuntu-2404-nvidia-580"

@@ -22,9 +22,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.api_cost import METRICS, Json, circumstances
-from tests.integration.emulator_fixture import ROOT, Api, Emulator
-from tests.integration.playbook_runs import PROGRAM
-from tests.integration.site_fixture import Site
+from tests.support.emulator_fixture import ROOT, Api, Emulator
+from tests.support.playbook_runs import PROGRAM
+from tests.support.site_fixture import Site
 
 PHASES = ("start", "settings", "preflight", "provision", "configure", "verify")
 KEPT = ROOT / "benchmarks" / "results" / "no-change.jsonl"

@@ -21,8 +21,8 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.api_cost import METRICS, THEIRS, Json, case, circumstances, kind
-from tests.integration.emulator_fixture import Api, Emulator
-from tests.integration.site_fixture import Site
+from tests.support.emulator_fixture import Api, Emulator
+from tests.support.site_fixture import Site
 
 SITE = ("site", "--tags", "preflight,provision")
 

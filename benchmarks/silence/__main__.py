@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.integration.server_fixture import KEY, Server, setting
+from tests.support.server_fixture import KEY, Server, setting
 
 from .bodies import REPORTED, Heavy, largest
 from .probe import probe

@@ -20,9 +20,9 @@ from llm_server.vllm_api.names import NAMES, Name, Use  # noqa: E402
 
 #: By what each kind of vLLM's names is guarded, beside `tests/vllm_release`, which looks at all.
 GUARDS = {
-    Use.SERVE: "tests/integration/test_llm_server.py",
+    Use.SERVE: "tests/integration/server/test_llm_server.py",
     Use.FAST: "tests/unit/llm_server/test_vllm_names.py, tests/unit/llm_server/test_start.py",
-    Use.COUNT: "tests/integration/test_vllm_names.py, tests/unit/llm_server/test_meter.py",
+    Use.COUNT: "tests/integration/server/test_vllm_names.py, tests/unit/llm_server/test_meter.py",
 }
 
 #: Whose, what, what for, where without it, the test.
@@ -35,7 +35,7 @@ OTHERS = (
         " action `_configure_module`, `_is_pipelining_enabled`, `_low_level_execute_command`",
         "modules on the controller run in a fork of their task's worker",
         "they are packed and started as Ansible does it",
-        "tests/integration/test_direct_execution.py",
+        "tests/integration/modules/test_direct_execution.py",
     ),
     (
         "torch",

@@ -16,7 +16,7 @@ from tests.integration.conftest import (  # noqa: F401 (pytest finds fixtures by
     emulator,
     emulator_process,
 )
-from tests.integration.emulator_fixture import Emulator
+from tests.support.emulator_fixture import Emulator
 
 LEFT_OUT = pytest.StashKey[int]()
 

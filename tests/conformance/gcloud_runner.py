@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.integration.emulator_fixture import ZONE, Emulator, access_token
+from tests.support.emulator_fixture import ZONE, Emulator, access_token
 
 # Set to 1 by who knows that there is none here: the tests that need it are then left out.
 GO_WITHOUT = "GCE_VLLM_NO_GCLOUD"

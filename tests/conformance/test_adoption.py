@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.conformance.gcloud_runner import FAMILY, IMAGES, Gcloud
-from tests.integration import modules_fixtures as m
-from tests.integration.emulator_fixture import IMAGE, ROOT, ZONE, Emulator
+from tests.support import modules_fixtures as m
+from tests.support.emulator_fixture import IMAGE, ROOT, ZONE, Emulator
 
 Json = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.gcloud_runner import Gcloud, GcloudError
-from tests.integration.emulator_fixture import ZONE, Api, Emulator
+from tests.support.emulator_fixture import ZONE, Api, Emulator
 
 
 def _create(gcloud: Gcloud, *names: str, machine_type: str = "g2-standard-4") -> Any:

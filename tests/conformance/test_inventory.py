@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.emulator_fixture import ZONE, Api, Emulator, instance_body
+from tests.support.emulator_fixture import ZONE, Api, Emulator, instance_body
 
 BIN = Path(sys.executable).parent
 

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 
-from tests.integration.emulator_fixture import IMAGE, ROOT, ZONE, Emulator
+from tests.support.emulator_fixture import IMAGE, ROOT, ZONE, Emulator
 
 # In a process of its own: the proxy and the authority are settings of the environment.
 _SCRIPT = """

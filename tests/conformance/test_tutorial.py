@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.conformance.gcloud_runner import FAMILY, IMAGES, Gcloud
-from tests.integration.emulator_fixture import ZONE
+from tests.support.emulator_fixture import ZONE
 
 T4 = ("--accelerator=type=nvidia-tesla-t4,count=1",)
 

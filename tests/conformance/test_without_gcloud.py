@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.emulator_fixture import ROOT
+from tests.support.emulator_fixture import ROOT
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.emulator_fixture import Api, Emulator
-from tests.integration.lora_adapter import write_adapter
-from tests.integration.playbook_runs import close
-from tests.integration.server_fixture import ARGS, Server, setting
-from tests.integration.site_fixture import Site
+from tests.support.emulator_fixture import Api, Emulator
+from tests.support.lora_adapter import write_adapter
+from tests.support.playbook_runs import close
+from tests.support.server_fixture import ARGS, Server, setting
+from tests.support.site_fixture import Site
 
 _numbers = itertools.count(1)
 

@@ -2,7 +2,7 @@
 """What a `model_type` says that config.json leaves out: data, read from transformers and vLLM.
 
 A type that is not in the table is read as a plain decoder, and the plan says that it can't tell.
-`tests/integration/test_plan_models.py` counts published configurations of these types with
+`tests/integration/modules/test_plan_models.py` counts published configurations of these types with
 transformers itself.
 """
 

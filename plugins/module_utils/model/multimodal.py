@@ -2,7 +2,7 @@
 """Architectures that vLLM runs with an encoder for images, sound or video: data.
 
 Read from the registries of vLLM 0.25.1 and 0.32.0 (`_MULTIMODAL_MODELS`);
-`tests/integration/test_plan_vllm.py` compares it with the installed release.
+`tests/integration/playbooks/test_plan_vllm.py` compares it with the installed release.
 """
 
 _NAMES = """

@@ -2,7 +2,7 @@
 """Which quantisation methods releases of vLLM take, and which it refuses to combine. Pure.
 
 Read from vLLM's list of methods (`model_executor/layers/quantization`) and from how its model
-configuration verifies what is asked; `tests/integration/test_plan_vllm.py` asks a real one.
+configuration verifies what is asked; `playbooks/test_plan_vllm.py` of the tests asks a real one.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What rules become in nft's words; tests/integration/test_machines.py shows that they hold."""
+"""What rules become in nft's words; emulator/test_machines.py shows that they hold."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The text work of the agent; what it does to users is in tests/integration/test_machines.py."""
+"""The text work of the agent; what it does to users is in emulator/test_machines.py."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.host.data_disk imp
 )
 from ansible_collections.llmops.gce_vllm.plugins.modules import data_disk_info
 
-from tests.integration.module_runs import run_module
+from tests.support.module_runs import run_module
 
 DEVICE, MOUNT = "/dev/disk/by-id/google-weights", "/mnt/disks/weights"
 MIB = 1 << 20

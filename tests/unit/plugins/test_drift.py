@@ -10,7 +10,7 @@ import yaml
 from ansible_collections.llmops.gce_vllm.plugins.action import drift as action
 from ansible_collections.llmops.gce_vllm.plugins.plugin_utils import drift
 
-from tests.integration.modules_fixtures import ROOT
+from tests.support.modules_fixtures import ROOT
 
 READ_ONLY = {
     "ansible.builtin.command",

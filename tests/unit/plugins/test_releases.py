@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.venv import releases
 
-from tests.integration.module_runs import run_module
+from tests.support.module_runs import run_module
 
 A, B, C, D = (f"{letter * 12}-cpu" for letter in "abcd")
 

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server under load while something is killed, stopped, silent, slow or gone.
+
+A server that has ended is started again on the same port by the test, as systemd would.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import psutil
+import pytest
+
+from tests.support.mixed_load import KINDS, Kind, Load, all_at_once, ask, client
+from tests.support.server_fixture import KEY, Server, all_gone
+
+pytestmark = pytest.mark.vllm
+
+#: Tokens that no test waits for: an answer of so many takes longer than all of the test.
+ENDLESS = 900
+
+
+def url(server: Server) -> str:
+    return str(server.open.base_url).rstrip("/")
+
+
+def works(server: Server) -> bool:
+    return server.authorised.post("/generate", json={"prompt": "Hi", "max_tokens": 2}).is_success
+
+
+def wait_for_running(server: Server, number: int) -> None:
+    deadline = time.monotonic() + 60
+    while server.metric("vllm:num_requests_running") < number:
+        assert time.monotonic() < deadline, "the engine never got so many requests"
+        time.sleep(0.05)
+
+
+# What clients do to a server that stays.
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_clients_that_leave_free_their_slots(shared_server: Server, kind: Kind) -> None:
+    with closing(_begin(shared_server, kind)):
+        wait_for_running(shared_server, 1)
+    shared_server.wait_until_idle()
+
+
+def test_many_that_leave_at_once(shared_server: Server) -> None:
+    sockets = [_begin(shared_server, kind) for kind in KINDS for _ in range(3)]
+    wait_for_running(shared_server, 20)
+    for one in sockets:
+        one.close()
+    shared_server.wait_until_idle()
+    assert works(shared_server)
+
+
+def test_a_slow_client_holds_up_nobody(shared_server: Server) -> None:
+    """One that sends its request byte by byte, and one that does not read its stream."""
+    with (
+        closing(socket.create_connection(("127.0.0.1", shared_server.port))) as sender,
+        closing(_begin(shared_server, KINDS[1], tokens=100)) as reader,
+        Load(url(shared_server)) as load,
+    ):
+        text = _request(KINDS[0], 4)
+        for place in range(40):
+            sender.sendall(text[place : place + 1])
+            time.sleep(0.05)
+        load.wait_for(4)
+        sender.sendall(text[40:])
+        assert b" 200 OK" in sender.recv(100)
+        reader.settimeout(60)
+        said = b""
+        while b"[DONE]" not in said:
+            part = reader.recv(65536)
+            assert part, said
+            said += part
+    assert all(outcome.whole for outcome in load.outcomes)
+    shared_server.wait_until_idle()
+
+
+def test_a_thousand_silent_connections_hold_up_nobody(shared_server: Server) -> None:
+    with Load(url(shared_server)) as load:
+        load.wait_for(1)
+        silent = [socket.create_connection(("127.0.0.1", shared_server.port)) for _ in range(1000)]
+        try:
+            load.wait_for(8)
+            assert shared_server.open.get("/health").status_code == 200
+        finally:
+            for one in silent:
+                one.close()
+    assert all(outcome.whole for outcome in load.outcomes), load.outcomes
+    shared_server.wait_until_idle()
+
+
+def _request(kind: Kind, tokens: int) -> bytes:
+    body = json.dumps(kind.request(tokens)).encode()
+    lines = (
+        f"POST {kind.path} HTTP/1.1",
+        f"Host: {socket.gethostname()}",
+        f"Authorization: Bearer {KEY}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+    )
+    return "\r\n".join((*lines, "", "")).encode() + body
+
+
+def _begin(server: Server, kind: Kind, tokens: int = ENDLESS) -> socket.socket:
+    one = socket.create_connection(("127.0.0.1", server.port))
+    # So small that a stream which nobody reads fills it.
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.sendall(_request(kind, tokens))
+    return one
+
+
+# What befalls the server.
+
+
+@pytest.fixture(scope="module")
+def fallen(make_server: Callable[..., Server]) -> Server:
+    """The one that is killed again and again."""
+    return make_server(stall_timeout=6, shutdown_timeout=20)
+
+
+@pytest.fixture
+def server(fallen: Server) -> Server:
+    """It, healthy: started again if the test before ended it."""
+    if not hasattr(fallen, "process") or fallen.process.poll() is not None:
+        start_again(fallen)
+    return fallen
+
+
+def start_again(server: Server) -> float:
+    """Starts it on the same port; seconds until it is healthy."""
+    if hasattr(server, "notify"):
+        server.notify.close()
+        (server.folder / "notify").unlink()
+    server.start()
+    return server.wait_for("healthy").at
+
+
+@pytest.fixture
+def families() -> Iterator[list[psutil.Process]]:
+    """Processes that must be gone when the test is over."""
+    found: list[psutil.Process] = []
+    yield found
+    left = all_gone(found, 15)
+    for process in left:
+        process.kill()
+    assert left == []
+
+
+def recover(server: Server, load: Load, killed: float, what: str) -> None:
+    """Waits for its end, starts it again, sees that the load is answered, and ends it."""
+    server.process.wait(60)
+    start_again(server)
+    took = time.monotonic() - killed
+    load.wait_for(6)
+    print(f"{what}: healthy again after {took:.1f} s")  # noqa: T201 - for the figures in docs/evidence.md
+    assert server.open.get("/health").status_code == 200
+    # A server that is asked all the time need never be seen idle.
+    load.end()
+    server.wait_until_idle()
+
+
+def test_sigkill_of_the_engine(server: Server, families: list[psutil.Process]) -> None:
+    with Load(url(server)) as load:
+        load.wait_for(4)
+        families += server.processes()
+        killed = time.monotonic()
+        server.engine().send_signal(signal.SIGKILL)
+        # 503, or nobody who listens: what a load balancer takes for the same.
+        while (sample := server.health()) and sample.status == 200:
+            assert time.monotonic() - killed < 10, sample
+            time.sleep(0.05)
+        assert server.process.wait(60) == 1, "systemd starts again what failed"
+        assert all_gone(families, 15) == []
+        # Nothing was taken for an answer that was none.
+        assert {o.status for o in load.outcomes if o.whole} == {200}
+        load.end()
+    assert {o.status for o in load.outcomes} <= {0, 200, 500, 503}, load.outcomes
+    with Load(url(server)) as load:
+        recover(server, load, killed, "SIGKILL of the engine")
+
+
+def test_sigkill_of_the_server(server: Server, families: list[psutil.Process]) -> None:
+    with Load(url(server)) as load:
+        load.wait_for(4)
+        families += server.processes()
+        killed = time.monotonic()
+        server.process.send_signal(signal.SIGKILL)
+        assert server.process.wait(60) == -signal.SIGKILL
+        # Neither the engine nor systemd ends it: there is no systemd here.
+        assert all_gone(families, 30) == []
+        print(f"SIGKILL of the server: all gone after {time.monotonic() - killed:.1f} s")  # noqa: T201
+        recover(server, load, killed, "SIGKILL of the server")
+
+
+def test_sigkill_of_the_server_while_its_engine_is_stopped(
+    server: Server, families: list[psutil.Process]
+) -> None:
+    families += server.processes()
+    server.engine().send_signal(signal.SIGSTOP)
+    server.process.send_signal(signal.SIGKILL)
+    assert server.process.wait(60) == -signal.SIGKILL
+    assert all_gone(families, 30) == []
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_sigkill_while_it_loads(
+    make_server: Callable[..., Server], families: list[psutil.Process], method: str
+) -> None:
+    loading = make_server(start_method=method)
+    loading.start()
+    deadline = time.monotonic() + 300
+    while not any("EngineCore" in _name(process) for process in loading.processes()):
+        assert time.monotonic() < deadline, loading.tail()
+        time.sleep(0.05)
+    families += loading.processes()
+    loading.process.send_signal(signal.SIGKILL)
+    assert loading.process.wait(60) == -signal.SIGKILL
+    assert all_gone(families, 30) == []
+
+
+def test_an_engine_that_stands_still_for_a_while(server: Server) -> None:
+    engine = server.engine()
+    with Load(url(server)) as load:
+        load.wait_for(4)
+        engine.send_signal(signal.SIGSTOP)
+        try:
+            assert server.wait_for("stuck", timeout=60).status == 503
+            with client(url(server)) as http:
+                assert ask(http, KINDS[0], 2).status == 503
+        finally:
+            engine.send_signal(signal.SIGCONT)
+        server.wait_for("healthy", timeout=60)
+        load.wait_for(6)
+    # Those that had been accepted were answered, late.
+    assert {o.status for o in load.outcomes} <= {200, 503}
+    server.wait_until_idle()
+
+
+def test_sigterm_while_the_engine_stands_still(
+    server: Server, families: list[psutil.Process]
+) -> None:
+    """It can't answer what it accepted, but it ends in time and leaves nothing."""
+    families += server.processes()
+    server.write_access()
+    outcomes, threads = all_at_once(url(server), 4, 50)
+    wait_for_running(server, 4)
+    server.engine().send_signal(signal.SIGSTOP)
+    server.wait_for("stuck", timeout=60)
+    began = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    # 20 s are for what runs (shutdown_timeout), 30 more are what the unit's TimeoutStopSec adds.
+    server.process.wait(60)
+    print(f"SIGTERM while stuck: ended after {time.monotonic() - began:.1f} s")  # noqa: T201
+    for thread in threads:
+        thread.join(10)
+    assert len(outcomes) == 4, "no client waits for ever"
+
+
+def test_sigterm_answers_all_that_it_accepted(
+    server: Server, families: list[psutil.Process]
+) -> None:
+    families += server.processes()
+    before = _accepted(server)
+    outcomes, threads = all_at_once(url(server), 32, 16)
+    deadline = time.monotonic() + 60
+    while _accepted(server) < before + 32:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    began = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(60) == 0
+    print(f"SIGTERM with 32 in flight: ended after {time.monotonic() - began:.1f} s")  # noqa: T201
+    for thread in threads:
+        thread.join(10)
+    assert [o for o in outcomes if (o.status, o.whole) != (200, True)] == []
+    assert len(outcomes) == 32
+
+
+def _accepted(server: Server) -> float:
+    """Requests that the engine has taken since its start."""
+    names = ("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:request_success_total")
+    return server.metric(*names)
+
+
+def test_workers_that_stand_still_and_die(
+    make_server: Callable[..., Server], families: list[psutil.Process]
+) -> None:
+    """The engine's workers are processes of their own, below its own."""
+    server = make_server(stall_timeout=6)
+    server.start()
+    server.wait_for("healthy")
+    families += server.processes()
+    workers = [p for p in server.engine().children() if "Worker" in _name(p)]
+    assert workers, [_name(p) for p in families]
+    workers[0].send_signal(signal.SIGSTOP)
+    try:
+        outcomes, threads = all_at_once(url(server), 1, 2)
+        sample = server.wait_for("stuck", timeout=60)
+        assert "has not answered for" in sample.body["detail"]
+        while (later := server.health()) and later.body["detail"] == sample.body["detail"]:
+            time.sleep(0.1)
+        assert later is not None
+        assert later.status == 503
+    finally:
+        workers[0].send_signal(signal.SIGCONT)
+    server.wait_for("healthy", timeout=60)
+    for thread in threads:
+        thread.join(60)
+    assert [(o.status, o.whole) for o in outcomes] == [(200, True)]
+    with Load(url(server)) as load:
+        load.wait_for(4)
+        killed = time.monotonic()
+        workers[0].send_signal(signal.SIGKILL)
+        while (sample := server.health()) and sample.status == 200:
+            assert time.monotonic() - killed < 30, sample
+        print(f"SIGKILL of a worker: unhealthy after {time.monotonic() - killed:.2f} s")  # noqa: T201
+        assert server.process.wait(60) == 1
+        print(f"SIGKILL of a worker: ended after {time.monotonic() - killed:.1f} s")  # noqa: T201
+        load.end()
+    assert "The process of a worker of the engine ended" in server.log.read_text(errors="replace")
+    assert {o.status for o in load.outcomes if o.whole} == {200}
+    # Those that waited for an answer were told why, whole or in their stream.
+    assert 503 in {o.status for o in load.outcomes}
+
+
+def _name(process: psutil.Process) -> str:
+    return " ".join([process.name(), *process.cmdline()])

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a module in this process, through its own main()."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+from typing import Any
+
+from tests.support.modules_fixtures import MODULES
+
+
+def run_module(name: str, options: dict[str, Any], check: bool = False) -> dict[str, Any]:
+    """What the module answers."""
+    from ansible.module_utils.testing import patch_module_args
+
+    written = io.StringIO()
+    entry = importlib.import_module(f"{MODULES}.{name}").main
+    with (
+        patch_module_args({**options, "_ansible_check_mode": check, "_ansible_diff": True}),
+        contextlib.redirect_stdout(written),
+        contextlib.suppress(SystemExit),
+    ):
+        entry()
+    answer: dict[str, Any] = json.loads(written.getvalue())
+    return answer
