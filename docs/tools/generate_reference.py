@@ -4,7 +4,7 @@
     python -m docs.tools.generate_reference [--check]
 
 What modules take and return is read from their own documentation, roles from their argument specs,
-and playbooks' own variables from playbook_settings.yml beside this.
+and playbooks' own variables from shared_variables.yml beside this.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _returned_rows(values: dict[str, Any], above: str = "") -> list[str]:
 def playbooks_page(root: Path) -> str:
     """Each playbook, and the variables that belong to no role."""
     settings = yaml.safe_load(
-        (root / "docs/tools/playbook_settings.yml").read_text(encoding="utf-8")
+        (root / "docs/tools/shared_variables.yml").read_text(encoding="utf-8")
     )
     parts = [
         f"{HEAD}# Playbooks\n",

@@ -28,7 +28,7 @@ author:
 EXAMPLES = r"""
 - name: The second is a region
   ansible.builtin.assert:
-    that: ['us-central1-ai1a', 'us-central1'] | llmops.gce_vllm.bad_zones == ['us-central1']
+    that: "['us-central1-ai1a', 'us-central1'] | llmops.gce_vllm.bad_zones == ['us-central1']"
 """
 
 RETURN = r"""

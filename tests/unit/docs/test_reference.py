@@ -12,7 +12,7 @@ from docs.tools.generate_reference import playbooks_page, plugin_page
 from docs.tools.plugin_docs import read_plugins, text
 
 ROOT = Path(__file__).parents[3]
-SETTINGS = yaml.safe_load((ROOT / "docs/tools/playbook_settings.yml").read_text(encoding="utf-8"))
+SETTINGS = yaml.safe_load((ROOT / "docs/tools/shared_variables.yml").read_text(encoding="utf-8"))
 #: Playbooks that others import, and nobody runs.
 PARTS = {"guard", "servers"}
 
