@@ -123,14 +123,14 @@ def test_pages(api: Api) -> None:
         if "nextPageToken" not in answer:
             break
         params["pageToken"] = answer["nextPageToken"]
-    assert len(names) == len(set(names)) == 20
+    assert len(names) == len(set(names)) == 21
     assert names == sorted(names)
 
 
 def test_aggregated_lists_hold_every_scope(api: Api) -> None:
     api.must("POST", VMS, instance_body("vm"))
     items = api.get("aggregated/instances", returnPartialSuccess="true")["items"]
-    assert len(items) == 20
+    assert len(items) == 21
     assert [vm["name"] for vm in items[f"zones/{ZONE}"]["instances"]] == ["vm"]
     assert items["zones/us-east1-b"]["warning"]["code"] == "NO_RESULTS_ON_PAGE"
     for collection in ("disks", "addresses", "subnetworks", "machineTypes", "acceleratorTypes",

@@ -121,7 +121,7 @@ def test_attached_gpus_on_spot_draw_on_the_preemptible_quota(cloud: m.Cloud) -> 
         (
             {"zone": "us-central1-q", "machine_type": "g2-standard-8"},
             "zoneNotFound",
-            ["Region us-central1 has us-central1-a, us-central1-b"],
+            ["Region us-central1 has us-central1-a, us-central1-ai1a"],
         ),
         (
             {"machine_type": "g2-standard-7"},
