@@ -10,7 +10,7 @@ import json
 from typing import Any
 from unittest import mock
 
-from tests.support.modules_fixtures import MODULES
+MODULES = "ansible_collections.llmops.gce_vllm.plugins.modules"
 
 
 def run_module(name: str, options: dict[str, Any], check: bool = False) -> dict[str, Any]:

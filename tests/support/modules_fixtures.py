@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
 import json
 import os
 import socket
@@ -15,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.emulator_fixture import Emulator
+from tests.support.module_runs import MODULES, run_module
 
 ROOT = Path(__file__).parents[2]
 ZONE, REGION = "us-central1-a", "us-central1"
 IMAGES = "deeplearning-platform-release"
 FAMILY = "common-cu129-ubuntu-2404-nvidia-580"
-MODULES = "ansible_collections.llmops.gce_vllm.plugins.modules"
 
 Json = dict[str, Any]
 
@@ -38,19 +35,9 @@ class Cloud:
 
     def run(self, module: str, check: bool = False, **options: Any) -> Json:
         """Run a module in this process, through its own main(), and return its result."""
-        from ansible.module_utils.testing import patch_module_args
-
-        arguments = {**self.options, **options, "_ansible_check_mode": check, "_ansible_diff": True}
-        written = io.StringIO()
-        entry = importlib.import_module(f"{MODULES}.{module}").main
+        arguments = {**self.options, **options}
         given = {name: value for name, value in arguments.items() if value is not None}
-        with (
-            patch_module_args(given),
-            contextlib.redirect_stdout(written),
-            contextlib.suppress(SystemExit),
-        ):
-            entry()
-        return json.loads(written.getvalue())
+        return run_module(module, given, check)
 
     def ok(self, module: str, check: bool = False, **options: Any) -> Json:
         """Run a module that has to succeed."""
