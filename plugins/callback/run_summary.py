@@ -51,7 +51,7 @@ from ansible.plugins.callback import CallbackBase
 from ..filter.attempt_lines import attempt_lines
 from ..plugin_utils import run_ending
 from ..plugin_utils.direct_execution import preload_for
-from ..plugin_utils.run_steps import failure_lines
+from ..plugin_utils.run_steps import failure_lines, phase_of
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
@@ -77,7 +77,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         """Close the phase before and open the play's own."""
         self._close()
         name = play.get_name()
-        self._current = name.split(":")[0].strip().lower() if ":" in name else None
+        self._current = phase_of(name) if ":" in name else None
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
         """Import once what each worker would. Note that the phase has work.
@@ -205,9 +205,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         for line in text:
             self._display.display(line)
         if failed:
-            self._display.display(
-                "Next       Mend what the error names, then run the same command."
-            )
+            self._display.display(f"{'Next':<10} {run_ending.AFTER_A_FAILURE}")
 
     def _outcome(
         self, stats: Any, phases: dict[str, float], deployments: dict[str, Any]

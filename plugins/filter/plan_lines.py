@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ..module_utils.gce import naming
+
 DOCUMENTATION = r"""
 name: plan_lines
 short_description: What a run would create, change and keep, as a table
@@ -76,7 +78,7 @@ def _instance_row(plan: Mapping[str, Any], instance: Mapping[str, Any] | None) -
     if instance is None:
         return "+", "instance", text
     differences = []
-    now = str(instance.get("machineType", "")).rpartition("/")[2]
+    now = naming.short(str(instance.get("machineType", "")))
     if now != plan["machine_type"]:
         differences.append(f"is a {now}")
     model = (instance.get("scheduling") or {}).get("provisioningModel", "STANDARD")
@@ -101,7 +103,7 @@ def _boot_disk_row(plan: Mapping[str, Any], instance: Mapping[str, Any] | None) 
 
 def _disk_row(disk: Mapping[str, Any], instance: Mapping[str, Any] | None) -> Row:
     attached = {
-        str(one.get("source", "")).rpartition("/")[2] for one in (instance or {}).get("disks") or []
+        naming.short(str(one.get("source", ""))) for one in (instance or {}).get("disks") or []
     }
     size = f", {disk['size_gb']} GB" if disk.get("size_gb") else ""
     kind = f" {disk['type']}" if disk.get("type") else ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..filter.api_url import api_url
+from ..module_utils.gce import naming
 
 QUESTION = "What is the capital of France?"
 COLLECTION = "llmops.gce_vllm"
@@ -97,11 +98,11 @@ class Instances:
 def _instance(instance: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
     interfaces = instance.get("networkInterfaces") or [{}]
     outside = (interfaces[0].get("accessConfigs") or [{}])[0].get("natIP")
-    where = str(instance.get("zone") or result.get("zone") or "").rpartition("/")[2]
+    where = naming.short(str(instance.get("zone") or result.get("zone") or ""))
     return {
         "status": instance.get("status", ""),
         "zone": where,
-        "machine_type": str(instance.get("machineType", "")).rpartition("/")[2],
+        "machine_type": naming.short(str(instance.get("machineType", ""))),
         "address": outside or interfaces[0].get("networkIP") or "",
     }
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..module_utils.gce import naming
+
 # What each role of the collection is for, in a word.
 ROLES = {
     "gce_network": "firewall",
@@ -107,7 +109,7 @@ def described(action: str, result: Mapping[str, Any]) -> str:
         ranges = ", ".join(called.get("source_ranges") or [])
         return f"{name} ({ranges})" if ranges else name
     if module == "gce_instance" and name:
-        machine = str((result.get("instance") or {}).get("machineType", "")).rpartition("/")[2]
+        machine = naming.short(str((result.get("instance") or {}).get("machineType", "")))
         kind = machine or called.get("machine_type") or ""
         return f"{name}{f', {kind}' if kind else ''} in {result.get('zone')}"
     if module == "uv_sync":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ends the service when Compute Engine takes the Spot instance back: `python -m ... UNIT SECONDS`.
+"""Ends the service when Compute Engine takes the Spot instance back: `preemption.py UNIT SECONDS`.
 
 The metadata server says so 30 seconds before the power goes
 (docs.cloud.google.com/compute/docs/instances/spot, and .../metadata/querying-metadata for how a

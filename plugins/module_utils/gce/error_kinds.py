@@ -26,7 +26,6 @@ _AGENT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _LOCATION = re.compile(r"[Pp]ermission denied on '?locations/(?P<place>[-\w]+)")
-_UNKNOWN_PLACE = re.compile(r"\b[Uu]nknown (?P<kind>zone|region)\b")
 _ACT_AS = re.compile(
     r"(?:does not have access to|actAs'? permission (?:on|for)) service account:? '?"
     r"(?P<account>[^\s'\"]+@[^\s'\"]+[\w])?",

@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from . import naming
 from .host_keys import problem
 
 # After the key is room for a comment: it tells which instance the key was read from.
 _MARK = "gce-vllm:"
-_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")  # of an instance
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def is_host(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        return _NAME.fullmatch(text) is not None
+        return naming.NAME.fullmatch(text) is not None
     return True
 
 
