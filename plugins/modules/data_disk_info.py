@@ -27,13 +27,8 @@ options:
       check mode, in which it was not made and attached.
     type: bool
     default: false
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing, ever.
-  diff_mode:
-    support: none
-    description: There is nothing to compare.
+extends_documentation_fragment:
+  - llmops.gce_vllm.host.attributes_info
 author:
   - gce-vllm maintainers (@llmops)
 """

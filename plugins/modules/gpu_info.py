@@ -56,13 +56,8 @@ options:
           nothing.
         type: int
         default: 0
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing, ever.
-  diff_mode:
-    support: none
-    description: There is nothing to compare.
+extends_documentation_fragment:
+  - llmops.gce_vllm.host.attributes_info
 author:
   - gce-vllm maintainers (@llmops)
 """

@@ -58,13 +58,8 @@ options:
       unless:
         description: Nothing is asked where this exists.
         type: path
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing, ever.
-  diff_mode:
-    support: none
-    description: There is nothing to compare.
+extends_documentation_fragment:
+  - llmops.gce_vllm.host.attributes_info
 author:
   - gce-vllm maintainers (@llmops)
 """

@@ -48,13 +48,8 @@ options:
     description: Whether the certificate of an https endpoint must be valid for its name.
     type: bool
     default: true
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing, ever.
-  diff_mode:
-    support: none
-    description: There is nothing to compare.
+extends_documentation_fragment:
+  - llmops.gce_vllm.host.attributes_info
 author:
   - gce-vllm maintainers (@llmops)
 """

@@ -9,19 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Emulator
 
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
-
-
-@pytest.fixture
-def name() -> str:
-    return m.new_name("llm")
 
 
 def address(cloud: m.Cloud, name: str, **more: Any) -> Json:

@@ -8,14 +8,9 @@ from typing import Any
 import pytest
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Api, Emulator
+from tests.support.emulator_fixture import Api
 
 RECORD = "gce-vllm-boot-disk"
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
 
 
 def small(name: str, **changes: Any) -> m.Json:

@@ -8,17 +8,12 @@ from typing import Any
 import pytest
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Api, Emulator, instance_body
+from tests.support.emulator_fixture import Api, instance_body
 
 KMS = "projects/keys/locations/global/keyRings/one/cryptoKeys/two"
 OTHER = {
     "boot_disk": {"image_project": m.IMAGES, "image_family": "common-cu129-ubuntu-2204-nvidia-580"}
 }
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
 
 
 @pytest.fixture

@@ -8,19 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Emulator
 
 OLDER, NEWEST = f"{m.FAMILY}-v20260703", f"{m.FAMILY}-v20260918"
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
-
-
-@pytest.fixture
-def name() -> str:
-    return m.new_name("llm")
 
 
 def disks(cloud: m.Cloud) -> dict[str, m.Json]:

@@ -10,18 +10,12 @@ from typing import Any
 import pytest
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Emulator
 
 BASE: dict[str, Any] = {
     "source_ranges": ["203.0.113.7"],
     "target_tags": ["llm-server"],
     "allowed": [{"protocol": "tcp", "ports": ["8000"]}],
 }
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
 
 
 @pytest.fixture

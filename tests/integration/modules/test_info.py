@@ -13,12 +13,6 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance impor
 )
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Emulator
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
 
 
 def plan(cloud: m.Cloud, **options: Any) -> dict[str, Any]:

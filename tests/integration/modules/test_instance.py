@@ -15,20 +15,9 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance impor
 )
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Emulator
 
 ACCOUNT = "llm@demo-project.iam.gserviceaccount.com"
 Change = tuple[dict[str, Any], dict[str, str]]
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
-
-
-@pytest.fixture
-def name() -> str:
-    return m.new_name("llm")
 
 
 def transition(cloud: m.Cloud, **options: Any) -> dict[str, Any]:

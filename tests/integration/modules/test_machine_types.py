@@ -6,7 +6,6 @@ from __future__ import annotations
 import pytest
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Emulator
 
 T4 = [{"type": "nvidia-tesla-t4", "count": 1}]
 RESERVED = {
@@ -14,11 +13,6 @@ RESERVED = {
     "reservation_affinity": {"type": "specific", "reservations": ["mine"]},
 }
 HYPERDISK = {"image_project": m.IMAGES, "image_family": m.FAMILY, "type": "hyperdisk-balanced"}
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
 
 
 @pytest.mark.parametrize(

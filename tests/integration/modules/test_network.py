@@ -8,14 +8,9 @@ from typing import Any
 import pytest
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Api, Emulator, instance_body
+from tests.support.emulator_fixture import Api, instance_body
 
 SUBNET: dict[str, Any] = {"region": m.REGION, "network": "llm-net", "range": "10.96.0.0/20"}
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
 
 
 def held(cloud: m.Cloud) -> Any:

@@ -19,11 +19,6 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "B" * 43
 
 
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
-
-
 def profile(api: Api, cloud: m.Cloud, user: str) -> Json:
     answer = api.session.get(f"{cloud.emulator.url}/v1/users/{user}/loginProfile", timeout=10)
     assert answer.status_code == 200

@@ -18,17 +18,6 @@ from tests.integration.modules.test_placements import (
     where,
 )
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Emulator
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
-
-
-@pytest.fixture
-def name() -> str:
-    return m.new_name("llm")
 
 
 def kept_disk(cloud: m.Cloud, zone: str, disk: str) -> Json:

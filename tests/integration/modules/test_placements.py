@@ -11,22 +11,11 @@ from typing import Any
 import pytest
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Emulator
 
 A, B, C = "us-central1-a", "us-central1-b", "us-central1-c"
 G2, N1 = "g2-standard-8", "n1-standard-8"
 T4 = [{"type": "nvidia-tesla-t4", "count": 1}]
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
-
-
-@pytest.fixture
-def name() -> str:
-    return m.new_name("llm")
 
 
 def placed(name: str, *places: Json | str, **changes: Any) -> Json:

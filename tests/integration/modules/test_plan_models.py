@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ import pytest
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import shape as model_shape
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import size as weights_size
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.sizing import kv_cache
+
+from tests.support.programs import output_of
 
 pytestmark = pytest.mark.vllm
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -31,19 +32,9 @@ def counts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What transformers and vLLM count; both are imported once for all."""
     asked = tmp_path_factory.mktemp("models") / "configs.json"
     asked.write_text(json.dumps({name: CONFIGS[name] for name in COUNTED}))
-    done = subprocess.run(
-        [
-            os.environ["GCE_VLLM_TEST_PYTHON"],
-            str(Path(__file__).parents[2] / "support" / "model_counts.py"),
-            str(asked),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    python = os.environ["GCE_VLLM_TEST_PYTHON"]
+    said = output_of(python, "model_counts.py", str(asked), timeout=600)
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
     return found
 
 

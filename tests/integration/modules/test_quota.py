@@ -8,16 +8,10 @@ from typing import Any
 import pytest
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Emulator
 
 H100 = "GPUS_PER_GPU_FAMILY/NVIDIA_H100"
 SPOT_H100 = "PREEMPTIBLE_NVIDIA_H100_GPUS"
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
 
 
 def set_limit(cloud: m.Cloud, metric: str, limit: int) -> None:

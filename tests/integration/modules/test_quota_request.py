@@ -8,15 +8,10 @@ from typing import Any
 import pytest
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Api, Emulator
+from tests.support.emulator_fixture import Api
 
 Json = dict[str, Any]
 METRIC = "NVIDIA_L4_GPUS"
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
 
 
 def options(cloud: m.Cloud, **changes: Any) -> Json:

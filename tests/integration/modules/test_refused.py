@@ -8,18 +8,12 @@ from typing import Any
 import pytest
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Emulator
 
 CLOSED = {
     "reason": "LOCATION_POLICY_VIOLATED",
     "domain": "googleapis.com",
     "metadatas": {"consumer": "projects/1", "service": ""},
 }
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
 
 
 def refuse(cloud: m.Cloud, path: str, status: int, *messages: str, **more: Any) -> None:

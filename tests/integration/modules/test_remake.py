@@ -18,21 +18,10 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance.recre
 )
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Emulator
 
 BIG = "g2-standard-48"
 SSD = {"boot_disk": {**m.machine("")["boot_disk"], "type": "pd-ssd"}}
 NEAR = "us-central1-b"
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
-
-
-@pytest.fixture
-def name() -> str:
-    return m.new_name("llm")
 
 
 def limit(cloud: m.Cloud, metric: str, number: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Api, Emulator, instance_body
+from tests.support.emulator_fixture import Api, instance_body
 
 OFFICE: dict[str, Any] = {
     "region": m.REGION,
@@ -18,11 +18,6 @@ OFFICE: dict[str, Any] = {
     "time_zone": "Europe/Berlin",
 }
 FOLLOWER = {"zone": m.ZONE, "instance": "llm"}
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
 
 
 def policies(api: Api) -> list[dict[str, Any]]:

@@ -13,18 +13,13 @@ import requests
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.quota import cloud_quotas
 
 from tests.support import modules_fixtures as m
-from tests.support.emulator_fixture import Emulator, access_token
+from tests.support.emulator_fixture import access_token
 from tests.support.faulty_proxy import Fault, faulty_proxy
 
 RULE: dict[str, Any] = {
     "source_ranges": ["203.0.113.7"],
     "allowed": [{"protocol": "tcp", "ports": ["8000"]}],
 }
-
-
-@pytest.fixture
-def cloud(emulator: Emulator) -> m.Cloud:
-    return m.Cloud(emulator)
 
 
 @pytest.mark.parametrize("fault", [429, 500, 502, 503, 504, 403, "drop", "lose"])

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import (
     quantization_methods,
 )
 
+from tests.support.programs import output_of
 from tests.support.server_fixture import ARGS, Server
 
 pytestmark = pytest.mark.vllm
@@ -45,19 +45,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         for row in ROWS
     ]
     rows.write_text(json.dumps(asked))
-    done = subprocess.run(
-        [
-            os.environ["GCE_VLLM_TEST_PYTHON"],
-            str(Path(__file__).parents[2] / "support" / "vllm_answers.py"),
-            str(rows),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    said = output_of(os.environ["GCE_VLLM_TEST_PYTHON"], "vllm_answers.py", str(rows))
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
     return found
 
 

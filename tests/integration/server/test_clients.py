@@ -7,7 +7,6 @@ import getpass
 import hashlib
 import http.server
 import json
-import os
 import socket
 import ssl
 import subprocess
@@ -25,11 +24,11 @@ from playwright.sync_api import Browser
 
 from tests.debian import install, program
 from tests.support.browser import STEP_TIMEOUT_MS, open_browser
+from tests.support.programs import output_of
 from tests.support.server_fixture import ARGS, KEY, MODEL_NAME, Server, setting
 
 pytestmark = pytest.mark.vllm
 
-BATTERY = Path(__file__).parents[2] / "support" / "clients_battery.py"
 BOUNDED = "bounded-key-0123456789"
 CHAT = (
     "openai_answers",
@@ -45,18 +44,22 @@ CHAT = (
 
 def battery(url: str, what: str, **variables: str) -> dict[str, str | None]:
     """What the released clients found."""
-    done = subprocess.run(
-        [setting("GCE_VLLM_TEST_CLIENTS"), str(BATTERY), url, MODEL_NAME, what],
-        env=os.environ
-        | {"API_KEY": KEY, "BOUNDED_KEY": BOUNDED, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-        | variables,
-        capture_output=True,
-        text=True,
+    environment = {
+        "API_KEY": KEY,
+        "BOUNDED_KEY": BOUNDED,
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        **variables,
+    }
+    said = output_of(
+        setting("GCE_VLLM_TEST_CLIENTS"),
+        "clients_battery.py",
+        url,
+        MODEL_NAME,
+        what,
+        environment=environment,
         timeout=600,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, str | None] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, str | None] = json.loads(said.splitlines()[-1])
     return found
 
 

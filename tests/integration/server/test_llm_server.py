@@ -22,6 +22,7 @@ import pytest
 from llm_server.keys.rights import INFERENCE
 
 from tests.support.module_runs import run_module
+from tests.support.programs import output_of
 from tests.support.server_fixture import ARGS, KEY, MODEL_NAME, Server, all_gone
 
 pytestmark = pytest.mark.vllm
@@ -49,7 +50,6 @@ ADMINISTRATION = {
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
-CLIENTS = Path(__file__).parents[2] / "support" / "server_clients.py"
 CLIENT_CHECKS = (
     "models",
     "chat",
@@ -305,16 +305,10 @@ def test_unknown_model(server: Server) -> None:
 @pytest.fixture(scope="module")
 def clients(server: Server) -> dict[str, str | None]:
     """What the official clients found: for each check None, or why it failed."""
-    done = subprocess.run(
-        [server.python, str(CLIENTS), str(server.open.base_url).rstrip("/"), MODEL_NAME],
-        env=os.environ | {"API_KEY": KEY},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, str | None] = json.loads(done.stdout)
+    url = str(server.open.base_url).rstrip("/")
+    key = {"API_KEY": KEY}
+    said = output_of(server.python, "server_clients.py", url, MODEL_NAME, environment=key)
+    found: dict[str, str | None] = json.loads(said)
     return found
 
 

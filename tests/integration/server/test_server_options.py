@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.lora_adapter import write_adapter
+from tests.support.programs import output_of
 from tests.support.server_fixture import ARGS, KEY, MODEL_NAME, Server, setting
 
 pytestmark = pytest.mark.vllm
 
-CLIENTS = Path(__file__).parents[2] / "support" / "server_clients.py"
 TOOL_CHECKS = (
     "tool_by_name",
     "tool_required",
@@ -32,16 +30,10 @@ TOOL_CHECKS = (
 def tools(shared_server: Server) -> dict[str, str | None]:
     """What the official client found: for each check None, or why it failed."""
     url = str(shared_server.open.base_url).rstrip("/")
-    done = subprocess.run(
-        [shared_server.python, str(CLIENTS), url, MODEL_NAME, "tools"],
-        env=os.environ | {"API_KEY": KEY},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, str | None] = json.loads(done.stdout)
+    asked = (url, MODEL_NAME, "tools")
+    key = {"API_KEY": KEY}
+    said = output_of(shared_server.python, "server_clients.py", *asked, environment=key)
+    found: dict[str, str | None] = json.loads(said)
     return found
 
 
