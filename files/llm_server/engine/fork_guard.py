@@ -13,6 +13,7 @@ threads of this server's start wait for the fork; libraries that compute in thre
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401  its hook is to be older than ours: see `install`
 import logging
 import os
 import signal
@@ -53,7 +54,12 @@ class ForkGuard:
         self._closed.set()
 
     def install(self) -> None:
-        """Registers the hooks; call it in the loop's thread. They last as long as the process."""
+        """Registers the hooks; call it in the loop's thread. They last as long as the process.
+
+        Python runs the youngest `before` hook first. Ours has to be that one: an older one's lock
+        is then taken while the loop stands still. Python's thread pool and logging hold such locks;
+        taken before the loop is asked to stop, the loop may wait for them and never get there.
+        """
         warnings.filterwarnings(
             "ignore", r".*multi-threaded, use of \w+\(\) may lead to deadlocks", DeprecationWarning
         )

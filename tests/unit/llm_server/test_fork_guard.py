@@ -9,6 +9,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 
 PRELUDE = """
@@ -191,3 +193,28 @@ def test_forks_of_two_threads_follow_each_other() -> None:
         asyncio.run(main())
     """)
     assert out.split() == ["both", "True"]
+
+
+@pytest.mark.parametrize(
+    "lock", ["concurrent.futures.thread._global_shutdown_lock", "logging._lock"]
+)
+def test_the_loop_is_asked_to_stop_before_locks_are_taken_that_it_may_need(lock: str) -> None:
+    """A hook of Python's own that held its lock by then would wait for a loop that waits for it."""
+    module, _, name = lock.rpartition(".")
+    out = run(f"""
+        async def main():
+            guard = ForkGuard(asyncio.get_running_loop(), list)
+            guard.install()
+            import {module}
+            thread = threading.Thread(target=fork, args=(lambda: None,), daemon=True)
+            thread.start()
+            time.sleep(0.5)  # the thread waits for this loop by now
+            free = {module}.{name}.acquire(timeout=1)
+            if free:
+                {module}.{name}.release()
+            print("free" if free else "held", flush=True)
+            await asyncio.sleep(0)
+            os._exit(0)
+        asyncio.run(main())
+    """)
+    assert out.split() == ["free"]
