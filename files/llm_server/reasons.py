@@ -17,6 +17,8 @@ Reason = Literal[
     # how much at once, or in a minute
     "rate_requests",
     "rate_tokens",
+    "budget_day",
+    "budget_month",
     "full",
     "bodies_full",
     "grammars_full",

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from .limits.budgets import KeyBudget
 from .limits.rates import KeyRates
 from .reasons import Reason
 
@@ -56,6 +57,8 @@ class RequestRecord:
     key: str | None = None
     #: The model or adapter that was asked for.
     model: str | None = None
+    #: The adapter that the engine used.
+    adapter: str | None = None
     #: Whether the answer is a stream.
     stream: bool = False
     status: int | None = None
@@ -91,6 +94,9 @@ class RequestRecord:
     #: What its key may use in a minute, and how much of that is set aside for it.
     rates: KeyRates | None = None
     reserved: int = 0
+    #: The same of a day or a month.
+    budget: KeyBudget | None = None
+    aside: int = 0
     #: Whether its answer has ended; work in the background may go on.
     done: bool = False
     #: Ends the given requests in the engine.

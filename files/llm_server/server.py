@@ -13,10 +13,8 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable
 
 import psutil
-from starlette.types import ASGIApp
 
 from .asgi.stack import apply_limits, build_front, reload
 from .engine.engine import Engine, Loader, make_first_token
@@ -29,11 +27,12 @@ from .facts import facts_of
 from .grammars.grammars import Grammars
 from .keys.access import Access, AccessControl
 from .keys.rights import LOOK_S, Reminder
+from .ledger.ledger import Ledger
 from .logs import log
 from .process.deaths import Deaths
 from .process.guardian import Guardian
 from .process.systemd_notify import Notifier
-from .process.waiting_room import WaitingRoom
+from .process.waiting_room import CLOSE_S, Waiting, WaitingRoom
 from .record import Refusal
 from .settings import Settings
 from .state import Phase, ServerState, Step
@@ -58,6 +57,8 @@ LOST = Refusal(
 )
 #: How long such a request gets to end by itself, once the engine has dropped it.
 CUT_OFF_S = 1.0
+#: How long usage of before is waited for, and the last may take to be written.
+FIRST_USAGE_S, LAST_USAGE_S = 5.0, 3.0
 #: How long a dead engine's server still says so on /health before it exits to be restarted.
 UNHEALTHY_GRACE_S = 3.0
 
@@ -97,6 +98,7 @@ class Service:
         self.server = HttpServer(
             self.front, keep_alive_timeout=settings.keep_alive_timeout, tls=tls
         )
+        self._began = time.monotonic()
         self._stop = asyncio.Event()
         self._hurry = False
         self._lost = asyncio.Event()
@@ -181,6 +183,7 @@ class Service:
             logger.debug("loading failed", exc_info=True)
             self._fail(f"The model could not be loaded: {type(error).__name__}: {error}")
             return
+        await self._open_ledger()
         async with engine.app.router.lifespan_context(engine.app):
             # With all that was there frozen, once more by vLLM itself, Python would go through
             # everything made since about once a second under load, while answers wait.
@@ -203,6 +206,15 @@ class Service:
             finally:
                 self.server.should_exit = True
                 await asyncio.gather(serving, return_exceptions=True)
+
+    async def _open_ledger(self) -> None:
+        """Only now: nothing is forked any more that would go on with its file."""
+        ledger = self.control.ledger
+        ledger.start(self._began)
+        if not await asyncio.to_thread(ledger.wait_until_read, FIRST_USAGE_S):
+            keys = self.control.access.keys
+            if any(key.tokens_per_day or key.tokens_per_month for key in keys):
+                logger.warning("What keys with budgets have used before is not known")
 
     async def _watch(self, engine: Engine, serving: asyncio.Task[None]) -> None:
         """Tells systemd that all is well while it is; returns when the engine has died."""
@@ -274,14 +286,19 @@ def run(settings: Settings, access: Access) -> int:
     guardian = Guardian.open()
     listener = bind_path(settings.uds) if settings.uds else bind(settings.host, settings.port)
     tls = open_tls(settings.tls)
-    control = AccessControl(access)
+    ledger = Ledger(settings.ledger_file, settings.served_model_name, days=settings.ledger_days)
+    control = AccessControl(access, ledger)
     apply_limits(control)
     without_created()
 
-    def waiting() -> tuple[ServerState, ASGIApp, Callable[[], None]]:
+    def waiting() -> Waiting:
         state = ServerState(settings.served_model_name)
         app = build_front(settings, state, control)
-        return state, app, lambda: reload(settings, control, tls)
+        # A copy of its own: it counts what it refuses, and has begun before this process opens it.
+        ledger.start()
+        return Waiting(
+            state, app, lambda: reload(settings, control, tls), lambda: ledger.close(CLOSE_S / 2)
+        )
 
     # Before any thread and the event loop.
     room = WaitingRoom.open(listener, waiting, tls)
@@ -295,6 +312,7 @@ def run(settings: Settings, access: Access) -> int:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             status = runner.run(main())
     finally:
+        ledger.close(LAST_USAGE_S)
         _end_children(guardian)
         log.finish()
         # Not sys.exit: a thread that still loads weights would be waited for, and torch's

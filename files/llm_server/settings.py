@@ -111,6 +111,9 @@ class Settings(BaseModel):
     warm_up_timeout: float = Field(60, gt=0, le=600)
     #: Seconds for which a connection without a request is kept.
     keep_alive_timeout: int = Field(KEEP_ALIVE_TIMEOUT_S, ge=1, le=86400, strict=True)
+    #: Where usage is kept, and for how many days; without a file it is forgotten at the end.
+    ledger_file: Path | None = None
+    ledger_days: int = Field(400, ge=32, le=3660, strict=True)
     #: A Unix socket to listen on instead of host and port.
     uds: Path | None = None
     #: The prefix under which a proxy shows this server, whether or not the proxy takes it off.

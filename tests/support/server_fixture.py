@@ -28,7 +28,7 @@ MODEL_NAME = "test-model"
 LOAD_TIMEOUT_S = 300.0
 
 #: Those of the server's own metrics, in the order in which tests name them.
-LABELS = ("key", "route", "outcome", "direction", "reason", "state", "phase", "model")
+LABELS = ("key", "route", "outcome", "direction", "reason", "state", "phase", "model", "period")
 
 ARGS: dict[str, Any] = {"dtype": "float32", "enforce_eager": True, "max_model_len": 1024}
 

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
+from ..limits.budgets import KeyBudget
 from ..limits.rates import KeyRates
 from ..record import Refusal, RequestRecord, current
 from ..vllm_api import client as vllm_client
@@ -108,8 +109,20 @@ class Meter:
                 value=sequences,
             )
         if record.rates is not None and not record.done:
-            self._reserve(record, record.rates, vllm_client.wanted_tokens(prompt, params))
+            tokens = vllm_client.wanted_tokens(prompt, params)
+            if record.budget is not None:
+                self._set_aside(record, record.budget, tokens)
+            self._reserve(record, record.rates, tokens)
         record.running[request_id] = sequences
+
+    @staticmethod
+    def _set_aside(record: RequestRecord, budget: KeyBudget, tokens: int) -> None:
+        over = budget.reserve(tokens, more=record.aside > 0)
+        if over is not None:
+            text = over.message(str(record.key))
+            record.refuse(Refusal(429, text, retry_after=over.seconds, reason=over.reason))
+            _check()
+        record.aside += tokens
 
     @staticmethod
     def _reserve(record: RequestRecord, rates: KeyRates, tokens: int) -> None:
@@ -173,7 +186,8 @@ def _settle(record: RequestRecord, request_id: str) -> None:
     record.tokens_in += tokens_in
     record.tokens_out += tokens_out
     record.tokens_cached += max(map(vllm_client.cached, states))
-    record.model = vllm_client.adapter(states[0]) or record.model
+    record.adapter = vllm_client.adapter(states[0]) or record.adapter
+    record.model = record.adapter or record.model
     waited = (record.queue_seconds, *map(vllm_client.queue_seconds, states))
     record.queue_seconds = max(waited, key=lambda seconds: seconds or 0.0)
     record.used(tokens_in, tokens_out)

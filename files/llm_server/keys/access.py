@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ..errors import ConfigError
 from ..facts import ModelFacts
+from ..ledger.ledger import Ledger
+from ..limits.budgets import KeyBudget
 from ..limits.rates import KeyRates
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +37,9 @@ class Key(BaseModel):
     #: Both bounds count over a minute; None is no bound. Tokens are those of prompt and answer.
     requests_per_minute: int | None = Field(default=None, ge=1, strict=True)
     tokens_per_minute: int | None = Field(default=None, ge=1, strict=True)
+    #: Tokens until the day or the month ends, in UTC; see `budgets`.
+    tokens_per_day: int | None = Field(default=None, ge=1, strict=True)
+    tokens_per_month: int | None = Field(default=None, ge=1, strict=True)
     #: What it opens; see `rights`.
     scope: Literal["all", "inference", "metrics"] = "all"
     #: When it ends. A day counts to its end, in UTC.
@@ -137,11 +143,14 @@ def digest(key: str) -> str:
 class AccessControl:
     """The access in force: found anew for every request, replaced whole by a reload."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, ledger: Ledger | None = None) -> None:
         self.access = access
+        #: What budgets are counted from.
+        self.ledger = ledger or Ledger()
         #: What is known of the model; nothing is read from a client before it is.
         self.model = ModelFacts()
         self._rates: dict[str, KeyRates] = {}
+        self._budgets: dict[str, KeyBudget] = {}
 
     @property
     def limits(self) -> Limits:
@@ -158,6 +167,7 @@ class AccessControl:
         self.access = access
         known = {key.name for key in access.keys}
         self._rates = {name: rates for name, rates in self._rates.items() if name in known}
+        self._budgets = {name: one for name, one in self._budgets.items() if name in known}
 
     def named(self, name: str | None) -> Key | None:
         """The key of that name."""
@@ -174,3 +184,12 @@ class AccessControl:
         rates = self._rates.setdefault(key.name, KeyRates())
         rates.bound(key.requests_per_minute, key.tokens_per_minute)
         return rates
+
+    def budget(self, key: Key) -> KeyBudget:
+        """What the key may use in a day and a month, and what of it is set aside."""
+        budget = self._budgets.get(key.name)
+        if budget is None:
+            spent = partial(self.ledger.spent, key.name)
+            budget = self._budgets[key.name] = KeyBudget(spent, self.ledger.clock)
+        budget.bound(key.tokens_per_day, key.tokens_per_month)
+        return budget

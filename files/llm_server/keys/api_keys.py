@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from ..errors import error_response
+from ..limits.budgets import Over
 from ..limits.rates import KeyRates
 from ..record import current, note_reason
 from .access import AccessControl, Key
@@ -47,10 +48,14 @@ class ApiKeyMiddleware:
             await self._refuse(wrong, scope, receive, send)
             return
         record = current.get()
-        rates = self.control.rates(key)
+        rates, budget = self.control.rates(key), self.control.budget(key)
         if record is not None:
-            record.key, record.rates = key.name, rates
+            record.key, record.rates, record.budget = key.name, rates, budget
         send = _telling(send, rates)
+        over = budget.over() if _counts(scope) else None
+        if over is not None:
+            await self._over(over, key, scope, receive, send)
+            return
         seconds = rates.admit() if _counts(scope) else 0
         if seconds and scope["type"] == "websocket":
             note_reason(rates.scarcer())
@@ -72,6 +77,16 @@ class ApiKeyMiddleware:
             if record is not None:
                 record.done = True
                 rates.settle(record.reserved, record.tokens_in + record.tokens_out)
+                budget.release(record.aside)
+
+    @staticmethod
+    async def _over(over: Over, key: Key, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            note_reason(over.reason)
+            await WebSocketClose(code=1013, reason="budget")(scope, receive, send)
+            return
+        response = error_response(429, over.message(key.name), reason=over.reason, **over.answer())
+        await response(scope, receive, send)
 
     @staticmethod
     async def _refuse(given: Given, scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,7 +17,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from starlette.types import ASGIApp
 
@@ -25,8 +25,19 @@ from ..logs import log
 from ..state import ServerState, Step
 from ..transport.listener import HttpServer
 
-#: Makes a state, an app in front of it, and what a reload does.
-Build = Callable[[], tuple[ServerState, ASGIApp, Callable[[], None]]]
+
+class Waiting(NamedTuple):
+    """What the room needs of the server."""
+
+    state: ServerState
+    app: ASGIApp
+    reload: Callable[[], None]
+    #: Called at its end.
+    end: Callable[[], None]
+
+
+#: Makes it, in the room's own process.
+Build = Callable[[], Waiting]
 #: How long the last answers get when the room is closed.
 CLOSE_S = 1.0
 #: How long a connection gets that was opened just before, to send its request.
@@ -51,7 +62,7 @@ class WaitingRoom:
 
         Args:
             listener: the socket to accept on.
-            build: makes, in the new process, its state, its app, and what a reload does.
+            build: makes, in the new process, what it needs.
             tls: how connections are encrypted; None is plain HTTP.
         """
         read, write = os.pipe()
@@ -109,10 +120,11 @@ def _live(
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        state, app, reload = build()
+        made = build()
         # The next request of the same client shall find the model's server.
-        server = HttpServer(app, keep_alive=False, tls=tls)
-        asyncio.run(_serve(listener, pipe, state, server, reload))
+        server = HttpServer(made.app, keep_alive=False, tls=tls)
+        asyncio.run(_serve(listener, pipe, made.state, server, made.reload))
+        made.end()
     finally:
         log.finish()
         os._exit(0)

@@ -17,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from .. import __version__
 from ..keys.access import AccessControl
+from ..ledger.ledger import GENERATION, PROMPT, REFUSED
 from ..logs import log
 from ..record import RequestRecord
 from ..state import Phase, ServerState
@@ -53,6 +54,9 @@ class Metrics:
     def ended(self, record: RequestRecord) -> None:
         """Counts a request that has ended."""
         key, result = self._key(record.key), outcome(record)
+        # Under its own name, also where the key has gone since.
+        kind = result if record.reason is None else REFUSED + record.reason
+        self._control.ledger.add(record.key, record.adapter, kind, 1)
         self._requests[key, self._routes.name(record.path), result] += 1
         if record.reason is not None:
             self._refused[key, record.reason] += 1
@@ -64,6 +68,8 @@ class Metrics:
         key = self._key(record.key)
         self._tokens[key, "prompt"] += tokens_in
         self._tokens[key, "generation"] += tokens_out
+        self._control.ledger.add(record.key, record.adapter, PROMPT, tokens_in)
+        self._control.ledger.add(record.key, record.adapter, GENERATION, tokens_out)
 
     def _key(self, name: str | None) -> str:
         if name is None:
@@ -98,6 +104,7 @@ class Metrics:
         )
         yield from self._of_state()
         yield from self._of_keys()
+        yield from self._of_ledger()
 
     def _of_state(self) -> Iterator[Metric]:
         self._state.health()  # an engine that died is seen
@@ -134,6 +141,32 @@ class Metrics:
             if key.expires is not None:
                 expiry.add_metric([key.name], key.expires.timestamp())
         yield expiry
+        used = GaugeMetricFamily(
+            "llm_key_budget_used_tokens", "What a key has used of it.", labels=["key", "period"]
+        )
+        budgets = GaugeMetricFamily(
+            "llm_key_budget_tokens", "Tokens of a key's budget.", labels=["key", "period"]
+        )
+        for key in self._control.access.keys:
+            for period, (spent, most) in self._control.budget(key).levels().items():
+                used.add_metric([key.name, period], spent)
+                budgets.add_metric([key.name, period], most)
+        yield used
+        yield budgets
+
+    def _of_ledger(self) -> Iterator[Metric]:
+        ledger = self._control.ledger
+        yield GaugeMetricFamily(
+            "llm_ledger_unwritten_seconds",
+            "For how long usage waits to be written.",
+            value=ledger.unwritten_seconds(),
+        )
+        yield CounterMetricFamily(
+            "llm_ledger_lost", "Entries of usage that could not be kept.", value=ledger.lost
+        )
+        yield CounterMetricFamily(
+            "llm_ledger_replaced", "Damaged ledgers that were set aside.", value=ledger.replaced
+        )
 
 
 def _counter(name: str, text: str, labels: str, counted: Mapping[Any, int]) -> Metric:

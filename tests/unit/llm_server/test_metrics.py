@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 KEYS = {name: f"{name}-key-0123456789" for name in ("one", "two", "scraper")}
-LABELS = ("key", "route", "outcome", "direction", "reason", "state", "phase", "model")
+LABELS = ("key", "route", "outcome", "direction", "reason", "state", "phase", "model", "period")
 NAMES = {
     "llm_requests",
     "llm_tokens",
@@ -34,6 +34,11 @@ NAMES = {
     "llm_release_info",
     "llm_log_dropped",
     "llm_key_expiry_timestamp_seconds",
+    "llm_key_budget_tokens",
+    "llm_key_budget_used_tokens",
+    "llm_ledger_lost",
+    "llm_ledger_replaced",
+    "llm_ledger_unwritten_seconds",
 }
 
 

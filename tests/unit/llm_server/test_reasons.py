@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from llm_server.asgi.stack import build_front
 from llm_server.errors import error_response
 from llm_server.keys.access import Access, AccessControl, Key, Limits, digest
+from llm_server.ledger.ledger import PROMPT
 from llm_server.reasons import REASONS
 from llm_server.record import RequestRecord, current
 from llm_server.settings import Settings
@@ -43,9 +44,10 @@ def front(phase: Phase = Phase.HEALTHY, died: bool = False, **given: Any) -> Tes
         state.move(Phase.HEALTHY, "")
         state.move(phase, "")
     state.engine_died = lambda: died
-    rates = {name: given.pop(name) for name in list(given) if name.endswith("_per_minute")}
+    rates = {name: given.pop(name) for name in list(given) if "_per_" in name}
     key = Key(name="k", sha256=digest(KEY), **rates)
     control = AccessControl(Access(keys=(key,), limits=Limits.model_validate(given)))
+    control.ledger.add("k", None, PROMPT, 5)
     if "tokens_per_minute" in rates:
         control.rates(key).spend(2 * rates["tokens_per_minute"])
     settings = Settings(model_path="m", served_model_name="m", access_file="x")
@@ -69,6 +71,8 @@ TABLE: list[tuple[str, int, dict[str, Any], dict[str, Any]]] = [
     ("wrong_key", 401, {}, {"headers": {"x-api-key": "x"}}),
     ("rate_requests", 429, {"requests_per_minute": 1}, {"times": 2}),
     ("rate_tokens", 429, {"tokens_per_minute": 5}, {}),
+    ("budget_day", 429, {"tokens_per_day": 5}, {}),
+    ("budget_month", 429, {"tokens_per_month": 5, "tokens_per_day": 5}, {}),
     ("loading", 503, {"phase": Phase.LOADING}, {}),
     ("draining", 503, {"phase": Phase.DRAINING}, {}),
     ("stuck", 503, {"phase": Phase.STUCK}, {}),
@@ -115,6 +119,7 @@ def test_what_is_answered_has_none(caplog: pytest.LogCaptureFixture) -> None:
     [
         ("no_key", {}, {}),
         ("rate_tokens", {"tokens_per_minute": 1}, RIGHT),
+        ("budget_day", {"tokens_per_day": 5}, RIGHT),
         ("loading", {"phase": Phase.LOADING}, RIGHT),
     ],
 )

@@ -18,14 +18,15 @@ from llm_server.asgi.stack import build_front
 from llm_server.transport.listener import HttpServer, bind
 from llm_server.settings import Settings
 from llm_server.state import ServerState
-from llm_server.process.waiting_room import WaitingRoom
+from llm_server.process.waiting_room import Waiting, WaitingRoom
 
 listener = bind("127.0.0.1", 0)
 settings = Settings(model_path="m", served_model_name="m", access_file="x")
 
 def front(name):
     state = ServerState(name)
-    return state, build_front(settings, state, AccessControl(Access())), lambda: None
+    app = build_front(settings, state, AccessControl(Access()))
+    return Waiting(state, app, lambda: None, lambda: None)
 
 room = WaitingRoom.open(listener, lambda: front("room"))
 address = listener.getsockname()
