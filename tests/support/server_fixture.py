@@ -72,6 +72,7 @@ class Server:
         self.config = self.folder / "settings.yaml"
         self.log = self.folder / "log.txt"
         self.access = self.folder / "access.yaml"
+        self.ledger = self.folder / "ledger.sqlite"
         self.write_access()
         base = {
             "host": "127.0.0.1",
@@ -79,6 +80,7 @@ class Server:
             "model_path": self.model,
             "served_model_name": MODEL_NAME,
             "access_file": str(self.access),
+            "ledger_file": str(self.ledger),
             "vllm_args": ARGS,
         }
         self.config.write_text(yaml.safe_dump(base | self.settings))

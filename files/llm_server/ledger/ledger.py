@@ -131,7 +131,7 @@ class Ledger:
         """
         if self._writer is None or self._thread is not None:
             return
-        self._writer.beats_since = beats_since
+        self._writer.begin(beats_since)
         self._thread = threading.Thread(
             target=self._run, args=(self._writer,), name="ledger", daemon=True
         )
@@ -187,12 +187,17 @@ class _Writer:
         self._ledger = ledger
         self._path = path
         self._store: Store | None = None
-        self._name = uuid.uuid4().hex
+        self._name = ""
         self._number = 0
         self._batch: dict[Entry, int] = {}
         self._tidied: int | None = None
         self._said = ""
-        self.beats_since: float | None = None
+        self._beats_since: float | None = None
+
+    def begin(self, beats_since: float | None) -> None:
+        """Gets a name of its own: a process that is forked before has one that differs."""
+        self._name = uuid.uuid4().hex
+        self._beats_since = beats_since
 
     def turn(self, *, last: bool) -> bool:
         """Writes what waits; whether that went well."""
@@ -235,12 +240,12 @@ class _Writer:
         return self._store
 
     def _beat(self, *, last: bool) -> None:
-        if self.beats_since is None:
+        if self._beats_since is None:
             return
-        passed = time.monotonic() - self.beats_since
+        passed = time.monotonic() - self._beats_since
         if passed >= BEAT_S or last:
             self._ledger.add(NOBODY, None, SECONDS, int(passed))
-            self.beats_since += int(passed)
+            self._beats_since += int(passed)
 
     def _failed(self, error: Exception) -> None:
         # Also where the disk is full: a new connection begins without what the old one failed at.
