@@ -13,6 +13,7 @@ import signal
 import socket
 import ssl
 import time
+from pathlib import Path
 
 import psutil
 
@@ -29,6 +30,7 @@ from .keys.access import Access, AccessControl
 from .keys.rights import LOOK_S, Reminder
 from .ledger.ledger import Ledger
 from .logs import log
+from .process.control import NAME, Control
 from .process.deaths import Deaths
 from .process.guardian import Guardian
 from .process.systemd_notify import Notifier
@@ -81,6 +83,7 @@ class Service:
         guardian: Guardian,
         *,
         tls: ssl.SSLContext | None = None,
+        control_listener: socket.socket | None = None,
     ) -> None:
         self.settings = settings
         self.control = control
@@ -88,8 +91,10 @@ class Service:
         self.room = room
         self.guardian = guardian
         self.state = ServerState(settings.served_model_name)
+        self.control_listener = control_listener
         self.progress = Progress()
         self.meter = Meter(self.progress, lambda: control.limits.max_sequences)
+        self.state.busy = lambda: any(self.meter.sizes().values())
         self.deaths = Deaths(self._lose_engine)
         self.grammars = Grammars(control)
         self.front = build_front(settings, self.state, control)
@@ -112,8 +117,14 @@ class Service:
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         reminding = asyncio.create_task(self._remind())
-        guard = ForkGuard(loop, lambda: [listener.fileno(), *self.room.descriptors()])
+        listeners = [each for each in (listener, self.control_listener) if each]
+        guard = ForkGuard(
+            loop, lambda: [*(each.fileno() for each in listeners), *self.room.descriptors()]
+        )
         guard.install()
+        asked = Control(self.state, self.control_listener) if self.control_listener else None
+        if asked:
+            asked.open()
         model = asyncio.create_task(
             self._serve_model(Loader(self.settings, guard, self._say, loop), listener)
         )
@@ -128,6 +139,8 @@ class Service:
         stop.cancel()
         reminding.cancel()
         await asyncio.gather(model, stop, reminding, return_exceptions=True)
+        if asked:
+            asked.close()
         self.deaths.close()
         self.progress.close()
         await self._shut_down_engine()
@@ -303,9 +316,16 @@ def run(settings: Settings, access: Access) -> int:
     # Before any thread and the event loop.
     room = WaitingRoom.open(listener, waiting, tls)
     notifier.status("listening; the model is not loaded yet")
+    # After those who are forked here and must not hold it; where no service manager made a folder
+    # for it, nobody asks.
+    runtime = os.environ.get("RUNTIME_DIRECTORY")
+    asked = bind_path(Path(runtime) / NAME) if runtime else None
 
     async def main() -> int:
-        return await Service(settings, control, notifier, room, guardian, tls=tls).run(listener)
+        service = Service(
+            settings, control, notifier, room, guardian, tls=tls, control_listener=asked
+        )
+        return await service.run(listener)
 
     status = EXIT_FAILED
     try:

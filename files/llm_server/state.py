@@ -10,6 +10,8 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
+from .idle import Idle
+
 
 class Phase(StrEnum):
     """The life of the server; the values are what /health shows as `status`."""
@@ -54,8 +56,13 @@ class ServerState:
         self.in_flight = 0
         #: Asked at each health check: an engine that died is seen at once.
         self.engine_died: Callable[[], bool] = lambda: False
+        self.idle = Idle(clock)
+        #: Whether anything runs for somebody, also what goes on after its request was answered.
+        self.busy: Callable[[], bool] = lambda: False
+        #: Whether it lets nobody in because nobody came, and could go back.
+        self.resting = False
         self._clock = clock
-        self._since = self._step_began = clock()
+        self._since = self._ready_since = self._step_began = clock()
         self._step: Step | None = Step.BEGIN
         self._steps: dict[Step, float] = {}
 
@@ -67,12 +74,44 @@ class ServerState:
         """
         if phase is Phase.HEALTHY and self.app is None:
             raise ValueError("healthy needs an app")
+        self.resting = False
         if phase in _NEXT[self.phase]:
             if self.phase is Phase.LOADING:
                 self._end_step(None)
             self.phase = phase
             self.detail = detail
             self._since = self._clock()
+            if phase is Phase.HEALTHY:
+                self._ready_since = self._since
+
+    def unused(self) -> float:
+        """Seconds for which it could have been used and was not."""
+        if self.phase is not Phase.HEALTHY and not self.resting:
+            return 0.0
+        if self.busy():
+            self.idle.touch()
+        return min(self.idle.seconds(), self._clock() - self._ready_since)
+
+    def rest(self, seconds: float) -> bool:
+        """Lets nobody in from now on, if it has not been used for so long; else nothing changes.
+
+        Awaits nothing: what the event loop lets in, it has let in before or refuses afterwards.
+        """
+        if self.resting:
+            return True
+        if not self.can_answer or self.unused() < seconds:
+            return False
+        self.move(Phase.DRAINING, "nobody used it for a while: this machine is being switched off")
+        self.resting = True
+        return True
+
+    def wake(self) -> bool:
+        """Lets requests in again where it rests."""
+        if not self.resting or self.engine_died():
+            return False
+        self.phase, self.detail, self.resting = Phase.HEALTHY, "ready", False
+        self._since = self._ready_since = self._clock()
+        return True
 
     def progress(self, detail: str) -> None:
         """Says what there is to say of a phase that goes on: loading, or being stuck."""

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from ..errors import error_response
+from ..idle import is_use
 from ..keys.access import AccessControl
 from ..reasons import Reason
 from ..record import current, note_reason
@@ -31,8 +32,15 @@ _REASONS: dict[Phase, Reason] = {
     Phase.HEALTHY: "unhealthy",
     Phase.UNHEALTHY: "unhealthy",
 }
+#: Where the machine is being switched off as nobody used it; somebody has to start it again.
+RETRY_AFTER_REST_S = "60"
 #: Where there is no room: half of the requests of a busy server end within seconds.
 RETRY_AFTER_FULL_S = "2"
+_RESTS = (
+    "Nobody used this server for a while, so its machine is being switched off"
+    " (llm_server_idle_stop_minutes). It does not come back by itself: ask whoever runs it to start"
+    " it, and try again."
+)
 
 
 class Gate:
@@ -77,11 +85,12 @@ class Gate:
             await WebSocketClose(code=1013, reason=str(state.phase))(scope, receive, send)
         else:
             phase = Phase.UNHEALTHY if state.phase is Phase.HEALTHY else state.phase
+            text = f"The model cannot answer now ({phase}); see /health."
+            later = RETRY_AFTER_S[phase]
+            if state.resting:
+                text, later = _RESTS, RETRY_AFTER_REST_S
             response = error_response(
-                503,
-                f"The model cannot answer now ({phase}); see /health.",
-                headers={"Retry-After": RETRY_AFTER_S[phase]},
-                reason=_REASONS[phase],
+                503, text, headers={"Retry-After": later}, reason=_REASONS[phase]
             )
             await response(scope, receive, send)
 
@@ -116,9 +125,14 @@ class Gate:
         record = current.get()
         if record is not None:
             record.inside = True
+        used = is_use(scope, record.agent if record is not None else None)
+        if used:
+            self.state.idle.begin()
         try:
             await app(scope, receive, send)
         finally:
+            if used:
+                self.state.idle.end()
             self.state.in_flight -= 1
             self._working -= works
             if record is not None and record.gone:
