@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from emulator.control.power_off import power_off
 from emulator.control.preemption import preempt
 from emulator.errors import ApiError, Json, invalid, required
 from emulator.faults.request_log import RequestLog
@@ -33,6 +34,11 @@ def routes(world: World, authority: Authority, log: RequestLog) -> list[Route]:
         names = [_text(body, name) for name in ("project", "zone", "instance")]
         return JSONResponse(await run_in_threadpool(preempt, world, *names))
 
+    async def powering_off(request: Request) -> Response:
+        body = await body_of(request)
+        names = [_text(body, name) for name in ("project", "zone", "instance")]
+        return JSONResponse(await run_in_threadpool(power_off, world, *names))
+
     async def requests(request: Request) -> Response:
         if request.method == "DELETE":
             log.clear()
@@ -54,6 +60,7 @@ def routes(world: World, authority: Authority, log: RequestLog) -> list[Route]:
     return [
         Route(f"{base}/faults", faults, methods=["GET", "PUT", "DELETE"]),
         Route(f"{base}/preempt", preemption, methods=["POST"]),
+        Route(f"{base}/power-off", powering_off, methods=["POST"]),
         Route(f"{base}/requests", requests, methods=["GET", "DELETE"]),
         Route(f"{base}/tokens", tokens, methods=["PUT", "DELETE"]),
         Route(f"{base}/service-accounts/{{email}}", service_account, methods=["PUT", "DELETE"]),

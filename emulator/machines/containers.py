@@ -26,6 +26,7 @@ class Container:
         address: on the owner's network; empty while it is stopped.
         namespace: path of its network namespace; empty while it is stopped.
         internal_ip: the instance's own address; empty if it has none.
+        pid: of its first process; 0 while it is stopped.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Container:
     address: str
     namespace: str
     internal_ip: str
+    pid: int = 0
 
 
 def container_name(owner: str, key: MachineKey) -> str:
@@ -134,4 +136,5 @@ def _parse(described: dict[str, Any]) -> Container:
         address=addresses[0],
         namespace=settings.get("SandboxKey", ""),
         internal_ip=labels.get(f"{LABEL}.internal-ip", ""),
+        pid=int(described["State"].get("Pid") or 0),
     )

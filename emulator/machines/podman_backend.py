@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from emulator.machines import containers, firewall, guest, image, network
 from emulator.machines.containers import Container
+from emulator.machines.ends import Ends
 from emulator.machines.runtime import Podman, check_host
 from emulator.machines.store import Store
 from emulator.world.backend import IngressRule, MachineError, MachineKey, MachineSpec
 
 BOOT_SECONDS = 60
+END_SECONDS = 10  # podman sees a moment later that the first process is gone
 OWNER = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -51,6 +54,8 @@ class PodmanBackend:
         self.podman = Podman()
         self.store = Store(owner)
         self._lock = threading.Lock()
+        self._ends = Ends()
+        self._told: Callable[[MachineKey], None] | None = None
 
     @classmethod
     def from_options(cls, owner: str, options: Sequence[str]) -> PodmanBackend:
@@ -89,12 +94,17 @@ class PodmanBackend:
                 self.delete(spec.key)
                 raise
         self._remember(found.name, metadata=spec.metadata)
-        return found.address if found.running else self._boot(found.name)
+        return self._up(found)
 
     def start(self, key: MachineKey) -> str | None:
         """Boot a stopped machine and return its address."""
-        found = self._get(key)
-        return found.address if found.running else self._boot(found.name)
+        return self._up(self._get(key))
+
+    def on_end(self, told: Callable[[MachineKey], None]) -> None:
+        """Have it called whenever a machine is down, also one that switched itself off."""
+        self._told = told
+        for machine in self.machines():
+            self._watch(machine)
 
     def stop(self, key: MachineKey) -> None:
         """Shut it down as systemd does, within its limit of seconds."""
@@ -173,6 +183,25 @@ class PodmanBackend:
             removed.append(f"folder {self.store.folder}")
         return removed
 
+    def _up(self, found: Container) -> str:
+        if not found.running:
+            return self._boot(found.name)
+        self._watch(found)
+        return found.address
+
+    def _watch(self, machine: Container) -> None:
+        told = self._told
+        if told is None or not machine.pid:
+            return
+
+        def ended() -> None:
+            until = time.monotonic() + END_SECONDS
+            while self.running(machine.key) and time.monotonic() < until:
+                time.sleep(0.2)
+            told(machine.key)
+
+        self._ends.watch(machine.pid, ended)
+
     def _boot(self, name: str) -> str:
         """Bring a stopped container up; its filter is in place before its first process runs."""
         machine = containers.inspect(self.podman, name)[0]
@@ -188,6 +217,8 @@ class PodmanBackend:
             guest.call(self.podman, name, wish=guest.accounts(memory.metadata), wait=BOOT_SECONDS)
         except MachineError as error:
             raise MachineError(f"{name} did not come up: {error}") from None
+        if self._told is not None:
+            self._watch(containers.inspect(self.podman, name)[0])
         return machine.address
 
     def _connect(self, machine: Container) -> None:

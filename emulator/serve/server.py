@@ -12,18 +12,20 @@ import sys
 import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
 import uvicorn
 from starlette.types import ASGIApp
 
+from emulator.control.power_off import has_ended
 from emulator.control.reconcile import reconcile
 from emulator.request.auth import Authority
 from emulator.serve import proxy, tls
 from emulator.serve.app import create_app
 from emulator.serve.gate import Connection
-from emulator.world.backend import Backend
+from emulator.world.backend import Backend, TellsEnds
 from emulator.world.storage import Store
 from emulator.world.world import World
 
@@ -85,6 +87,8 @@ async def _serve(settings: Settings, state: Path, backend: Backend) -> None:
     for project in settings.projects:
         world.add_project(project)
     await asyncio.to_thread(reconcile, world)
+    if isinstance(backend, TellsEnds):
+        backend.on_end(partial(has_ended, world))
     plain = _listen(settings.port)
     url = f"http://{_HOST}:{plain.getsockname()[1]}"
     key_file = state / "credentials.json"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -85,6 +85,14 @@ class Backend(Protocol):
 
     def running(self, key: MachineKey) -> bool:
         """Whether the machine is up right now."""
+
+
+@runtime_checkable
+class TellsEnds(Protocol):
+    """A backend whose machines can switch themselves off; optional."""
+
+    def on_end(self, told: Callable[[MachineKey], None]) -> None:
+        """Have it called, from another thread, whenever a machine has ended, whoever did it."""
 
 
 @runtime_checkable

@@ -30,8 +30,11 @@ def command_line(site: str, tags: Iterable[str], cli: Mapping[str, Any]) -> list
     """The inner run: always --check, never able to ask a person."""
     arguments = [sys.executable, "-m", "ansible", "playbook", site, "--check", "--diff"]
     arguments.append(f"--tags={','.join(tags)}")
-    # A stop by the schedule is no drift. First, so that the caller's own word wins.
-    arguments.append('--extra-vars={"gce_instance_start_outside_schedule": false}')
+    # A stop by the schedule, or of its own, is no drift. First, so that the caller's own word wins.
+    arguments += [
+        '--extra-vars={"gce_instance_start_outside_schedule": false}',
+        '--extra-vars={"gce_instance_start_when_idle": false}',
+    ]
     return arguments + options(cli)
 
 
@@ -80,6 +83,7 @@ def judge(kept: Mapping[str, Any] | None, code: int, output: str) -> dict[str, A
         "status": status,
         "checked_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "layers_checked": layers,
+        "at_rest": list((kept or {}).get("at_rest", [])),
         "differences": found,
         "errors": errors,
     }
@@ -92,6 +96,7 @@ def lines(report: Mapping[str, Any]) -> list[str]:
         f"error ({one['layer'] or 'run'}, {one['host'] or 'controller'}): {one['message']}"
         for one in report["errors"]
     ]
+    text += report["at_rest"]
     skipped = [layer for layer, done in report["layers_checked"].items() if not done]
     return text + ([f"not looked at: {', '.join(skipped)}"] if skipped else [])
 

@@ -30,8 +30,10 @@ from ansible.plugins.callback import CallbackBase
 
 # What the role gce_instance says by a debug task, as nothing would change.
 NEWER_IMAGE = "__gce_instance_newer_image"
-# What it sets where the instance's schedule has stopped it: then there is no host to look at.
+# What it sets where the instance is stopped and shall be: then there is no host to look at.
 RESTING = "__gce_instance_resting"
+# And what it says of the reason.
+REST = "__gce_instance_rest"
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
@@ -47,6 +49,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._records: list[dict[str, Any]] = []
         self._roles: set[str] = set()
         self._resting = False
+        self._at_rest: list[str] = []
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Keep what would change."""
@@ -54,7 +57,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         if result.is_changed():
             self._keep(result, "changed")
         facts = result.result.get("ansible_facts") or {}
-        self._resting = self._resting or bool(facts.get(RESTING))
+        if facts.get(RESTING):
+            self._resting = True
+            self._at_rest.append(f"{result.host.get_name()}: {facts.get(REST)}")
         if NEWER_IMAGE in result.result:
             self._keep(result, "newer image")
 
@@ -102,6 +107,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "hosts": sorted(stats.processed),
             "failed": sorted(bad),
             "resting": self._resting,
+            "at_rest": self._at_rest,
         }
         part = Path(target + ".part")
         part.touch(mode=0o600)

@@ -50,6 +50,7 @@ report:
       C(is) and C(should_be).
     - C(errors) has C(layer), C(host), C(task) and C(message).
     - C(layers_checked) says of each layer whether it was looked at.
+    - C(at_rest) names instances that are stopped as they should be, each with the reason.
     - C(checked_at) is the time in UTC.
   returned: always
   type: dict

@@ -34,6 +34,11 @@ options:
     type: list
     elements: str
     default: []
+  idle_minutes:
+    description: Minutes without a request after which its server switches the instance off. Above 0
+      it is looked whether it did so, as M(llmops.gce_vllm.gce_own_stop_info) does.
+    type: int
+    default: 0
 """
 
 EXAMPLES = r"""
@@ -55,6 +60,7 @@ report:
     - C(exists), C(status) (C(MISSING) where there is no instance), C(machine_type), C(gpus),
       C(provisioning_model), C(addresses), C(since), C(created), C(disks), C(loose_disks),
       C(static_addresses), C(rules), and in C(prices) where the prices are from.
+    - C(stopped) is why it is down, where it switched itself off when idle; else null.
     - C(cost) is what it costs now and C(cost_while_stopped) what it would cost, each with C(items),
       C(hourly) and C(monthly) (null where a part's price is unknown), C(known_hourly) and
       C(unknown).
@@ -84,6 +90,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.gce import naming
 from ..module_utils.gce.client import GceClient
 from ..module_utils.gce.instance.instance import Instance
+from ..module_utils.gce.instance.own_stop import look
 from ..module_utils.gce.module import common_spec, price_spec, run, settings_of
 from ..module_utils.gce.network import addresses
 from ..module_utils.pricing import billing_catalog
@@ -133,6 +140,7 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         loose_disks=loose,
         reserved=reserved,
         prices=prices,
+        own_stop=look(client, instance, params["idle_minutes"]) if instance else None,
     )
     found["prices"]["instead"] = instead
     return {
@@ -150,6 +158,7 @@ def main() -> None:
         "zone": {"type": "str", "required": True},
         "name": {"type": "str", "required": True},
         "disk_zones": {"type": "list", "elements": "str", "default": []},
+        "idle_minutes": {"type": "int", "default": 0},
     }
     run(
         AnsibleModule(

@@ -22,6 +22,7 @@ from tests.support.modules_fixtures import ZONE, Json, free_port
 from tests.support.playbook_runs import PROGRAM, ansible_playbook
 
 NAME = "llm-server"
+DRIFT_KEYS = {"status", "checked_at", "layers_checked", "at_rest", "differences", "errors"}
 KEY = "an-api-key-that-nobody-may-see"
 MAKE = [
     {
@@ -177,7 +178,7 @@ class Site:
         text = target.read_text(encoding="utf-8")
         assert KEY not in text
         found: Json = json.loads(text)
-        assert set(found) == {"status", "checked_at", "layers_checked", "differences", "errors"}
+        assert set(found) == DRIFT_KEYS
         assert f"status: {found['status']}" in done.stdout
         for one in found["differences"]:
             assert set(one) == {"layer", "host", "object", "field", "is", "should_be"}

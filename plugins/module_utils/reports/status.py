@@ -26,6 +26,7 @@ def report(
     loose_disks: Iterable[Mapping[str, Any]] = (),
     reserved: Iterable[Mapping[str, Any]] = (),
     prices: costs.Prices | None = None,
+    own_stop: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The report's dict, the same keys whether or not there is an instance.
 
@@ -35,6 +36,7 @@ def report(
         loose_disks: resources of the deployment's disks that nothing uses.
         reserved: resources of its static addresses.
         prices: where prices come from; the dated table by default.
+        own_stop: its stop, where it switched itself off.
     """
     region = naming.region_of(zone)
     source = prices or costs.Table()
@@ -51,7 +53,7 @@ def report(
         return head | {
             "exists": False,
             "status": "MISSING",
-            **dict.fromkeys(("machine_type", "provisioning_model", "since", "created")),
+            **dict.fromkeys(("machine_type", "provisioning_model", "since", "created", "stopped")),
             "gpus": [],
             "addresses": fields_of.addresses(None),
             "disks": [],
@@ -92,6 +94,7 @@ def report(
         "provisioning_model": model,
         "since": since or instance.get("creationTimestamp"),
         "created": instance.get("creationTimestamp"),
+        "stopped": own_stop,
         "gpus": gpus,
         "addresses": addresses,
         "disks": shown_disks,
@@ -129,6 +132,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     kind = f"{found['machine_type']}, {gpus}, {found['provisioning_model']}"
     text = [
         f"instance {where}: {found['status']} since {found['since']} ({kind})",
+        *([found["stopped"]["line"]] if found["stopped"] else []),
         f"addresses: external {found['addresses']['external'] or 'none'}, "
         f"internal {found['addresses']['internal'] or 'none'}",
         *(f"disk {one['name']}: {one['size_gb']} GB {one['type']}" for one in found["disks"]),

@@ -197,6 +197,7 @@ def test_installed_judged_by_systemd_never_overlapping_and_removed(
     command, _ = as_systemd_runs(service, tmp_path)
     assert command[-1].endswith("playbooks/site.yml")
     assert "--extra-vars=gce_instance_start_outside_schedule=false" in command
+    assert "--extra-vars=gce_instance_start_when_idle=false" in command
     assert command[command.index("0") + 1] == str(lock)
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
