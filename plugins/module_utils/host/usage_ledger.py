@@ -7,6 +7,7 @@ import calendar
 import contextlib
 import re
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -19,6 +20,8 @@ OUTCOMES = ("ok", "client_error", "server_error", "client_gone")
 REFUSED = "refused/"
 #: Seconds that the reading may wait for a writer that recovers the file.
 BUSY_S = 5.0
+#: Seconds that it may take; a year of ten keys takes about one.
+READ_S = 60.0
 
 _EPOCH = date(1970, 1, 1)
 
@@ -94,8 +97,10 @@ def _read(path: Path, hours: tuple[int, ...], form: str) -> dict[str, Any]:
     uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if closed else ''}"
     try:
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S)) as db:
-            # Whoever wrote the file may have put code into its schema.
+            # Whoever wrote the file may have put code into its schema, also such as never ends.
             db.execute("PRAGMA trusted_schema = OFF")
+            deadline = time.monotonic() + READ_S
+            db.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version != VERSION:
                 raise LedgerError(f"{path} has version {version}; this collection reads {VERSION}")

@@ -164,6 +164,19 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     assert answer["msg"] == "first (2026-11-02) is after last (2026-11-01)."
 
 
+def test_a_ledger_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever holds the server's user may have put anything into it; root reads it."""
+    path = tmp_path / "ledger"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(
+            "CREATE VIEW usage AS WITH RECURSIVE n(hour) AS (SELECT 1 UNION ALL SELECT hour + 1"
+            " FROM n) SELECT hour, 'k' AS key, 'm' AS model, 'ok' AS kind, 1 AS number FROM n"
+        )
+        db.execute(f"PRAGMA user_version = {VERSION}")
+    monkeypatch.setattr(usage_ledger, "READ_S", 0.2)
+    assert "cannot be read: interrupted" in usage(path)["msg"]
+
+
 def test_the_report_of_one_host(ledger: Path) -> None:
     found = usage(ledger, first="2026-11", last="2026-11", by="day")
     made = report([{"host": "h", "usage": found, "hour_price": 0.8}])
