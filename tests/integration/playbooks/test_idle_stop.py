@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import yaml
 
 from tests.support.emulator_fixture import ZONE
+from tests.support.playbook_runs import ansible_playbook
 from tests.support.site_fixture import DRIFT_KEYS, MAKE, NAME, Site
 
 INSTANCE = f"zones/{ZONE}/instances/{NAME}"
@@ -60,3 +62,41 @@ def test_drift_timer_and_status_know_an_idle_stop_and_people_end_it(made: Site) 
     again = made.play(str(only), "-e", "gce_instance_start_when_idle=false")
     assert again.returncode == 0, again.stdout
     assert made.api.get(INSTANCE)["status"] == "RUNNING"
+
+
+def test_a_machine_that_nobody_could_start_again_is_not_switched_off(tmp_path: Path) -> None:
+    def looks(**variables: object) -> dict[str, object]:
+        return {
+            "name": "Look at the settings",
+            "ansible.builtin.include_role": {
+                "name": "llmops.gce_vllm.llm_server",
+                "tasks_from": "preflight",
+            },
+            "vars": {
+                "llm_server_model_name": "m",
+                "llm_server_api_keys": ["an-api-key-of-this-test"],
+                "llm_server_idle_stop_minutes": 30,
+                **variables,
+            },
+        }
+
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "tasks": [
+            looks(llm_server_idle_stop_own_machine=True),
+            looks(gcp_labels={}),
+            looks(llm_server_idle_stop_minutes=0),
+            {"name": "None was refused", "ansible.builtin.debug": {"msg": "all three pass"}},
+            looks(),
+        ],
+    }
+    book = tmp_path / "looks.yml"
+    book.write_text(yaml.safe_dump([play]))
+    done = ansible_playbook("-i", "localhost,", "-c", "local", book)
+    said = " ".join(done.stdout.split())
+    assert done.returncode == 2, said
+    passed, refused = said.split("all three pass")
+    assert "no instance of Compute Engine" not in passed
+    assert "no instance of Compute Engine, so start.yml could not start it" in refused
+    assert "llm_server_idle_stop_own_machine: true" in refused
