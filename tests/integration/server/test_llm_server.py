@@ -511,7 +511,13 @@ def test_metrics_of_its_own_beside_those_of_vllm(server: Server) -> None:
     }
     (release,) = now["llm_release_info"]
     assert MODEL_NAME in release
-    assert "vllm:num_requests_running" in now
+    # What alerts need of vLLM.
+    assert {
+        "vllm:kv_cache_usage_perc",
+        "vllm:num_requests_running",
+        "vllm:num_requests_waiting",
+        "vllm:time_to_first_token_seconds",
+    } <= set(now)
     assert [name for name in now if name.endswith("_created")] == []
 
 
