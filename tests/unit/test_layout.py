@@ -15,7 +15,7 @@ COLLECTION = "ansible_collections.llmops.gce_vllm."
 # Each imports only what stands above it. '' is what lies in no package.
 FLOORS = {
     "plugins/module_utils": [
-        "", "hardware", "model", "vllm", "venv", "weights", "host", "gce", "gce.network",
+        "", "hardware", "model", "vllm", "venv", "weights", "host", "logs", "gce", "gce.network",
         "gce.disk", "gce.instance", "gce.quota", "pricing", "sizing", "reports",
     ],
 }  # fmt: skip
@@ -31,6 +31,7 @@ NEVER = [
     ("weights", "gce"),
     ("venv", "gce"),
     ("host", "gce"),
+    ("logs", "gce"),
     ("gce.disk", "gce.instance"),
     ("gce.network", "gce.instance"),
     ("gce", "pricing"),
@@ -38,7 +39,10 @@ NEVER = [
 ]
 # Libraries that a host has not.
 NOT_ON_HOSTS = {"google", "requests", "urllib3", "yaml"}
-ON_HOSTS = ("hardware", "model.quantization", "vllm.build_choice", "weights", "venv", "host")
+ON_HOSTS = (
+    *("hardware", "model.quantization", "vllm.build_choice"),
+    *("weights", "venv", "host", "logs"),
+)
 
 
 @cache
