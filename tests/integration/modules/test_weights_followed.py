@@ -148,7 +148,10 @@ def test_a_killed_controller_leaves_a_job_that_the_next_run_waits_for(
     assert done.returncode == 0, done.stdout
     assert time.monotonic() - since < 60
     assert all((role.model / name).read_bytes() == content for name, content in FILES.items())
-    assert [start for name, start in places.asked if name == BIG] == [0, 60_000]
+    # It may have lost patience with the server before that, and asked once more.
+    begun = [start for name, start in places.asked if name == BIG]
+    assert begun[0] == 0
+    assert set(begun[1:]) == {60_000}
 
 
 MARKER = "hf_" + "S3cretMarker" * 2
