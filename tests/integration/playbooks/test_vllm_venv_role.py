@@ -172,7 +172,7 @@ def test_a_release_that_fails_its_test_is_not_switched_to(host: Host) -> None:
     assert len(host.names()) == 2
     # With less to keep it goes too.
     assert host.run(vllm_venv_keep=1)[1] == 1 and host.names() == [first]
-    assert host.current() == first and host.run()[1] == 0
+    assert host.current() == first
 
 
 def test_an_old_release_that_goes_is_no_reason_to_restart(host: Host) -> None:
@@ -389,7 +389,6 @@ def test_a_wheelhouse_is_all_that_is_needed(host: Host, uv: Path) -> None:
     assert changed is not None and not host.opt.exists(), said
     said, changed = host.run(**offline)
     assert changed, said
-    assert host.run(**offline)[1] == 0
     (house / "torch-1.0-py3-none-any.whl").unlink()
     assert host.run(**offline)[1] == 0
     (host.link / f"lib/python{VERSION}/site-packages/torch.py").unlink()
