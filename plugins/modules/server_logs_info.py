@@ -106,7 +106,7 @@ records:
     time:
       description: When it was written, in UTC by the host's clock.
       type: str
-      sample: 2026-11-30T08:23:40.020029Z
+      sample: '2026-11-30T08:23:40.020029Z'
     unit:
       description: The service that it is of; empty for the kernel's lines.
       type: str
