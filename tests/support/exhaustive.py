@@ -8,8 +8,13 @@ import zlib
 from collections.abc import Sequence
 from typing import TypeVar
 
+import pytest
+
 FULL = os.environ.get("GCE_VLLM_TEST_FULL") == "1"
 One = TypeVar("One")
+
+#: Of tests that take long, and whose parts others try: one by one, or as rules in unit tests.
+only_in_full = pytest.mark.skipif(not FULL, reason="make test-full runs it")
 
 
 def offset(name: str, every: int, full: bool = FULL) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.emulator_fixture import instance_body
+from tests.support.exhaustive import only_in_full
 from tests.support.modules_fixtures import Json
 from tests.support.site_fixture import NAME, Site
 
@@ -94,6 +95,7 @@ def test_no_quota_left_for_spot_lands_standard(placed: Site) -> None:
     assert f"Not enough quota for {ZONES[0]} g2-standard-4 SPOT" in said, "as the preflight said"
 
 
+@only_in_full
 def test_without_quota_for_spot_the_standard_one_stands_in(placed: Site) -> None:
     placed.variables["gce_instance_placements"] = [
         {"zone": ZONES[0], "provisioning_model": "SPOT"},
@@ -225,6 +227,7 @@ def test_start_goes_to_another_zone_only_where_it_may_lose_the_disk(placed: Site
     assert moved["users"] and address_of(placed) == moved["address"]
 
 
+@only_in_full
 def test_static_address_survives_stop_start_and_a_new_instance(site: Site) -> None:
     site.reach_locally()
     site.variables["gce_instance_static_address"] = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.exhaustive import only_in_full
 from tests.support.modules_fixtures import FAMILY, IMAGES, ZONE, Json
 from tests.support.site_fixture import NAME, Site
 
@@ -86,6 +87,7 @@ def test_another_family_in_the_settings_waits_for_leave(running: Site) -> None:
     running.ok(*SITE, changed=0)
 
 
+@only_in_full
 def test_a_pattern_that_no_longer_fits_waits_for_leave_too(running: Site) -> None:
     before = image_of(running)
     running.variables["gce_instance_image_pattern"] = f"{OTHER}-*"

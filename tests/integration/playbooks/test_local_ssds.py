@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.support.exhaustive import only_in_full
 from tests.support.modules_fixtures import Json
 from tests.support.site_fixture import NAME, Site
 
@@ -41,6 +42,7 @@ def started(site: Site) -> Any:
     return done
 
 
+@only_in_full
 def test_h100_on_spot_from_the_first_run_to_another_zone(site: Site) -> None:
     del site.variables["gce_zone"]
     site.variables |= {

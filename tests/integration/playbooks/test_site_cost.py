@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.support import modules_fixtures as m
 from tests.support.emulator_fixture import Emulator
+from tests.support.exhaustive import only_in_full
 from tests.support.site_fixture import Site
 
 SITE = ("site", "--tags", "preflight,provision")
@@ -27,6 +28,7 @@ def sent(site: Site, instances: int) -> Counter[str]:
     return Counter(f"{one['method']} {one['path']}" for one in log if "/compute/v1/" in one["path"])
 
 
+@only_in_full
 def test_a_further_instance_costs_one_request(site: Site) -> None:
     """All is read once for all of them, but the host keys that each published."""
     site.reach_locally()

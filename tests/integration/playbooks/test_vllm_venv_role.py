@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.exhaustive import only_in_full
 from tests.support.playbook_runs import ansible_playbook
 from tests.wheels import make_wheel
 
@@ -175,6 +176,7 @@ def test_a_release_that_fails_its_test_is_not_switched_to(host: Host) -> None:
     assert host.current() == first
 
 
+@only_in_full
 def test_an_old_release_that_goes_is_no_reason_to_restart(host: Host) -> None:
     host.run()
     host.run(vllm_venv_lock=str(host.lock("two")))
@@ -225,6 +227,7 @@ def test_a_repair_that_fails_its_test_is_tested_again(host: Host) -> None:
     assert host.run()[1] == 0
 
 
+@only_in_full
 def test_an_environment_in_the_links_place_is_moved_and_kept(host: Host) -> None:
     host.opt.mkdir()
     subprocess.run([SYSTEM_PYTHON, "-m", "venv", "--without-pip", host.link], check=True)

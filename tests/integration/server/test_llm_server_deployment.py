@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.exhaustive import only_in_full
 from tests.support.modules_fixtures import free_port
 from tests.support.playbook_runs import PROGRAM, ansible_playbook
 
@@ -374,6 +375,7 @@ def test_going_back_by_hand_is_told_first_and_stays(machine: Machine) -> None:
     assert not worked and "has no release nope" in said
 
 
+@only_in_full
 def test_settings_alone_that_do_not_serve_are_put_back(machine: Machine) -> None:
     machine.build("a")
     switch(machine, "a")
@@ -455,6 +457,7 @@ def test_a_start_that_goes_on_is_waited_for(machine: Machine) -> None:
     assert "served" in machine.shell("ls -A /opt/vllm/releases/a")
 
 
+@only_in_full
 def test_a_rollback_that_was_cut_off_is_held_and_finished(machine: Machine) -> None:
     bound = {"e": 9, "a": 30, "b": 8}
     for name, seconds in bound.items():
@@ -551,6 +554,7 @@ def test_keys_alone_change_in_a_moment(machine: Machine) -> None:
     assert worked and "changed=0" in said and machine.shell("cat /run/llm.reloads") == access
 
 
+@only_in_full
 def test_a_folder_that_is_a_link_is_seen_through(machine: Machine) -> None:
     machine.shell("mkdir -p /opt/disk/vllm; ln -s disk/vllm /opt/vllm")
     machine.build("a")
