@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 
+from emulator.control import system_operations
 from emulator.errors import Json, not_ready
 from emulator.handlers.instance_power import halt
 from emulator.world.backend import MachineKey
@@ -43,15 +44,12 @@ def has_ended(world: World, key: MachineKey) -> None:
 
 def _note(world: World, ref: Ref, instance: Json) -> Json:
     with world.store.transaction():
-        operation = world.operations.begin(
+        return system_operations.begin(
+            world,
+            ref,
+            instance,
             OPERATION,
-            ref.path,
-            project=ref.project,
-            scope=ref.scope,
+            _MESSAGE,
             user="system@google.com",
             work=lambda: halt(world, ref),
-            target_id=instance["id"],
         )
-        operation["statusMessage"] = _MESSAGE
-        world.store.put(Ref(ref.project, ref.scope, "operations", operation["name"]), operation)
-    return operation

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from emulator.control import system_operations
 from emulator.errors import Json, invalid, not_ready
 from emulator.handlers import machines_sync
 from emulator.handlers.instance_power import halt, remove
@@ -33,18 +34,15 @@ def preempt(world: World, project: str, zone: str, name: str) -> Json:
             raise not_ready(ref.path)
         machines_sync.set_status(world, key_of(ref), "STOPPING", _MESSAGE)
         goes = scheduling.get("instanceTerminationAction") == "DELETE"
-        operation = world.operations.begin(
+        return system_operations.begin(
+            world,
+            ref,
+            instance,
             OPERATION,
-            ref.path,
-            project=project,
-            scope=ref.scope,
+            _MESSAGE,
             user=call.user,
             work=lambda: _delete(call, ref) if goes else halt(world, ref),
-            target_id=instance["id"],
         )
-        operation["statusMessage"] = _MESSAGE
-        world.store.put(Ref(project, ref.scope, "operations", operation["name"]), operation)
-    return operation
 
 
 def _delete(call: Call, ref: Ref) -> None:

@@ -73,7 +73,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.gce.client import GceClient
 from ..module_utils.gce.instance.instance import Instance
-from ..module_utils.gce.instance.preemption import DOWN, last_preemption, own_operations, told
+from ..module_utils.gce.instance.operations import listed
+from ..module_utils.gce.instance.preemption import DOWN, KINDS, last_preemption, told
 from ..module_utils.gce.module import common_spec, run
 
 
@@ -82,11 +83,7 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
     name = params["name"]
     found: list[dict[str, Any]] = []
     for zone in params["zones"]:
-        found += client.list(
-            f"{client.root}/zones/{zone}/operations",
-            f"list the operations on the instance {name} in zone {zone}",
-            filter=own_operations(name),
-        )
+        found += listed(client, zone, name, KINDS)
     operation = last_preemption(found, name)
     if operation is None:
         return {"changed": False, "preemption": None}

@@ -16,13 +16,15 @@ from typing import Any
 from ...errors import ApiError
 from .. import naming
 from ..client import GceClient
+from . import operations as done
 from .guest_attributes import attributes
-from .preemption import DOWN, PREEMPTED
+from .operations import moment
+from .preemption import DOWN, KINDS
 
 OWN = "compute.instances.guestTerminate"
 _HOST_ERROR = "compute.instances.hostError"
 # What else says why the instance is as it is, if it came last.
-_KINDS = ("delete", "insert", "resume", "start", "stop", "suspend", PREEMPTED, _HOST_ERROR, OWN)
+_KINDS = (*KINDS, _HOST_ERROR, OWN)
 _NAMESPACE, _KEY = "gce-vllm", "stopped"
 #: What any process on the instance may write, and how far its clock may be from Google's.
 _LONGEST, _SLACK = 1000, timedelta(minutes=10)
@@ -37,13 +39,8 @@ def look(client: GceClient, resource: Mapping[str, Any], minutes: int) -> dict[s
     if minutes <= 0 or resource.get("status") not in DOWN:
         return None
     name = str(resource["name"])
-    where = naming.relative(str(resource["zone"])).split("/")[-1]
-    kinds = "|".join(kind.replace(".", "[.]") for kind in _KINDS)
-    operations = client.list(
-        f"{client.root}/zones/{where}/operations",
-        f"list the operations on the instance {name} in zone {where}",
-        filter=f'(targetLink eq ".*/instances/{name}") (operationType eq "{kinds}")',
-    )
+    where = naming.short(str(resource["zone"]))
+    operations = done.listed(client, where, name, _KINDS)
     try:
         path = f"{client.root}/zones/{where}/instances/{name}/getGuestAttributes"
         what = f"read why the instance {name} is down"
@@ -69,15 +66,13 @@ def told(
     Returns:
         None where others stopped it, or nobody can tell.
     """
-    end = f"/instances/{resource['name']}"
-    own = [one for one in operations if str(one.get("targetLink", "")).endswith(end)]
-    last = max(own, key=lambda one: _moment(one.get("insertTime")), default=None)
+    last = done.last(operations, str(resource["name"]), _KINDS)
     if last is not None and last.get("operationType") != OWN:
         return None
     record = _record(resource, text)
     if last is None and record is None:
         return None
-    at = _moment(last.get("insertTime") if last else resource.get("lastStopTimestamp"))
+    at = moment(last.get("insertTime") if last else resource.get("lastStopTimestamp"))
     since = record or at - timedelta(minutes=minutes)
     # Without its own word it is reckoned from the setting.
     about = "" if record else "about "
@@ -99,23 +94,13 @@ def _record(resource: Mapping[str, Any], text: str) -> datetime | None:
         given = json.loads(text)
         if given["reason"] != "idle":
             return None
-        since, at = _moment(given["since"]), _moment(given["at"])
+        since, at = moment(given["since"]), moment(given["at"])
     except (ValueError, TypeError, KeyError):
         return None
-    stopped = _moment(resource.get("lastStopTimestamp"))
-    started = _moment(resource.get("lastStartTimestamp") or resource.get("creationTimestamp"))
+    stopped = moment(resource.get("lastStopTimestamp"))
+    started = moment(resource.get("lastStartTimestamp") or resource.get("creationTimestamp"))
     fits = started <= at <= stopped + _SLACK and at >= stopped - _SLACK
     return since if fits and started - _SLACK <= since <= at else None
-
-
-def _moment(text: object) -> datetime:
-    if text is None:
-        return _moment("1970-01-01T00:00:00+00:00")
-    # Python 3.10 knows no Z.
-    moment = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
-    if moment.tzinfo is None:
-        raise ValueError(text)
-    return moment
 
 
 def _said(moment: datetime) -> str:

@@ -7,17 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .. import naming
+from . import operations as done
 
 PREEMPTED = "compute.instances.preempted"
-# What others did to it; the last of all these says why the instance is as it is.
-_OTHERS = frozenset({"insert", "start", "stop", "delete", "suspend", "resume"})
+# And what others did to it.
+KINDS = (PREEMPTED, "delete", "insert", "resume", "start", "stop", "suspend")
 DOWN = frozenset({"STOPPING", "TERMINATED", "STOPPED"})
-
-
-def own_operations(name: str) -> str:
-    """Filter for the operations on an instance that `last_preemption` looks at."""
-    kinds = "|".join([PREEMPTED.replace(".", "[.]"), *sorted(_OTHERS)])
-    return f'(targetLink eq ".*/instances/{name}") (operationType eq "{kinds}")'
 
 
 def last_preemption(operations: Iterable[Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:
@@ -26,14 +21,7 @@ def last_preemption(operations: Iterable[Mapping[str, Any]], name: str) -> Mappi
     Args:
         operations: of the zones where the instance may have been.
     """
-    end = f"/instances/{name}"
-    own = [
-        one
-        for one in operations
-        if naming.relative(str(one.get("targetLink", ""))).endswith(end)
-        and (one.get("operationType") == PREEMPTED or one.get("operationType") in _OTHERS)
-    ]
-    last = max(own, key=lambda one: str(one.get("insertTime", "")), default=None)
+    last = done.last(operations, name, KINDS)
     return last if last and last.get("operationType") == PREEMPTED else None
 
 
