@@ -180,8 +180,9 @@ def test_drift_in_every_layer_is_named_and_left_alone(demo: dict[str, Any], tmp_
         ("service", settings, "vllm_args.max_model_len"): (512, 1024),
     }
     # Drift was named and nothing else: all of it is still there to be repaired.
-    assert repaired(demo) >= {
+    assert repaired(demo) == {
         "Converge the firewall rules",
+        "Have the model on the host",
         "Write the settings",
         "Write the unit",
         "Have the service enabled, running and up to date",
