@@ -50,6 +50,7 @@ from ansible.plugins.callback import CallbackBase
 
 from ..filter.attempt_lines import attempt_lines
 from ..plugin_utils import run_ending
+from ..plugin_utils.before_fork import freeze, load_jinja_plugins
 from ..plugin_utils.direct_execution import preload_for
 from ..plugin_utils.run_steps import failure_lines, phase_of
 
@@ -73,6 +74,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._worked = False
         self._since = time.monotonic()
 
+    def v2_playbook_on_start(self, playbook: Any) -> None:  # noqa: ARG002
+        """Load once what each worker would."""
+        load_jinja_plugins()
+
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Close the phase before and open the play's own."""
         self._close()
@@ -85,6 +90,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         A play that no tag selects is no phase, though its roles check their arguments.
         """
         preload_for(str(task.action))
+        freeze()
         self._worked = self._worked or "validate_argument_spec" not in task.action
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -29,9 +30,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).with_name("ansible-playbook")
-# Of Ansible's own plugins only kinds that most tasks need.
 # What modules import that run in a worker of the run.
 MODULES_NEED = ("google.auth.transport.requests", "google.oauth2.service_account")
+# Of Ansible's own plugins only kinds that most tasks need.
 PRELOADED = ("filter", "test", "lookup", "action", "connection", "shell", "callback", "strategy")
 # Read when Ansible is imported, as its own variables are: runs with others need another server.
 _READ_EARLY = ("HOME", "LANG", "LC_ALL", "NO_COLOR", "PYTHONPATH", "TMPDIR", "TZ")
@@ -149,13 +150,22 @@ def _preload() -> None:
                 importlib.import_module(module.name)
     for name in MODULES_NEED:
         importlib.import_module(name)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    importlib.import_module("tests.support.template_cache").install(cache / "gce-vllm/templates")
+    # Whoever asks for one gets all of Ansible's own.
+    loader = importlib.import_module("ansible.plugins.loader")
+    loader.filter_loader.get("ansible.builtin.bool")
+    loader.test_loader.get("ansible.builtin.success")
+    # A garbage collection in a run would write to all of it, and so have it copied.
+    gc.collect()
+    gc.freeze()
 
 
 def _serve(address: str) -> None:
-    # As for the program itself: nothing is to be found here that a user would not have.
-    sys.path[0] = str(PROGRAM.parent)
     tests = os.getppid()
     _preload()
+    # As for the program itself: nothing is to be found here that a user would not have.
+    sys.path[0] = str(PROGRAM.parent)
     signal.signal(signal.SIGTERM, _end)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address + ".new")
