@@ -3,6 +3,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+from ansible_collections.llmops.gce_vllm.plugins.plugin_utils import before_fork
+
 DOCUMENTATION = r"""
 name: spare_workers
 type: aggregate
@@ -12,14 +20,6 @@ description:
 requirements:
   - enable in configuration (C(callbacks_enabled))
 """
-
-import importlib.util
-import os
-from pathlib import Path
-from typing import Any
-
-from ansible.plugins.callback import CallbackBase
-from ansible_collections.llmops.gce_vllm.plugins.plugin_utils import before_fork
 
 CACHE = Path(__file__).parents[1] / "support" / "template_cache.py"
 
