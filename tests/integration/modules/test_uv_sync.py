@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.exhaustive import only_in_full
 from tests.support.module_runs import run_module
 from tests.support.modules_fixtures import MODULES, module_environment
 from tests.wheels import make_source_archive, make_wheel
@@ -138,7 +139,9 @@ def progress(venv: Path) -> int:
 MOMENTS = {None: [0, 1, 9, 10, 12, 14, 16, 19, 21], "1.0": [0, 1, 2, 4, 6, 9, 12, 15, 18]}
 
 
-@pytest.mark.parametrize("before", [None, "1.0"], ids=["new", "upgraded"])
+@pytest.mark.parametrize(
+    "before", [None, pytest.param("1.0", marks=only_in_full)], ids=["new", "upgraded"]
+)
 def test_the_next_run_repairs_one_that_was_killed(
     site: Site, tmp_path: Path, before: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

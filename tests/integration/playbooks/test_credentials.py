@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.exhaustive import only_in_full
 from tests.support.site_fixture import NAME, Site
 
 SITE = ("site", "--tags", "preflight,provision")
 ACCOUNT = "deployer@some-project.iam.gserviceaccount.com"
 
 
+@only_in_full
 def test_a_borrowed_account_finds_the_server_that_the_inventory_does_not_show(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

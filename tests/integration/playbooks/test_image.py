@@ -64,6 +64,7 @@ def test_vanished_family_does_not_stop_what_runs(running: Site) -> None:
     assert running.stored("instances") == []
 
 
+@only_in_full
 def test_another_family_in_the_settings_waits_for_leave(running: Site) -> None:
     before = image_of(running)
     running.emulator.admin("PUT", f"images/{IMAGES}/{FAMILY}", {"state": "GONE"})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tests.support.exhaustive import only_in_full
 from tests.support.modules_fixtures import ZONE
 from tests.support.site_fixture import NAME, Site
 
@@ -44,6 +45,7 @@ def test_settings_reach_the_instance_and_destroy_keeps_its_data(site: Site) -> N
     assert [disk["name"] for disk in cloud["disks"]] == ["weights"]
 
 
+@only_in_full
 def test_tags_and_disks_that_are_no_longer_wished_go(site: Site) -> None:
     site.variables["gce_instance_extra_disks"] = [{"name": "weights", "size_gb": 20}]
     site.make()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.exhaustive import only_in_full
 from tests.support.modules_fixtures import ZONE, Json, free_port
 from tests.support.site_fixture import NAME, Site
 
@@ -212,6 +213,7 @@ def test_preflight_counts_the_disk_of_a_stopped_instance_once(made: Site) -> Non
     assert done.returncode == 2 and "NVIDIA_L4_GPUS" in done.stdout, "its GPU it has to get again"
 
 
+@only_in_full
 def test_preflight_counts_what_a_bigger_machine_needs_more(made: Site) -> None:
     made.quota("us-central1", "NVIDIA_L4_GPUS", 1)
     made.ok("preflight", changed=0)
@@ -223,6 +225,7 @@ def test_preflight_counts_what_a_bigger_machine_needs_more(made: Site) -> None:
     made.ok("preflight", "-e", "gce_instance_machine_type=g2-standard-48", changed=0)
 
 
+@only_in_full
 def test_preflight_counts_further_disks(site: Site) -> None:
     site.quota("us-central1", "SSD_TOTAL_GB", 150)
     site.variables |= {
@@ -313,6 +316,7 @@ def test_drift_on_a_host_that_does_not_answer_is_an_error(made: Site) -> None:
     assert "refused" in found["errors"][0]["message"].lower()
 
 
+@only_in_full
 def test_drift_without_an_api_is_an_error(site: Site) -> None:
     site.variables["gce_endpoint"] = f"http://127.0.0.1:{free_port()}/compute/v1"
     found = site.drift()

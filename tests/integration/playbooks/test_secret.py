@@ -17,6 +17,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.client import 
 from tests.integration.modules.test_weights_followed import Role
 from tests.support import modules_fixtures as m
 from tests.support.emulator_fixture import Emulator
+from tests.support.exhaustive import only_in_full
 from tests.support.model_places import Places
 from tests.support.playbook_runs import ansible_playbook
 
@@ -126,6 +127,7 @@ def test_the_role_takes_it_from_the_secret_and_shows_it_nowhere(
     ]
 
 
+@only_in_full
 def test_the_environments_token_goes_to_the_hub_alone(places: Places, tmp_path: Path) -> None:
     os.environ["HF_TOKEN"] = TOKEN
     try:

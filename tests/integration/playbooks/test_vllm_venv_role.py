@@ -207,6 +207,7 @@ def test_what_a_killed_run_left_goes_and_a_full_disk_is_refused(host: Host) -> N
     assert host.names() == [first] and host.run(**full)[1] == 0
 
 
+@only_in_full
 def test_a_repair_that_fails_its_test_is_tested_again(host: Host) -> None:
     host.run()
     release = host.releases / host.current()
@@ -280,6 +281,7 @@ def test_no_python_and_no_place_to_get_one(host: Host, mirror: str) -> None:
     assert "Nothing was installed" in said and not host.opt.exists()
 
 
+@only_in_full
 def test_a_mirror_that_lacks_the_python(host: Host) -> None:
     """uv knows no such release, and says so; nothing stays behind."""
     (host.folder / "mirror").mkdir()
@@ -289,6 +291,7 @@ def test_a_mirror_that_lacks_the_python(host: Host) -> None:
     assert not host.opt.exists()
 
 
+@only_in_full
 def test_a_uv_that_works_outlives_a_failed_attempt(host: Host, uv: Path) -> None:
     place = host.opt / "uv"
     shutil.copytree(uv, place, symlinks=True)
@@ -374,6 +377,7 @@ def test_no_package_index(host: Host) -> None:
     assert "geheim" not in said and not host.opt.exists()
 
 
+@only_in_full
 def test_a_wheelhouse_is_all_that_is_needed(host: Host, uv: Path) -> None:
     house = host.folder / "house"
     house.mkdir()
