@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PORT ?= 8090
 PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Python keeps what it compiled: what is started here is started often.
+unexport PYTHONDONTWRITEBYTECODE
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/collections
 
 .PHONY: help setup setup-dev demo demo-destroy demo-status emulator test test-fast test-full lint bench docs lock audit clean

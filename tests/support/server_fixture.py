@@ -30,6 +30,9 @@ LOAD_TIMEOUT_S = 300.0
 #: Those of the server's own metrics, in the order in which tests name them.
 LABELS = ("key", "route", "outcome", "direction", "reason", "state", "phase", "model", "period")
 
+#: The process that checks settings; it ends with this one, as its input does.
+_checks: list[subprocess.Popen[str]] = []
+
 ARGS: dict[str, Any] = {"dtype": "float32", "enforce_eager": True, "max_model_len": 1024}
 
 
@@ -139,16 +142,25 @@ class Server:
         """The command line."""
         return [self.python, "-m", "llm_server", "--config", str(self.config), *more]
 
-    def check(self) -> subprocess.CompletedProcess[str]:
-        """Runs --check-config."""
-        return subprocess.run(
-            self.command("--check-config"),
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=LOAD_TIMEOUT_S,
-            check=False,
-        )
+    def check(self) -> tuple[int, str]:
+        """Exit status and standard error of --check-config; all have one import of vLLM."""
+        if not _checks:
+            _checks.append(
+                subprocess.Popen(
+                    [self.python, str(Path(__file__).with_name("config_checks.py"))],
+                    env=self.environment(),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+        (process,) = _checks
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(f"{self.config}\n")
+        process.stdin.flush()
+        found = json.loads(process.stdout.readline())
+        return found["status"], found["stderr"]
 
     def start(self) -> None:
         """Starts the process; it may not listen yet."""

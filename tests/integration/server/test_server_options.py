@@ -85,11 +85,12 @@ def test_a_wrong_adapter_is_named_before_the_start(
     adapter = write_adapter(tmp_path / "mine", Path(setting("GCE_VLLM_TEST_MODEL")))
     spoil(adapter)
     modules = [{"name": "mine", "path": str(adapter)}]
-    done = make_server(vllm_args=ARGS | {"enable_lora": True, "lora_modules": modules}).check()
-    lines = [line for line in done.stderr.splitlines() if "settings.yaml: " in line]
+    server = make_server(vllm_args=ARGS | {"enable_lora": True, "lora_modules": modules})
+    status, said = server.check()
+    lines = [line for line in said.splitlines() if "settings.yaml: " in line]
     if says is None:
-        assert (done.returncode, lines) == (0, [])
+        assert (status, lines) == (0, [])
         return
-    assert done.returncode == 2
+    assert status == 2, said
     (line,) = lines
     assert f"vllm_args: lora_modules: mine: the folder {adapter} {says}" in line
