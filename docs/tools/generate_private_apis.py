@@ -38,6 +38,14 @@ OTHERS = (
         "tests/integration/modules/test_direct_execution.py",
     ),
     (
+        "ansible-core",
+        "`_internal._templating._jinja_bits.AnsibleEnvironment` and `_TemplateCompileContext`; of"
+        " Jinja `Environment.compile` and `compile_expression`",
+        "the tests' playbook runs compile a template once for all",
+        "only tests use it",
+        "tests/unit/test_template_cache.py",
+    ),
+    (
         "torch",
         "`torch._dynamo.config.disable`",
         "a forked engine compiles nothing where `enforce_eager` is on",
