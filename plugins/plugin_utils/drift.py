@@ -21,6 +21,7 @@ LAYER_OF_ROLE = {
     "vllm_venv": "host",
     "data_disk": "host",
     "llm_model": "host",
+    "monitoring": "host",
     "llm_server": "service",
 }
 # The only task outside of roles that can differ is the API key, which is the service's.

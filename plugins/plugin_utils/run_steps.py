@@ -19,6 +19,7 @@ ROLES = {
     "llm_model": "weights",
     "llm_server": "service",
     "llm_benchmark": "load",
+    "monitoring": "monitoring",
 }
 # Phases that are one step, whatever roles they use.
 WHOLE = ("preflight", "verify", "settings")
