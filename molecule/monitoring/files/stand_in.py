@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """In the server's place: what one with a real vLLM said to GET /metrics, for the key of the host.
 
-A server with a real vLLM takes 50 CPU seconds to start. That the key opens its /metrics is tried in
-the scenario llm_server, where it runs. On another port it takes alerts, as a webhook does.
+A server with a real vLLM takes 50 CPU seconds to start. What a key of the scope metrics opens there
+is tried in tests/integration/server. On another port it takes alerts, as a webhook does.
 """
 
 import http.server

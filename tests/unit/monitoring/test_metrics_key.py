@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import jinja2.nativetypes
 import pytest
 import yaml
 from llm_server.keys.access import load_access
@@ -69,3 +70,17 @@ def test_what_the_server_is_told(
     if NAME in keys:
         assert keys[NAME].scope == "metrics"
         assert keys[NAME].sha256 == DIGEST
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_file_goes_where_it_is_not_wanted(wanted: bool) -> None:
+    tasks = yaml.safe_load((ROOT / "roles/llm_server/tasks/configure.yml").read_text())
+    (task,) = [one for one in tasks if one["name"].startswith("Remove key files")]
+    environment = jinja2.nativetypes.NativeEnvironment()
+    environment.filters["bool"] = bool
+    gone = environment.from_string(task["loop"]).render(
+        __llm_server_etc="/etc/llm-server",
+        __llm_server_metrics_key_file="KEY",
+        llm_server_metrics_key=wanted,
+    )
+    assert gone == ["/etc/llm-server/api_key", *([] if wanted else ["KEY"])]
