@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections import Counter
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import httpx
 
@@ -59,3 +61,47 @@ def wait_for_kept(server: Server, name: str, expected: dict[str, Counter[str]]) 
     while (found := kept(server, name)) != expected and time.monotonic() < deadline:
         time.sleep(0.2)
     assert found == expected
+
+
+class Steady:
+    """A context in which one client asks one thing after the other, whether it is answered or not.
+
+    It keeps when each answer was whole.
+    """
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.answered: list[float] = []
+        self._client = client(server, name)
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+
+    def _ask(self) -> None:
+        body = {"prompt": "Hi", "max_tokens": 2}
+        while not self._end.is_set():
+            try:
+                answer = self._client.post("/generate", json=body)
+            except httpx.TransportError:
+                time.sleep(0.05)
+                continue
+            if answer.status_code == 200:
+                self.answered.append(time.monotonic())
+            else:
+                time.sleep(0.05)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def end(self) -> None:
+        """Asks no more."""
+        self._end.set()
+        self._thread.join(120)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+        self._client.close()

@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.mixed_load import KINDS, Kind, Load, all_at_once, ask, client
 from tests.support.server_fixture import KEY, Server, all_gone
+from tests.support.usage_load import Steady, kept, key
 
 pytestmark = pytest.mark.vllm
 
@@ -187,10 +188,20 @@ def test_sigkill_of_the_engine(server: Server, families: list[psutil.Process]) -
         recover(server, load, killed, "SIGKILL of the engine")
 
 
+def kept_of(server: Server) -> int:
+    return sum(counted["ok"] for counted in kept(server, "steady").values())
+
+
 def test_sigkill_of_the_server(server: Server, families: list[psutil.Process]) -> None:
-    with Load(url(server)) as load:
+    server.write_access(key("steady"))
+    server.reload()
+    with Load(url(server)) as load, Steady(server, "steady") as steady:
         load.wait_for(4)
         families += server.processes()
+        deadline = time.monotonic() + 60
+        while not (written := kept_of(server)):
+            assert time.monotonic() < deadline, server.tail()
+            time.sleep(0.2)
         killed = time.monotonic()
         server.process.send_signal(signal.SIGKILL)
         assert server.process.wait(60) == -signal.SIGKILL
@@ -198,6 +209,15 @@ def test_sigkill_of_the_server(server: Server, families: list[psutil.Process]) -
         assert all_gone(families, 30) == []
         print(f"SIGKILL of the server: all gone after {time.monotonic() - killed:.1f} s")  # noqa: T201
         recover(server, load, killed, "SIGKILL of the server")
+        steady.end()
+    # What was written is kept, all that it answered afterwards is there, and nothing is twice.
+    # One request was under way: it may have been answered and lost, or counted and not answered.
+    after = sum(at > killed for at in steady.answered)
+    assert after
+    deadline = time.monotonic() + 15
+    while kept_of(server) < written + after and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert written + after - 1 <= kept_of(server) <= len(steady.answered) + 1
 
 
 def test_sigkill_of_the_server_while_its_engine_is_stopped(
