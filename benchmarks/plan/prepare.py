@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write down shapes that the plan never saw, what it says of them, and starts around their limits.
 
-usage: prepare.py RUNS.json [--gpu ACCELERATOR]
+usage: prepare.py RUNS.json [--gpu ACCELERATOR] [--more]
 
 `measure.py OUT.jsonl --from RUNS.json` measures them; `compare.py RUNS.json OUT.jsonl` compares.
 For each shape there is one run for its size, and starts with 95 % and 105 % of what is expected to
@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import more_shapes
 import shapes
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "collections"))
@@ -219,10 +220,10 @@ _COMPILATION = {
 }  # fmt: skip
 
 
-def runs(gpu: gpu_table.Gpu) -> list[dict[str, Any]]:
+def runs(gpu: gpu_table.Gpu, wanted: tuple[tuple[str, int, int, float, float], ...]) -> list[Any]:
     """Every start, with what the plan expects of it."""
     found = []
-    for name, gpus, length, share, sequences in SHAPES:
+    for name, gpus, length, share, sequences in wanted:
         split = {"tensor_parallel_size": gpus} if gpus > 1 else {}
         found.append(_run(name, gpus, _EAGER | split | {"max_model_len": length}, gpu, "starts"))
         tight = _EAGER | split | {"gpu_memory_utilization": share}
@@ -296,8 +297,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--gpu", default="nvidia-h200-141gb")
+    parser.add_argument("--more", action="store_true", help="those of more_shapes.py instead")
     options = parser.parse_args()
-    found = runs(gpu_table.GPUS[options.gpu])
+    if options.more:
+        CONFIGS.clear()
+        CONFIGS.update(more_shapes.CONFIGS)
+    found = runs(gpu_table.GPUS[options.gpu], more_shapes.SHAPES if options.more else SHAPES)
     for number, run in enumerate(found):
         print(
             number, run["model"], run["gpus"], run["arguments"], run["expected"],

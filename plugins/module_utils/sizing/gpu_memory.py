@@ -26,12 +26,16 @@ from .kv_cache import Layout
 CONTEXT = 640 * MIB
 # Kernels and libraries that are loaded while the first step runs; 0.225 GiB in each measured run.
 NON_TORCH = 231 * MIB
-# Communication between GPUs; not measured.
-NON_TORCH_PER_PEER = 350 * MIB
+# Communication between GPUs: NCCL on two H200, which are joined by NVLink.
+NON_TORCH_PER_PEER = 572 * MIB
 # Bytes that sampling takes for each logit, beside the logit itself.
 SAMPLING = 4.3
 # The same in the model runner that vLLM 0.25 still uses for most mixtures of experts: it sorts.
 SAMPLING_BY_SORTING = 16.5
+# A layer with a state, in multiples of what it projects: that itself, the convolution's two copies
+# and the output. Mamba 2's was measured on Falcon-H1, which also scales what it projects.
+STATE_WIDTHS = {"mamba2": 3.5}
+OTHER_STATE_WIDTHS = 2.0
 # CUDA graphs: the first, and each further one for each layer, which also holds its outputs.
 GRAPH_FIRST = 200 * MIB
 GRAPH_PER_LAYER = 40_000
@@ -199,7 +203,8 @@ def _forward(shape: Shape, engine: Engine, each: float) -> float:
     queries = 3 if shape.gated_attention else 2
     attention = (shape.heads * queries + shape.kv_heads * 2) * shape.head_dim / split
     if shape.state is not None:
-        attention = max(attention, 2 * shape.state.width / split)
+        times = STATE_WIDTHS.get(shape.state.kind, OTHER_STATE_WIDTHS)
+        attention = max(attention, times * shape.state.width / split)
     if shape.latent:
         one = shape.latent
         attention = shape.heads * (3 * (one.nope_dim + one.rope_dim) + one.value_dim) / split
