@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plan against runs on H200s (dummy weights): what vLLM logged, and what is said of the same."""
+"""The plan against runs on H200s (dummy weights): what vLLM logged, what is said of the same."""
 
 from __future__ import annotations
 
