@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import prometheus_client
@@ -18,6 +19,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.fake_nvml import NOT_SUPPORTED, FakeNvml, h200
 
+RECORDED = (
+    Path(__file__).parents[3] / "benchmarks/results/h200-2026-11-30/collector/page-loaded.txt"
+)
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
 
@@ -45,8 +49,7 @@ VALUES = {
     "ECC_DBE_VOL_TOTAL": 1, "ECC_SBE_AGG_TOTAL": 40, "ECC_DBE_AGG_TOTAL": 2,
     "CORRECTABLE_REMAPPED_ROWS": 3, "UNCORRECTABLE_REMAPPED_ROWS": 1, "ROW_REMAP_PENDING": 1,
     "ROW_REMAP_FAILURE": 0, "PCIE_REPLAY_COUNTER": 0, "NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL": 0,
-    "NVLINK_CRC_DATA_ERROR_COUNT_TOTAL": 0, "NVLINK_REPLAY_ERROR_COUNT_TOTAL": 1,
-    "NVLINK_RECOVERY_ERROR_COUNT_TOTAL": 0, "XID_ERRORS": 0,
+    "NVLINK_REPLAY_ERROR_COUNT_TOTAL": 1, "NVLINK_RECOVERY_ERROR_COUNT_TOTAL": 0, "XID_ERRORS": 0,
 }  # fmt: skip
 
 
@@ -57,6 +60,24 @@ def test_every_value_has_its_name_and_unit() -> None:
     # What this GPU lacks is left out: pages are retired on older ones.
     known = {one.name.removeprefix("DCGM_FI_DEV_") for one in READINGS} | {"XID_ERRORS"}
     assert known - set(VALUES) == {"RETIRED_SBE", "RETIRED_DBE", "RETIRED_PENDING", "SLOWDOWN_TEMP"}
+
+
+def test_an_h200_of_its_own_has_all_but_links_and_retired_pages() -> None:
+    """Of the page that the collector served there while vLLM answered."""
+    page = RECORDED.read_text()
+    found = {family.name for family in text_string_to_metric_families(page)}
+    absent = {one.name.removeprefix("DCGM_FI_DEV_") for one in READINGS if one.name not in found}
+    assert absent == {
+        "RETIRED_SBE", "RETIRED_DBE", "RETIRED_PENDING", "NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL",
+        "NVLINK_REPLAY_ERROR_COUNT_TOTAL", "NVLINK_RECOVERY_ERROR_COUNT_TOTAL",
+    }  # fmt: skip
+    known = {one.name for one in READINGS} | {"DCGM_FI_DEV_XID_ERRORS"}
+    assert {name for name in found if name.startswith("DCGM")} <= known
+
+
+def test_checksum_errors_of_data_are_left_out() -> None:
+    # On two H200 without traffic NVML counted them up; nvidia-smi showed none.
+    assert not [name for name in read(FakeNvml([h200(0)])) if "CRC_DATA" in name]
 
 
 def test_labels_are_those_of_dcgm_exporter() -> None:

@@ -35,6 +35,47 @@ def test_two_h100_on_one_nvswitch() -> None:
     assert capabilities == {first["uuid"]: "9.0", second["uuid"]: "9.0"}
 
 
+def test_an_h200_while_vllm_served() -> None:
+    (gpu,) = gpus("h200/loaded.xml")
+    assert (gpu["name"], gpu["architecture"]) == ("NVIDIA H200", "Hopper")
+    assert gpu["memory_mib"] == {"total": 143771, "reserved": 616, "used": 130235, "free": 12922}
+    assert gpu["processes"] == [{"pid": 1113, "name": "VLLM::EngineCore", "used_mib": 130226}]
+    # A moment before it drew all that it may.
+    assert gpu["throttled_by"] == ["sw_power_cap"]
+    assert (gpu["power_w"]["draw"], gpu["power_w"]["limit"]) == (484.86, 700)
+    assert gpu["row_remap"] == {"corrected": 0, "uncorrected": 0, "pending": False, "failed": False}
+    assert (gpu["repair"], gpu["retired_pages"]) == (NO_REPAIR, NO_PAGES)
+    assert (gpu["ecc"], gpu["broken_fields"]) == (True, [])
+    # Alone in its machine it is on no NVSwitch.
+    assert gpu["fabric"] == NO_FABRIC
+    (idle,) = gpus("h200/idle.xml")
+    assert (idle["memory_mib"]["used"], idle["processes"], idle["throttled_by"]) == (0, [], [])
+    assert kernel_gpu.topology((FIXTURES / "h200/topo.txt").read_text()) == {"GPU0": {}}
+    capabilities = nvidia_smi.parse_capabilities((FIXTURES / "h200/capabilities.csv").read_text())
+    assert capabilities == {gpu["uuid"]: "9.0"}
+    assert nvidia_smi.parse_nvcc((FIXTURES / "h200/nvcc.txt").read_text()) == "13.0"
+    version = (FIXTURES / "h200/proc_driver_version.txt").read_text()
+    assert kernel_gpu.module_version(version) == "580.159.04"
+
+
+def test_the_xid_of_an_h200() -> None:
+    """A program of its own wrote to an address that it did not have."""
+    (error,) = kernel_gpu.xid_errors((FIXTURES / "h200/kernel_log.txt").read_text())
+    assert (error["pci_bus_id"], error["code"], error["count"]) == ("0000:00:06", 31, 1)
+    assert error["last"].startswith("pid=4463, name=python3, channel 0x0000000a")
+
+
+def test_two_h200_with_tensor_parallel() -> None:
+    first, second = gpus("h200x2/loaded.xml")
+    names = [one["processes"][0]["name"] for one in (first, second)]
+    assert names == ["VLLM::Worker_TP0", "VLLM::Worker_TP1"]
+    assert second["fabric"] == {"state": "Completed", "status": "Success"}
+    links = kernel_gpu.topology((FIXTURES / "h200x2/topo.txt").read_text())
+    assert links == {"GPU0": {"GPU1": "NV18"}, "GPU1": {"GPU0": "NV18"}}
+    capabilities = nvidia_smi.parse_capabilities((FIXTURES / "h200x2/capabilities.csv").read_text())
+    assert capabilities == {first["uuid"]: "9.0", second["uuid"]: "9.0"}
+
+
 def test_two_l4_of_driver_555() -> None:
     first, second = gpus("l4x2/held.xml")
     assert (first["name"], first["architecture"]) == ("NVIDIA L4", "Ada Lovelace")
