@@ -53,6 +53,10 @@ HEALTH = {
         "0+600x80"
     ),
     f'llm_key_expiry_timestamp_seconds{{{HOST},job="llm",key="k"}}': "9e6x80",
+    # Asked all the time, as the tests' clock begins at 0; what is not written waits a second.
+    f'llm_last_served_timestamp_seconds{{{HOST},job="llm"}}': "0+60x80",
+    f'process_start_time_seconds{{{HOST},job="llm"}}': "-90000x80",
+    f'llm_ledger_unwritten_seconds{{{HOST},job="llm"}}': "1x80",
     f'vllm:num_requests_running{{{HOST},job="llm",engine="0"}}': "8x80",
     f'vllm:num_requests_waiting{{{HOST},job="llm",engine="0"}}': "0x80",
     f'vllm:kv_cache_usage_perc{{{HOST},job="llm",engine="0"}}': "0.97x80",
@@ -106,6 +110,9 @@ def xid(code: int, action: str, meaning: str) -> str:
 SERVER_ERROR = (
     f'llm_requests_total{{{HOST},job="llm",key="k",route="/v1/completions",outcome="server_error"}}'
 )
+SERVED = f'llm_last_served_timestamp_seconds{{{HOST},job="llm"}}'
+STARTED = f'process_start_time_seconds{{{HOST},job="llm"}}'
+UNWRITTEN = f'llm_ledger_unwritten_seconds{{{HOST},job="llm"}}'
 WAITING = f'vllm:num_requests_waiting{{{HOST},job="llm",engine="0"}}'
 CASES = [
     Case(
@@ -176,6 +183,28 @@ CASES = [
         {f'llm_key_expiry_timestamp_seconds{{{HOST},job="llm",key="k"}}': "88200x80"},
         "one: the key k ends in 1d 0h 0m 0s.",
         {"job": "llm", "key": "k"},
+    ),
+    Case(
+        "LLMIdle",
+        # The tests' clock begins at 0: ten hours before that.
+        {SERVED: "-36000x4500", STARTED: "-90000x4500"},
+        "one: no request was answered for 1d 0h 10m 0s.",
+        {"job": "llm"},
+        at=14 * 60 + 10,
+    ),
+    Case(
+        "LLMIdle",
+        # An answer to an earlier process says nothing of this one; it has given none.
+        {SERVED: None, STARTED: "-36000x4500"},
+        "one: no request was answered for 1d 0h 10m 0s.",
+        {"job": "llm"},
+        at=14 * 60 + 10,
+    ),
+    Case(
+        "LLMUsageNotWritten",
+        {UNWRITTEN: "0x10 0+60x30"},
+        "one: usage has waited for 19m 0s. A restart would lose it.",
+        {"job": "llm"},
     ),
     Case(
         "GPUDown",
@@ -402,10 +431,11 @@ def test_prometheus_takes_what_the_page_shows(promtool: str, tmp_path: Path) -> 
     inner = yaml.safe_dump(yaml.safe_load(agent)["metrics"]["receivers"]["llm"]["config"])
     for file in (RULES, OBJECTIVES):
         (tmp_path / file.name).write_text(file.read_text())
-    (tmp_path / "llm_key").write_text("a key of the tests")
+    for key in ("llm_key", "metrics_key"):
+        (tmp_path / key).write_text("a key of the tests")
     for text in (shown, inner):
         config = tmp_path / "prometheus.yml"
-        config.write_text(text.replace("/etc/prometheus", str(tmp_path)))
+        config.write_text(re.sub("/etc/(prometheus|llm-server)", str(tmp_path), text))
         done = subprocess.run(
             [promtool, "check", "config", config],
             capture_output=True,
