@@ -7,7 +7,6 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -97,11 +96,6 @@ class Steady:
         self._end.set()
         self._thread.join(120)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()
         self._client.close()
