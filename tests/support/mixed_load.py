@@ -82,7 +82,8 @@ def ask(http: httpx.Client, kind: Kind, tokens: int) -> Outcome:
         return Outcome(kind.name, status, False, repr(error))
     if status != 200:
         return Outcome(kind.name, status, False, text[:300])
-    whole = kind.end in text[-2000:] and '"error"' not in text if kind.end else _is_json(text)
+    # As a field: a model may say the word.
+    whole = kind.end in text[-2000:] and '"error":' not in text if kind.end else _is_json(text)
     return Outcome(kind.name, status, whole, text[-300:])
 
 
