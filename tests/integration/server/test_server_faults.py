@@ -80,7 +80,7 @@ def test_a_slow_client_holds_up_nobody(shared_server: Server) -> None:
             part = reader.recv(65536)
             assert part, said
             said += part
-    assert all(outcome.whole for outcome in load.outcomes)
+    assert all(outcome.whole for outcome in load.outcomes), load.outcomes
     shared_server.wait_until_idle()
 
 
