@@ -42,7 +42,7 @@ test-fast: setup-dev ## lint and unit tests, under 3 minutes
 test: setup-dev ## everything: also emulator, molecule, real vLLM, the demo; a fixed part of what test-full tries whole
 	@tests/run all
 
-test-full: setup-dev ## the same, and whole what is exhaustive: a kill at every request, all transitions of an instance
+test-full: setup-dev ## the same, and whole what is exhaustive: a kill at every request, all transitions of an instance, all scenarios
 	@GCE_VLLM_TEST_FULL=1 tests/run all
 
 bench: setup-dev ## the servers compared on the CPU (build/bench-cpu), and what runs cost in API requests (build/api-cost, build/site-cost)
