@@ -259,6 +259,9 @@ class Machine:
             "llm_server_model_path": "/var/lib/m",
             # Namespaces of files are the tests' own, the packet filter is this machine's.
             "llm_server_metadata_access": True,
+            # The journal's service too is this machine's. molecule/llm_server tries its bounds.
+            "llm_server_journal_max_gb": 0,
+            "llm_server_journal_max_days": 0,
             **more,
         }
         role = {"name": "llmops.gce_vllm.llm_server", "tasks_from": tasks_from}
