@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +40,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         assert spec.loader
         template_cache = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(template_cache)
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        template_cache.install(home / "gce-vllm" / "templates")
+        template_cache.install()
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
         """What there is now need not be looked at again."""

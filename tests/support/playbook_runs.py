@@ -150,8 +150,7 @@ def _preload() -> None:
                 importlib.import_module(module.name)
     for name in MODULES_NEED:
         importlib.import_module(name)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    importlib.import_module("tests.support.template_cache").install(cache / "gce-vllm/templates")
+    importlib.import_module("tests.support.template_cache").install()
     # Whoever asks for one gets all of Ansible's own.
     loader = importlib.import_module("ansible.plugins.loader")
     loader.filter_loader.get("ansible.builtin.bool")

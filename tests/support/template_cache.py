@@ -37,6 +37,8 @@ SETTINGS = (
     "optimized",
     "is_async",
 )
+#: Where all runs of tests keep them.
+FOLDER = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gce-vllm/templates"
 VERSIONS = (sys.version, version("jinja2"), version("ansible-core"))
 
 
@@ -46,7 +48,7 @@ class _Known(str):
     code: CodeType
 
 
-def install(folder: Path) -> None:
+def install(folder: Path = FOLDER) -> None:
     """Have this process, and those that it forks, compile only what is not in `folder` yet."""
     folder.mkdir(parents=True, exist_ok=True)
     compile_, compile_expression = ENVIRONMENT.compile, ENVIRONMENT.compile_expression
