@@ -83,7 +83,7 @@ def run(play: Coroutine[Any, Any, Any]) -> Any:
 async def closed(reader: asyncio.StreamReader) -> bytes:
     """What still came before the server closed the connection."""
     try:
-        return await asyncio.wait_for(reader.read(), 5)
+        return await asyncio.wait_for(reader.read(), 20)
     except ConnectionResetError:
         return b""
 
@@ -98,7 +98,7 @@ async def quiet(_scope: Any, receive: Any, send: Any) -> None:
 
 
 async def until(condition: Any) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
@@ -117,7 +117,7 @@ def test_a_connection_without_a_whole_head_is_closed(asked: bool, before: bytes)
             writer.write(before)
             began = time.monotonic()
             await closed(reader)
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 15
             assert not serving.server.connections.silent
 
     run(play())

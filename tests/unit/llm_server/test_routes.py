@@ -173,7 +173,7 @@ def test_a_client_that_leaves_cancels_the_work() -> None:
         await asyncio.sleep(0.1)
         assert not call.done()
         inbox.put_nowait({"type": "http.disconnect"})
-        await asyncio.wait_for(call, 5)
+        await asyncio.wait_for(call, 20)
         return echo.cancelled, sent
 
     cancelled, sent = asyncio.run(play())

