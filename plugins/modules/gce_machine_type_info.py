@@ -39,8 +39,8 @@ options:
     default: 1
   provisioning_model:
     description: V(SPOT) and V(FLEX_START) draw on the preemptible quota. V(SPOT) has prices of
-      its own; V(FLEX_START) is priced as V(STANDARD), which is the most that it costs.
-      V(RESERVATION_BOUND) draws on no quota for its machine and is priced as V(STANDARD) too.
+      its own; V(FLEX_START) is priced at rates on demand, which is the most that it costs.
+      V(RESERVATION_BOUND) draws on no quota for its machine and is priced so, too.
     type: str
     choices: [STANDARD, SPOT, FLEX_START, RESERVATION_BOUND]
     default: STANDARD
@@ -147,7 +147,7 @@ quota_to_add:
   sample: {"NVIDIA_L4_GPUS": 3, "GPUS_ALL_REGIONS": 3, "SSD_TOTAL_GB": 0, "INSTANCES": 0}
 price:
   description: List price of one such instance; null where the table does not know the machine, the
-    region or the model.
+    region or the model, and where the machine is not sold in that model.
   returned: success
   type: dict
   contains:
@@ -244,7 +244,7 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         "quota_needs": needs,
         "quota_to_add": quota_held.beside(needs, taken),
         "price": list_prices.price(
-            machine["name"], gpus, naming.region_of(zone), spot=model == "SPOT", **plan
+            machine["name"], gpus, naming.region_of(zone), model=model, **plan
         ),
     }
 

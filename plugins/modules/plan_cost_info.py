@@ -69,7 +69,8 @@ options:
     type: bool
     default: true
   provisioning_model:
-    description: Of the plan. With V(FLEX_START), RV(lines) say how it is priced.
+    description: Of the plan, for RV(total) under C(planned). With V(FLEX_START) and
+      V(RESERVATION_BOUND), RV(lines) say how it is priced.
     type: str
     choices: [STANDARD, SPOT, FLEX_START, RESERVATION_BOUND]
     default: STANDARD
@@ -100,15 +101,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 parts:
-  description: The parts, each with C(kind), C(what), C(on_demand), C(spot), C(commit_1y) and
-    C(commit_3y) (each with C(hourly) and C(monthly), or null), C(dated) and C(source).
+  description: The parts, each with C(kind), C(what), C(on_demand), C(spot), C(commit_1y),
+    C(commit_3y) and C(at_most) (each with C(hourly) and C(monthly), or null), C(not_sold) (in which
+    of these Google does not sell it), C(dated) and C(source). C(at_most) is the rate on demand also
+    where nobody can buy at it.
   returned: success
   type: list
   elements: dict
 total:
-  description: Sums under C(on_demand), C(spot), C(commit_1y), C(commit_3y) and C(stopped), each
-    with C(hourly) and C(monthly) (null where a part is unknown), C(known_hourly),
-    C(known_monthly), C(unknown) and C(currency).
+  description: Sums under C(on_demand), C(spot), C(commit_1y), C(commit_3y), C(stopped) and
+    C(planned) (in the O(provisioning_model)), each with C(hourly) and C(monthly) (null where a part
+    has no price), C(known_hourly), C(known_monthly), C(unknown), C(not_sold) (parts that Google
+    does not sell so) and C(currency).
   returned: success
   type: dict
 prices:

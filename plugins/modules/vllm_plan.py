@@ -179,6 +179,7 @@ plan:
     machine_types:
       description: Machine types, those that fit first and the cheapest first, each with C(fits),
         C(reason), C(price_per_hour) and C(price_per_million_tokens) in USD (null where unknown),
+        C(price_model) (V(STANDARD), or V(SPOT) where the machine type is not sold on demand),
         C(price_range_per_million_tokens) (its lower and upper end), C(throughput_basis) (what was
         measured, or that it is an estimate from data sheets, and for which load), C(sold_as) (the
         provisioning models in which Google sells it), C(gpu), C(gpus), C(tensor_parallel_size),

@@ -73,7 +73,7 @@ class Catalog:
             count, kind = int(one["count"]), one["type"]
             hourly = self._hourly(f"gpu:{kind}", region, count)
             found.append(self._part("gpu", f"{count} x {kind}", hourly))
-        return found
+        return costs.as_sold(found, machine_type)
 
     def disk_part(self, size_gb: int, disk_type: str, region: str) -> dict[str, Any]:
         """As in Prices; Hyperdisk with the performance that is free of charge."""

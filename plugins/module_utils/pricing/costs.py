@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol
 
-from ..hardware import machine_types
+from ..hardware import machine_types, provisioning
 from . import list_price_table as table
 
 HOURS_A_MONTH = 730
-Model = Literal["on_demand", "spot", "commit_1y", "commit_3y"]
+# `at_most` is the rate on demand also where nobody can buy at it: other ways cost no more.
+Model = Literal["on_demand", "spot", "commit_1y", "commit_3y", "at_most"]
 MODELS: tuple[Model, ...] = ("on_demand", "spot", "commit_1y", "commit_3y")
 TITLES: dict[Model, str] = {
     "on_demand": "on demand",
@@ -19,12 +20,11 @@ TITLES: dict[Model, str] = {
     "commit_3y": "3 years",
 }
 CURRENCY = "USD"
-FLEX_START = "FLEX_START"
 FLEX_NOTE = "Flex-start is priced as on demand, which is the most that it costs"
 NOTES = {
-    FLEX_START: FLEX_NOTE,
-    "RESERVATION_BOUND": "a reservation is billed for its whole time, also while the instance is "
-    "stopped; the price is that on demand, which is the most that it costs",
+    provisioning.FLEX_START: FLEX_NOTE,
+    provisioning.RESERVATION_BOUND: "a reservation is billed for its whole time, also while the "
+    "instance is stopped; the price is that on demand, which is the most that it costs",
 }
 Hourly = Mapping[Model, float | None]
 
@@ -32,8 +32,8 @@ Hourly = Mapping[Model, float | None]
 class Prices(Protocol):
     """Where prices come from.
 
-    A part has `kind`, `what`, a price for each of MODELS (`{hourly, monthly}` or None), `dated` and
-    `source`.
+    A part has `kind`, `what`, a price for each of MODELS and for `at_most` (`{hourly, monthly}` or
+    None), `not_sold` (those of MODELS in which Google does not sell it), `dated` and `source`.
     """
 
     def about(self) -> dict[str, str]:
@@ -63,7 +63,11 @@ class Table:
         self, machine_type: str, gpus: Iterable[Mapping[str, Any]], region: str
     ) -> list[dict[str, Any]]:
         """As in Prices; types that the table has whole are one part with their GPUs."""
-        gpus = list(gpus)
+        return as_sold(self._machine_parts(machine_type, list(gpus), region), machine_type)
+
+    def _machine_parts(
+        self, machine_type: str, gpus: list[Mapping[str, Any]], region: str
+    ) -> list[dict[str, Any]]:
         series, cpus = machine_types.series(machine_type), machine_type.rsplit("-", 1)[-1]
         if machine_type.startswith("g2-standard-") and region in table.G2 and cpus.isdigit():
             return _g2_parts(machine_type, int(cpus), gpus, table.G2[region])
@@ -156,29 +160,66 @@ def part(kind: str, what: str, hourly: Hourly, dated: str, source: str) -> dict[
         found[model] = None
         if price is not None:
             found[model] = {"hourly": round(price, 6), "monthly": round(price * HOURS_A_MONTH, 2)}
-    return found | {"dated": dated, "source": source}
+    return found | {
+        "at_most": found["on_demand"],
+        "not_sold": [],
+        "dated": dated,
+        "source": source,
+    }
+
+
+def as_sold(parts: Iterable[dict[str, Any]], machine_type: str) -> list[dict[str, Any]]:
+    """A machine's parts without their prices in the ways in which Google does not sell it.
+
+    The catalog has rates on demand for them: other machine types of the series have the same parts.
+    """
+    not_sold = unsold(machine_type)
+    gone = {str(model): None for model in not_sold}
+    return [{**one, **gone, "not_sold": not_sold} for one in parts]
+
+
+def unsold(machine_type: str) -> list[Model]:
+    """Ways to pay that a machine type can't be had in; commitments are for what runs for long."""
+    sold = provisioning.sold_as(machine_type)
+    found: list[Model] = [] if provisioning.STANDARD in sold else ["on_demand"]
+    if not {provisioning.STANDARD, provisioning.RESERVATION_BOUND} & set(sold):
+        found += ["commit_1y", "commit_3y"]
+    return found
+
+
+def of_provisioning(model: str) -> Model:
+    """The price that an instance of a provisioning model has, or that it does not exceed."""
+    if model == provisioning.SPOT:
+        return "spot"
+    return "on_demand" if model == provisioning.STANDARD else "at_most"
 
 
 def total(parts: Iterable[Mapping[str, Any]], model: Model) -> dict[str, Any]:
-    """The sum in USD; `hourly` and `monthly` are None as long as a part's price is unknown.
+    """The sum in USD; `hourly` and `monthly` are None as long as a part has no price.
 
-    `known_hourly` is the sum of the known parts, `unknown` names the others.
+    `known_hourly` is the sum of the known parts. `not_sold` names those that Google does not sell
+    so, `unknown` the others.
     """
     parts = list(parts)
     known = sum(one[model]["hourly"] for one in parts if one[model])
-    unknown = [one["what"] for one in parts if not one[model]]
+    not_sold = [one["what"] for one in parts if model in one["not_sold"]]
+    unknown = [one["what"] for one in parts if not one[model] and model not in one["not_sold"]]
+    whole = not unknown and not not_sold
     return {
         "currency": CURRENCY,
-        "hourly": None if unknown else round(known, 4),
-        "monthly": None if unknown else round(known * HOURS_A_MONTH, 2),
+        "hourly": round(known, 4) if whole else None,
+        "monthly": round(known * HOURS_A_MONTH, 2) if whole else None,
         "known_hourly": round(known, 4),
         "known_monthly": round(known * HOURS_A_MONTH, 2),
         "unknown": unknown,
+        "not_sold": not_sold,
     }
 
 
 def said(sum_of: Mapping[str, Any]) -> str:
     """A total for a person: an hour, a month, and what has no known price."""
+    if sum_of["not_sold"]:
+        return "not sold so"
     if not sum_of["unknown"]:
         return f"{sum_of['hourly']:.3f} USD an hour, {sum_of['monthly']:.2f} USD a month"
     lacking = ", ".join(sum_of["unknown"])

@@ -169,13 +169,13 @@ def _what_would(machines: list[dict[str, Any]], here: Mapping[str, Any] | None, 
 def _row(row: Mapping[str, Any]) -> str:
     price = row["price_per_hour"]
     sold = row.get("sold_as") or []
-    # Its price is that on demand.
     only = "" if not sold or "STANDARD" in sold else f", only as {' or '.join(sold)}"
+    way = " on Spot" if row.get("price_model") == "SPOT" else ""
     split = row["tensor_parallel_size"]
     return (
         str(row["machine_type"])
         + (f" with tensor_parallel_size {split}" if split > 1 else "")
-        + (f" ({price:.2f} USD/h{_each(row)}{only})" if price is not None else "")
+        + (f" ({price:.2f} USD/h{way}{_each(row)}{only})" if price is not None else "")
         + ("" if price is not None else f" (price unknown{only})")
     )
 

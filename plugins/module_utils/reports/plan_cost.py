@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..gce.quota import needs as quota_needs
-from ..hardware import machine_types
+from ..hardware import machine_types, provisioning
 from ..pricing import costs
 
 Json = dict[str, Any]
@@ -18,8 +18,7 @@ def price(plan: Mapping[str, Any], region: str, source: costs.Prices) -> Json:
 
     Args:
         plan: `machine_type`, `accelerators`, `boot_disk_size_gb`, `boot_disk_type`, `more_disks`,
-            `external_ip`, `static_address`, and where a note on that is wanted
-            `provisioning_model`.
+            `external_ip`, `static_address`, and where it is not STANDARD `provisioning_model`.
     """
     name = plan["machine_type"]
     gpus = machine_types.bundled(name) or plan["accelerators"]
@@ -34,14 +33,17 @@ def price(plan: Mapping[str, Any], region: str, source: costs.Prices) -> Json:
             kept.append(source.address_part(region, in_use=False))
     total: Json = {model: costs.total(parts, model) for model in costs.MODELS}
     total["stopped"] = costs.total(kept, "on_demand")
+    model = str(plan.get("provisioning_model") or provisioning.STANDARD)
+    total["planned"] = costs.total(parts, costs.of_provisioning(model))
     about = source.about()
-    note = costs.NOTES.get(str(plan.get("provisioning_model")))
-    notes = [note] if note else []
+    notes = [provisioning.not_sold(name, model)]
+    if model in costs.NOTES:
+        notes.append(f"{costs.NOTES[model]}: {costs.said(total['planned'])}")
     return {
         "parts": parts,
         "total": total,
         "prices": about,
-        "lines": [*lines(parts, total, about), *notes],
+        "lines": [*lines(parts, total, about), *filter(None, notes)],
     }
 
 
@@ -51,9 +53,9 @@ def lines(parts: list[Json], total: Json, about: Mapping[str, str]) -> list[str]
     for unit, word, digits in (("hourly", "an hour", 4), ("monthly", "a month", 2)):
         rows.append([f"USD {word}", *(costs.TITLES[model] for model in costs.MODELS)])
         for one in parts:
-            rows.append([one["what"], *(_cell(one[model], unit, digits) for model in costs.MODELS)])
+            rows.append([one["what"], *(_cell(one, model, unit, digits) for model in costs.MODELS)])
         title = "an hour in all" if unit == "hourly" else "a month (730 hours)"
-        rows.append([title, *(_said(total[model][unit], digits) for model in costs.MODELS)])
+        rows.append([title, *(_sum(total[model], unit, digits) for model in costs.MODELS)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     text = [
         "  ".join(
@@ -72,8 +74,14 @@ def lines(parts: list[Json], total: Json, about: Mapping[str, str]) -> list[str]
     return [*text, f"while stopped: {costs.said(total['stopped'])}", about["text"], *sources]
 
 
-def _cell(price: Mapping[str, Any] | None, unit: str, digits: int) -> str:
-    return _said(price[unit] if price else None, digits)
+def _cell(part: Json, model: costs.Model, unit: str, digits: int) -> str:
+    if model in part["not_sold"]:
+        return "not sold"
+    return _said(part[model][unit] if part[model] else None, digits)
+
+
+def _sum(total: Json, unit: str, digits: int) -> str:
+    return "not sold" if total["not_sold"] else _said(total[unit], digits)
 
 
 def _said(amount: float | None, digits: int) -> str:

@@ -170,7 +170,8 @@ def deleted(found: Mapping[str, Any]) -> list[str]:
 
 
 def _priced(parts: list[dict[str, Any]], spot: bool) -> dict[str, Any]:
-    model: costs.Model = "spot" if spot else "on_demand"
+    # It is there, however Google sells such machines: what it costs at most is known.
+    model: costs.Model = "spot" if spot else "at_most"
     items = [{"what": part["what"], "price": part[model], "dated": part["dated"]} for part in parts]
     return {"items": items, **costs.total(parts, model)}
 

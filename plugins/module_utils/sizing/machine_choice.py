@@ -49,6 +49,7 @@ def choose(
             "gpu": kind,
             "gpus": number,
             "price_per_hour": price_per_hour(name, kind, number, region),
+            "price_model": price_model(name),
             "sold_as": list(provisioning.sold_as(name)),
             "fits": answer["fits"],
             "reason": answer["reason"],
@@ -110,7 +111,15 @@ def splits(shape: Shape, number: int) -> list[int | None]:
 
 
 def price_per_hour(machine_type: str, gpu: str, number: int, region: str) -> float | None:
-    """List price in USD of machine and GPUs, on demand; None where the table lacks a part."""
+    """List price in USD of machine and GPUs, by `price_model`; None where the table lacks it."""
     parts = costs.Table().machine_parts(machine_type, [{"type": gpu, "count": number}], region)
-    hourly = costs.total(parts, "on_demand")["hourly"]
+    model = costs.of_provisioning(price_model(machine_type))
+    hourly = costs.total(parts, model)["hourly"]
     return None if hourly is None else round(float(hourly), 4)
+
+
+def price_model(machine_type: str) -> str:
+    """The provisioning model to price a machine in: STANDARD, or SPOT where it is not sold so."""
+    sold = provisioning.sold_as(machine_type)
+    first = (provisioning.STANDARD, provisioning.SPOT, *sold)
+    return next(model for model in first if model in sold)

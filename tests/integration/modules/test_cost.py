@@ -61,14 +61,18 @@ def test_attached_gpus_bundled_disks_and_static_addresses(cloud: m.Cloud) -> Non
     assert found["total"]["stopped"]["hourly"] == pytest.approx(10 / 730 + 0.01, abs=1e-4)
     h100 = cost(cloud, "a3-highgpu-1g", external_ip=False)
     ssd = next(part for part in h100["parts"] if part["what"] == "750 GB of local SSD")
-    assert ssd["spot"]["hourly"] < ssd["on_demand"]["hourly"]
+    assert ssd["spot"]["hourly"] < ssd["at_most"]["hourly"]
+    assert (ssd["on_demand"], ssd["not_sold"][0]) == (None, "on_demand")
 
 
 def test_what_the_catalog_lacks_is_unknown(cloud: m.Cloud) -> None:
     found = cost(cloud, "a4-highgpu-8g", boot_disk_type="hyperdisk-balanced")
-    total = found["total"]["on_demand"]
+    total = found["total"]["spot"]
     assert total["hourly"] is None
     assert {"8 x nvidia-b200", "disk 100 GB hyperdisk-balanced"} <= set(total["unknown"])
+    on_demand = found["total"]["on_demand"]
+    assert "8 x nvidia-b200" in on_demand["not_sold"]
+    assert on_demand["unknown"] == ["disk 100 GB hyperdisk-balanced"]
     assert cost(cloud, "strange-8")["parts"][0]["on_demand"] is None
 
 

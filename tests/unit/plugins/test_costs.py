@@ -106,9 +106,51 @@ def test_lines_are_a_table_that_names_what_is_unknown() -> None:
 def test_flex_start_says_how_it_is_priced() -> None:
     wish = plan("g2-standard-4")
     flex = plan_cost.price({**wish, "provisioning_model": "FLEX_START"}, REGION, TABLE)
-    assert flex["lines"][-1] == costs.FLEX_NOTE
+    assert flex["lines"][-1] == f"{costs.FLEX_NOTE}: {costs.said(flex['total']['on_demand'])}"
+    assert flex["total"]["planned"] == flex["total"]["on_demand"]
     spot = plan_cost.price({**wish, "provisioning_model": "SPOT"}, REGION, TABLE)
-    assert costs.FLEX_NOTE not in spot["lines"]
+    assert costs.FLEX_NOTE not in " ".join(spot["lines"])
+    assert spot["total"]["planned"] == spot["total"]["spot"]
+
+
+def test_what_is_not_sold_on_demand_has_no_price_on_demand() -> None:
+    wish = plan("a3-highgpu-1g", external_ip=False)
+    found = plan_cost.price(wish, REGION, TABLE)
+    machine, _disk = found["parts"]
+    assert machine["not_sold"] == ["on_demand", "commit_1y", "commit_3y"]
+    assert machine["on_demand"] is machine["commit_1y"] is machine["commit_3y"] is None
+    for model in machine["not_sold"]:
+        total = found["total"][model]
+        assert (total["hourly"], total["monthly"], total["unknown"]) == (None, None, [])
+        assert total["not_sold"] == [machine["what"]]
+    assert costs.said(found["total"]["planned"]) == "not sold so"
+    assert found["total"]["spot"]["hourly"] == pytest.approx(4.42446871 + 10 / 730, abs=1e-4)
+    row, total_row = found["lines"][1], found["lines"][3]
+    assert row.endswith("not sold   4.4245  not sold  not sold")
+    assert total_row.endswith("not sold   4.4382  not sold  not sold")
+    only = "Google sells a3-highgpu-1g as SPOT or FLEX_START, and not as STANDARD"
+    assert found["lines"][-1] == only
+    flex = plan_cost.price({**wish, "provisioning_model": "FLEX_START"}, REGION, TABLE)
+    assert flex["total"]["planned"]["hourly"] == pytest.approx(11.06125 + 10 / 730, abs=1e-4)
+    assert flex["lines"][-1] == f"{costs.FLEX_NOTE}: {costs.said(flex['total']['planned'])}"
+
+
+def test_what_is_sold_reserved_can_be_committed() -> None:
+    rates = [
+        skus.Rate(f"{kind}:a4", model, (REGION,), 1.0)
+        for kind in ("cpu", "ram")
+        for model in costs.MODELS
+    ]
+    source = catalog_prices.Catalog(rates, "2026-11-23", "https://example.com")
+    found = plan_cost.price(plan("a4-highgpu-8g"), REGION, source)
+    cpu = found["parts"][0]
+    assert cpu["not_sold"] == ["on_demand"]
+    assert (cpu["on_demand"], cpu["commit_1y"]["hourly"]) == (None, 224.0)
+    reserved = {**plan("a4-highgpu-8g"), "provisioning_model": "RESERVATION_BOUND"}
+    planned = plan_cost.price(reserved, REGION, source)["total"]["planned"]
+    assert planned["known_hourly"] == pytest.approx(224.0 + 3968.0)
+    assert (planned["hourly"], planned["not_sold"]) == (None, [])
+    assert "8 x nvidia-b200" in planned["unknown"]
 
 
 def rate(component: str, model: costs.Model, hourly: float, *regions: str) -> skus.Rate:

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import gpus as gpu_table
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import machine_types
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import shape as model_shape
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.reports import plan as report
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.sizing import fit, machine_choice
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import engine_args
 
@@ -242,6 +243,16 @@ def test_machine_types_that_fit_come_first_and_cheapest() -> None:
     assert prices == sorted(prices)
     assert fitting[0]["machine_type"] == "g2-standard-4"
     assert all(row["price_per_hour"] is None for row in fitting[len(prices) :])
+
+
+def test_a_machine_type_that_is_not_sold_on_demand_has_its_price_on_spot() -> None:
+    rows = {row["machine_type"]: row for row in choose("llama-3.1-8b")}
+    assert rows["g2-standard-4"]["price_model"] == "STANDARD"
+    one = rows["a3-highgpu-1g"]
+    assert (one["price_model"], one["price_per_hour"]) == ("SPOT", pytest.approx(4.4245))
+    assert rows["a4-highgpu-8g"]["price_model"] == "SPOT"
+    said = report._row(one | {"tensor_parallel_size": 1})
+    assert "(4.42 USD/h on Spot" in said and said.endswith(", only as SPOT or FLEX_START)")
 
 
 def test_the_fewest_gpus_that_fit_are_used() -> None:

@@ -53,19 +53,28 @@ def test_price_is_the_sum_of_its_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("machine", "gpus", "region", "spot"),
+    ("machine", "gpus", "region", "model"),
     [
-        ("g2-standard-8", L4, "asia-east1", False),
-        ("a3-highgpu-8g", machine_types.bundled("a3-highgpu-8g"), "us-central1", False),
+        ("g2-standard-8", L4, "asia-east1", "STANDARD"),
+        ("a3-highgpu-8g", machine_types.bundled("a3-highgpu-8g"), "us-central1", "STANDARD"),
         # The GPU has no price, so the machine alone must not pass for the whole.
-        ("n1-standard-8", [{"type": "nvidia-tesla-v100", "count": 1}], "us-central1", False),
-        ("a2-megagpu-16g", machine_types.bundled("a2-megagpu-16g"), "us-central1", True),
+        ("n1-standard-8", [{"type": "nvidia-tesla-v100", "count": 1}], "us-central1", "STANDARD"),
+        ("a2-megagpu-16g", machine_types.bundled("a2-megagpu-16g"), "us-central1", "SPOT"),
+        # There is a rate for each of its parts, and nobody can buy it so.
+        ("a3-highgpu-1g", machine_types.bundled("a3-highgpu-1g"), "us-central1", "STANDARD"),
     ],
 )
 def test_what_is_not_known_is_not_guessed(
-    machine: str, gpus: list[dict[str, object]], region: str, spot: bool
+    machine: str, gpus: list[dict[str, object]], region: str, model: str
 ) -> None:
-    assert list_prices.price(machine, gpus, region, spot=spot) is None
+    assert list_prices.price(machine, gpus, region, model=model) is None
+
+
+@pytest.mark.parametrize(("model", "hourly"), [("SPOT", 4.42446871), ("FLEX_START", 11.06124999)])
+def test_a_machine_that_is_sold_in_other_ways_has_their_price(model: str, hourly: float) -> None:
+    gpus = machine_types.bundled("a3-highgpu-1g")
+    found = list_prices.price("a3-highgpu-1g", gpus, "us-central1", model=model)
+    assert found is not None and found["hourly"] == pytest.approx(hourly, abs=1e-4)
 
 
 def test_part_without_a_price_is_named() -> None:
