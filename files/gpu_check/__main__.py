@@ -21,6 +21,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--capability", default="")
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--brought", type=int, default=0, help="GPUs of the machine type")
+    parser.add_argument("--visible", default="", help="as CUDA_VISIBLE_DEVICES")
     parser.add_argument("--own-unit", action="append", default=[])
     parser.add_argument("--foreign-memory-mib", type=int, default=1024)
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds")
@@ -35,7 +36,9 @@ def main(
 ) -> int:
     """Look until the GPUs are well or the time is over: drivers take a while after a boot."""
     args = arguments(argv)
-    needs = gpu_health.Needs(args.build, args.driver, args.capability, args.count, args.brought)
+    needs = gpu_health.Needs(
+        args.build, args.driver, args.capability, args.count, args.brought, args.visible
+    )
     end = now() + args.timeout
     while True:
         facts = gpu_probe.collect(

@@ -56,6 +56,12 @@ options:
           nothing.
         type: int
         default: 0
+      visible:
+        description: Which of them vLLM gets to see, as C(CUDA_VISIBLE_DEVICES) has it, best by
+          UUID. Empty stands for all.
+        type: str
+        default: ""
+        version_added: 0.3.0
 extends_documentation_fragment:
   - llmops.gce_vllm.host.attributes_info
 author:
@@ -116,7 +122,8 @@ findings:
       type: str
     kind:
       description: V(xid), V(ecc), V(remap), V(remap failure), V(repair), V(recovery),
-        V(throttling), V(unread) (words where numbers belong) or V(status).
+        V(throttling), V(unread) (words where numbers belong), V(kinds) (several kinds of GPU) or
+        V(status).
       type: str
     text:
       description: What was found.
@@ -125,8 +132,14 @@ findings:
       description: V(go on), V(reset) (reboot the host) or V(recreate elsewhere) (stop and start the
         instance, so that it moves to other hardware).
       type: str
-warnings:
-  description: What nvidia-smi warned of while it told the rest.
+visible:
+  description: UUIDs of those of RV(gpus) that vLLM gets to see. The problems are theirs alone.
+  returned: always
+  type: list
+  elements: str
+  version_added: 0.3.0
+nvidia_smi_warnings:
+  description: What nvidia-smi warned of while it told the rest. Ansible warns of it, too.
   returned: always
   type: list
   elements: str
@@ -287,6 +300,7 @@ def main() -> None:
         "capability": {"type": "str", "default": ""},
         "count": {"type": "int", "default": 0},
         "brought": {"type": "int", "default": 0},
+        "visible": {"type": "str", "default": ""},
     }
     module = AnsibleModule(
         argument_spec={
@@ -306,6 +320,9 @@ def main() -> None:
         foreign_memory_mib=params["foreign_memory_mib"],
         needs=gpu_health.Needs(**(params["needs"] or {})),
     )
+    # `warnings` is Ansible's own word in a result: as a fact of a module it is deprecated.
+    for text in facts["nvidia_smi_warnings"]:
+        module.warn(text)
     module.exit_json(changed=False, **facts)
 
 

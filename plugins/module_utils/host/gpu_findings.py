@@ -27,13 +27,21 @@ def of_host(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
         action = _OF_STATUS[facts["status"]]
         found = [_finding("", "status", facts["status"], action)]
     else:
-        found = [one for gpu in facts["gpus"] for one in _of_one(gpu)]
+        found = [*_kinds(facts), *(one for gpu in facts["gpus"] for one in _of_one(gpu))]
     architecture = gpu_health.architecture_of(facts["gpus"])
     for error in facts["xid_errors"]:
         what = nvidia_xid.meaning(error["code"], error["last"], architecture)
         text = f"Xid {error['code']} ({error['count']} times), {what.text}"
         found.append(_finding(error["pci_bus_id"], "xid", text, what.action))
     return found
+
+
+def _kinds(facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    used = [gpu for gpu in facts["gpus"] if gpu["uuid"] in facts["visible"]]
+    names = list(dict.fromkeys(str(gpu["name"]) for gpu in used))
+    if len(names) > 1:
+        text = f"{len(names)} kinds of GPU ({', '.join(names)}): a model that is split over them "
+        yield _finding("", "kinds", f"{text}has the memory and speed of the weakest", GO_ON)
 
 
 def _of_one(gpu: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

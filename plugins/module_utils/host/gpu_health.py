@@ -92,6 +92,7 @@ class Needs:
         capability: the least compute capability.
         count: how many GPUs.
         brought: how many the machine type brings; 0 where it is not known.
+        visible: those that vLLM gets to see, as CUDA_VISIBLE_DEVICES has it; empty for all.
     """
 
     build: str = ""
@@ -99,6 +100,7 @@ class Needs:
     capability: str = ""
     count: int = 0
     brought: int = 0
+    visible: str = ""
 
 
 # Where no GPU answers for one of these, the kernel's log may say why.
@@ -122,6 +124,49 @@ def of_status(status: str, output: str, log: str = "") -> str:
     return said + answered + told
 
 
+def visible(gpus: Sequence[Mapping[str, Any]], asked: str) -> list[Mapping[str, Any]]:
+    """The GPUs that a value of CUDA_VISIBLE_DEVICES leaves; all where it does not tell.
+
+    Numbers go by speed, unless CUDA_DEVICE_ORDER says otherwise: of several kinds they tell
+    nothing.
+    """
+    names = _names(asked)
+    if not names or (_numbered(names) and len({gpu["name"] for gpu in gpus}) > 1):
+        return list(gpus)
+    return [gpu for at, gpu in enumerate(gpus) if any(_is_named(gpu, at, name) for name in names)]
+
+
+def _names(asked: str) -> list[str]:
+    return [name.strip() for name in asked.split(",") if name.strip()]
+
+
+def _numbered(names: Sequence[str]) -> bool:
+    return all(name.isdigit() for name in names)
+
+
+def _is_named(gpu: Mapping[str, Any], at: int, name: str) -> bool:
+    """By its number, its UUID, or as much of that as tells it apart."""
+    return name == str(at) or (not name.isdigit() and str(gpu["uuid"]).startswith(name))
+
+
+def not_there(gpus: Sequence[Mapping[str, Any]], asked: str) -> list[str]:
+    """That CUDA_VISIBLE_DEVICES names a GPU that the host lacks: CUDA hides those after it, too."""
+    wrong = [
+        name
+        for name in _names(asked)
+        # An instance of a GPU that is split is named so, and is not listed here.
+        if not name.startswith("MIG-")
+        and not any(_is_named(gpu, at, name) for at, gpu in enumerate(gpus))
+    ]
+    if not wrong:
+        return []
+    there = ", ".join(f"{gpu['uuid']} ({gpu['name']})" for gpu in gpus)
+    return [
+        f"CUDA_VISIBLE_DEVICES is {asked}, and the host has no GPU {', '.join(wrong)}. It has "
+        f"{there}. Correct it in llm_server_environment."
+    ]
+
+
 def unmet(facts: Mapping[str, Any], needs: Needs) -> list[str]:
     """What of `needs` a host with GPUs that answer does not have; shapes as gpu_info's."""
     found = []
@@ -140,12 +185,20 @@ def unmet(facts: Mapping[str, Any], needs: Needs) -> list[str]:
     ]
     if old or len(facts["gpus"]) < needs.count:
         names = ", ".join(str(gpu["name"]) for gpu in facts["gpus"])
+        fit = [
+            str(gpu["uuid"])
+            for gpu in facts["gpus"]
+            if _numbers(gpu["compute_capability"]) >= _numbers(needs.capability)
+        ]
+        remedy = "Choose another machine type or accelerator."
+        if fit and len(fit) >= needs.count:
+            only = ",".join(fit)
+            remedy = f"Hide it: llm_server_environment: {{CUDA_VISIBLE_DEVICES: {only}}}."
         subject = f"The {needs.build} build of vLLM" if needs.build else "vLLM"
         least = f" with compute capability {needs.capability} or higher" if needs.capability else ""
         found.append(
             f"There are {len(facts['gpus'])} GPU(s): {names}. {subject} needs {needs.count}{least}"
-            f"{' (too old or unknown: ' + ', '.join(old) + ')' if old else ''}. Choose another "
-            "machine type or accelerator."
+            f"{' (too old or unknown: ' + ', '.join(old) + ')' if old else ''}. {remedy}"
         )
     return found
 

@@ -93,7 +93,7 @@ def collect(
     _code, out, _err = host.run("nvcc", "--version")
     facts["cuda_toolkit"] = nvidia_smi.parse_nvcc(out)
     facts["status"] = "ok" if facts["gpus"] else "no_gpu"
-    facts["warnings"] = [f"A GPU warns that {warning}."] if warning else []
+    facts["nvidia_smi_warnings"] = [f"A GPU warns that {warning}."] if warning else []
     return _judged(facts, log, own_units, foreign_memory_mib, needs)
 
 
@@ -108,7 +108,8 @@ def _empty(host: Host) -> dict[str, Any]:
         "kernel_module": kernel_gpu.module_version(host.read("/proc/driver/nvidia/version")),
         "nouveau": kernel_gpu.nouveau_loaded(host.read("/proc/modules")),
         "topology": {},
-        "warnings": [],
+        "nvidia_smi_warnings": [],
+        "visible": [],
     }
 
 
@@ -122,11 +123,12 @@ def _judged(
     if facts["status"] != "ok":
         told = gpu_health.of_status(facts["status"], facts["output"], log)
         return {**facts, "problems": [told], "findings": gpu_findings.of_host(facts)}
-    gpus = facts["gpus"]
-    found = gpu_health.problems(gpus, facts["xid_errors"], own_units, foreign_memory_mib)
+    gpus, used = facts["gpus"], gpu_health.visible(facts["gpus"], needs.visible)
+    facts = {**facts, "visible": [gpu["uuid"] for gpu in used]}
+    xids = kernel_gpu.without(facts["xid_errors"], [gpu for gpu in gpus if gpu not in used])
+    found = gpu_health.problems(used, xids, own_units, foreign_memory_mib)
     found += gpu_health.missing(gpus, log, needs.brought)
-    return {
-        **facts,
-        "problems": [*found, *gpu_health.unmet(facts, needs)],
-        "findings": gpu_findings.of_host(facts),
-    }
+    found += gpu_health.not_there(gpus, needs.visible) or gpu_health.unmet(
+        {**facts, "gpus": used}, needs
+    )
+    return {**facts, "problems": found, "findings": gpu_findings.of_host(facts)}

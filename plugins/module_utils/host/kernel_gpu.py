@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import nvidia_xid
@@ -44,6 +45,18 @@ def xid_errors(kernel_log: str) -> list[dict[str, Any]]:
         if not kept or nvidia_xid.is_harmless(key[1], entry["last"]):
             entry["last"] = told
     return list(found.values())
+
+
+def without(
+    errors: Iterable[Mapping[str, Any]], gpus: Iterable[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Errors that are not of these GPUs, whose place nvidia-smi writes longer: 00000000:3B:00.0."""
+    places = [str(gpu["pci_bus_id"]).lower().removeprefix("0000") for gpu in gpus]
+    return [
+        error
+        for error in errors
+        if not any(place.startswith(str(error["pci_bus_id"]).lower()) for place in places)
+    ]
 
 
 def systemd_unit(proc_cgroup: str) -> str | None:

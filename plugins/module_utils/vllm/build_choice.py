@@ -185,19 +185,27 @@ def _capability(release: Release, seen: Seen, table: Sequence[Release]) -> list[
     if release.build not in TOOLKITS:
         return []
     least, most = compatibility.capabilities(release)
+    fit = [
+        gpu for gpu in seen.gpus if least <= (_number(gpu.get("compute_capability")) or 0.0) <= most
+    ]
     unfit = [
         f"{gpu.get('name') or 'GPU'} {gpu.get('compute_capability') or '?'}"
         for gpu in seen.gpus
-        if not least <= (_number(gpu.get("compute_capability")) or 0.0) <= most
+        if gpu not in fit
     ]
     if not unfit:
         return []
+    said = (
+        f"{compatibility.named(release)} has code for compute capabilities {least} to {most}; too "
+        f"old, too new or unknown: {', '.join(unfit)}. "
+    )
+    if fit and all(gpu.get("uuid") for gpu in fit):
+        only = ",".join(str(gpu["uuid"]) for gpu in fit)
+        return [f"{said}Hide it: llm_server_environment: {{CUDA_VISIBLE_DEVICES: {only}}}"]
     others = _running(table, seen, _branch(seen.driver))
     version = f", or the version: {compatibility.other_versions(others)}" if others else ""
     return [
-        f"{compatibility.named(release)} has code for compute capabilities {least} to {most}; too "
-        f"old, too new or unknown: {', '.join(unfit)}. No driver and no image helps. Choose "
-        f"another machine type or accelerator{version}"
+        f"{said}No driver and no image helps. Choose another machine type or accelerator{version}"
     ]
 
 

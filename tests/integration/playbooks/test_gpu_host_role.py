@@ -19,6 +19,7 @@ from tests.support.emulator_fixture import ROOT
 from tests.support.playbook_runs import ansible_playbook
 
 FIXTURES = ROOT / "tests" / "fixtures" / "nvidia_smi"
+UUID = "GPU-00000000-0000-0000-0000-00000000000"
 NEW = ("530.30.02", "580.95.05")
 # name: (recording, compute capability, what is changed in it, further variables)
 HOSTS: dict[str, tuple[str, str, tuple[str, str], dict[str, Any]]] = {
@@ -31,12 +32,20 @@ HOSTS: dict[str, tuple[str, str, tuple[str, str], dict[str, Any]]] = {
     "not-locked": ("t4/held.xml", "7.5", NEW, {"gpu_host_version": "9.9"}),
     "debian-11": ("t4/held.xml", "7.5", NEW, {}),
     "cpu": ("t4/held.xml", "7.5", NEW, {"gpu_host_device": "cpu"}),
+    # An H100 beside a card that no build runs on, as in a workstation.
+    "two-kinds": ("h100x2/held.xml", "9.0 6.1", ("3599 MiB", "18 MiB"), {}),
+    "hidden": (
+        "h100x2/held.xml",
+        "9.0 6.1",
+        ("3599 MiB", "18 MiB"),
+        {"llm_server_environment": {"CUDA_VISIBLE_DEVICES": f"{UUID}1"}},
+    ),
 }
 SMI = """\
 #!/bin/sh
 case $1 in
 --query-gpu=*)
-    for n in 1 2; do echo "GPU-00000000-0000-0000-0000-00000000000$n, {capability}"; done ;;
+    echo "{uuid}1, {first}"; echo "{uuid}2, {last}" ;;
 -q) cat {log} ;;
 *) exit 1 ;;
 esac
@@ -50,7 +59,8 @@ def machine(folder: Path, name: str) -> dict[str, Any]:
     programs.mkdir()
     text = (FIXTURES / recording).read_text().replace(was, becomes).replace("3590 MiB", "9 MiB")
     (programs / "log.xml").write_text(text)
-    smi = SMI.format(capability=capability, log=programs / "log.xml")
+    first, last = capability.split()[0], capability.split()[-1]
+    smi = SMI.format(uuid=UUID, first=first, last=last, log=programs / "log.xml")
     old = '#!/bin/sh\n[ "$1" = -Sc ] && echo 3.8\n'
     for program, script in (("nvidia-smi", smi), ("python3.8", old)):
         (programs / program).write_text(script)
@@ -117,6 +127,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]
         ("t4", "cu130", "half"),
         ("not-locked", "cu130", "half"),
         ("cpu", "cpu", "float32"),
+        ("hidden", "cu130", "bfloat16"),
     ],
 )
 def test_a_host_that_fits_gets_its_build_and_number_format(
@@ -126,8 +137,13 @@ def test_a_host_that_fits_gets_its_build_and_number_format(
 
 
 def test_the_others_get_none(seen: tuple[dict[str, Any], str]) -> None:
-    refused = {"old-driver", "old-gpu", "old-python", "two-things", "debian-11"}
+    refused = {"old-driver", "old-gpu", "old-python", "two-things", "debian-11", "two-kinds"}
     assert set(HOSTS) - set(seen[0]) == refused
+
+
+def test_only_what_vllm_sees_is_counted(seen: tuple[dict[str, Any], str]) -> None:
+    assert [gpu["uuid"] for gpu in seen[0]["hidden"]["gpus"]] == [f"{UUID}1"]
+    assert len(seen[0]["h100"]["gpus"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -141,6 +157,7 @@ def test_the_others_get_none(seen: tuple[dict[str, Any], str]) -> None:
         ("debian-11", "debian-11 has Python 3.9.2, and the modules need 3.10 or newer. Debian 12"),
         ("two-things", "two-things: There are 1 GPU(s): Tesla T4. vLLM needs 2. Choose another"),
         ("two-things", "two-things: NVIDIA driver 530.30.02 runs"),
+        ("two-kinds", "Hide it: llm_server_environment: {CUDA_VISIBLE_DEVICES: " + UUID + "1}"),
         ("not-locked", "not-locked: vLLM 9.9 is not in the compatibility contract"),
     ],
 )

@@ -245,7 +245,7 @@ def test_a_whole_log_with_a_warning_is_read() -> None:
     }
     facts = gpu_probe.collect(host, needs=NEEDS)
     assert (facts["status"], facts["problems"]) == ("ok", [])
-    assert "infoROM" in facts["warnings"][0]
+    assert "infoROM" in facts["nvidia_smi_warnings"][0]
 
 
 def test_a_log_is_no_message() -> None:
