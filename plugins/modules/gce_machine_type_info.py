@@ -61,9 +61,10 @@ options:
     type: bool
     default: false
   more_disks:
-    description: Further disks, for quota, each with C(size_gb) and C(type) (V(pd-balanced) where
-      not given). Other keys are left alone, so that
-      O(llmops.gce_vllm.gce_instance#module:disks) fits, and one without a size is not counted.
+    description: Further disks, for quota, each with C(size_gb) and C(type). Where no type is given,
+      it is the one that M(llmops.gce_vllm.gce_instance) would choose for the machine. Other keys
+      are left alone, so that O(llmops.gce_vllm.gce_instance#module:disks) fits, and one without a
+      size is not counted.
     type: list
     elements: dict
     default: []

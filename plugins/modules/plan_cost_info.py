@@ -58,7 +58,8 @@ options:
     type: str
     required: true
   more_disks:
-    description: Further disks, each with C(size_gb) and C(type) (V(pd-balanced) where not given).
+    description: Further disks, each with C(size_gb) and C(type). Where no type is given, it is the
+      one that M(llmops.gce_vllm.gce_instance) would choose for the machine.
       Other keys are left alone, so that O(llmops.gce_vllm.gce_instance#module:disks) fits, and one
       without a size is not priced.
     type: list

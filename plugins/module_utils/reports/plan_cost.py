@@ -23,7 +23,7 @@ def price(plan: Mapping[str, Any], region: str, source: costs.Prices) -> Json:
     name = plan["machine_type"]
     gpus = machine_types.bundled(name) or plan["accelerators"]
     disks = [(plan["boot_disk_size_gb"], plan["boot_disk_type"])]
-    disks += quota_needs.sized_disks(plan["more_disks"])
+    disks += quota_needs.sized_disks(plan["more_disks"], name)
     kept = [source.disk_part(size, kind, region) for size, kind in disks]
     parts = [*source.machine_parts(name, gpus, region), *kept]
     if plan["external_ip"]:

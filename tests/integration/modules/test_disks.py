@@ -30,6 +30,17 @@ def attach(cloud: m.Cloud, name: str, disk: str, **options: Any) -> None:
         api.post(f"{zone}/instances/{name}/attachDisk", "attach it", body)
 
 
+def attach_new(api: Any, name: str, disk: str) -> None:
+    """As gce_instance does it, once it has seen that there is no such disk."""
+    from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance.api import (
+        InstanceCalls,
+    )
+
+    options = {"attached": True, "size_gb": 10, "type": "pd-balanced"}
+    wanted = {f"disks.{disk}.{option}": value for option, value in options.items()}
+    InstanceCalls(api, m.ZONE, name).disks.apply(set(wanted), wanted)
+
+
 def boot(**changes: Any) -> m.Json:
     return {**m.machine("x")["boot_disk"], **changes}
 
@@ -41,6 +52,30 @@ def same_in_check_mode(cloud: m.Cloud, **options: Any) -> m.Json:
     for part in ("changed", "changes", "diff"):
         assert made[part] == predicted[part], part
     return made
+
+
+def test_a_disk_that_another_run_made_meanwhile_is_taken(cloud: m.Cloud, name: str) -> None:
+    """It was looked for, and then a run that was cut off got it after all."""
+    disk = f"{name}-data"
+    cloud.ok("gce_instance", **m.machine(name))
+    with cloud.api() as api:
+        api.post(f"{api.root}/zones/{m.ZONE}/disks", "make it", {"name": disk, "sizeGb": "10"})
+        there = disks(cloud)[disk]["id"]
+        attach_new(api, name, disk)
+    instance = cloud.ok("gce_instance_info", name=name, zones=[m.ZONE])
+    assert attached(instance)[disk]["autoDelete"] is False
+    assert disks(cloud)[disk]["id"] == there
+
+
+def test_an_operation_may_find_that_there_is_such_a_disk(cloud: m.Cloud, name: str) -> None:
+    """Which of both runs made it doesn't matter: the attachment tells whether it is there."""
+    cloud.ok("gce_instance", **m.machine(name))
+    error = {"code": "RESOURCE_ALREADY_EXISTS", "message": "It is there."}
+    rule = {"target": f"*/disks/{name}-data", "operation_error": error}
+    cloud.admin("PUT", "faults", {"rules": [rule]})
+    with cloud.api() as api, pytest.raises(Exception, match="attachDisk"):
+        attach_new(api, name, f"{name}-data")
+    cloud.admin("DELETE", "faults")
 
 
 def test_recreate_keeps_disks_of_this_and_other_owners(cloud: m.Cloud, name: str) -> None:

@@ -80,6 +80,22 @@ def test_a_model_comes_whole_and_once(places: Places, tmp_path: Path, source: st
     assert sorted(path.name for path in dest.parent.iterdir()) == [".m.lock", "m"]
 
 
+def test_what_counts_as_fetched_would_survive_a_crash(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: set[int] = set()
+    fsync = os.fsync
+
+    def seen(handle: int) -> None:
+        written.add(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    get(places, "hub", tmp_path / "m")
+    # What has its own name is the file that was written out under another.
+    assert {(tmp_path / "m" / name).stat().st_ino for name in FILES} <= written
+
+
 @SOURCES
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_broken_connection_goes_on(

@@ -216,14 +216,17 @@ def test_start_goes_to_another_zone_only_where_it_may_lose_the_disk(placed: Site
         assert f"{zone} g2-standard-4 STANDARD" in said.split("PLACEMENT")[1]
     assert where(placed) == ZONES[0]
 
+    theirs = {"name": f"{NAME}-ip", "description": "theirs"}
+    placed.api.must("POST", "regions/europe-west4/addresses", theirs)
     placed.variables["gce_instance_allow_recreate"] = True
     done = placed.play("playbooks/start.yml")
     said = " ".join(done.stdout.split())
     assert "no host in the group llm_servers" in said
     assert f"was made anew in {ZONES[2]}" in said and "Its old boot disk is gone" in said
     assert where(placed) == ZONES[2]
-    [moved] = addresses(placed)
+    others, moved = sorted(addresses(placed), key=lambda one: str(one["region"]))
     assert moved["region"].endswith("/us-east1"), "the one in the old region was released"
+    assert others["description"] == "theirs", "and nobody else's"
     assert moved["users"] and address_of(placed) == moved["address"]
 
 

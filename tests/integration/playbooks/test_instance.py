@@ -33,6 +33,9 @@ def test_settings_reach_the_instance_and_destroy_keeps_its_data(site: Site) -> N
     assert [disk["deviceName"] for disk in made["disks"][1:]] == ["weights"]
     assert made["serviceAccounts"][0]["email"] == account
     assert made["shieldedInstanceConfig"]["enableSecureBoot"] is True
+    metadata = {one["key"]: one["value"] for one in made["metadata"]["items"]}
+    # Nobody logs in by a key of the project's, and the host keys are published.
+    assert metadata["block-project-ssh-keys"] == metadata["enable-guest-attributes"] == "TRUE"
     site.ok(*SITE, changed=0)
 
     held = site.play("playbooks/destroy.yml", "-e", f"confirm={NAME}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.emulator_fixture import instance_body
 from tests.support.exhaustive import only_in_full
 from tests.support.modules_fixtures import ZONE, Json, free_port
 from tests.support.site_fixture import NAME, Site
@@ -103,6 +104,14 @@ def test_nothing_to_start_or_stop(site: Site) -> None:
     assert "nothing to start" in done.stdout
     assert "playbooks/site.yml" in done.stdout
     assert "nothing to stop" in site.ok("stop", changed=0)
+    # One of that name in another zone, which nothing says is ours.
+    zone = ZONE.replace("-a", "-b")
+    body = {**instance_body(NAME), "machineType": f"zones/{zone}/machineTypes/e2-small"}
+    site.api.must("POST", f"zones/{zone}/instances", body)
+    done = site.play("playbooks/stop.yml")
+    assert done.returncode == 2
+    assert "it lacks the label gce-vllm-name" in " ".join(done.stdout.split())
+    assert site.api.get(f"zones/{zone}/instances/{NAME}")["status"] == "RUNNING"
 
 
 def test_destroy_lists_then_deletes_once(made: Site) -> None:
@@ -280,7 +289,8 @@ def test_drift_of_a_missing_instance(site: Site) -> None:
 
 def test_drift_of_a_stopped_instance_and_a_changed_rule(made: Site) -> None:
     made.ok("stop")
-    made.api.must("PATCH", "global/firewalls/llm-server-api", {"sourceRanges": ["192.0.2.0/24"]})
+    opened = {"sourceRanges": ["192.0.2.0/24"], "sourceTags": ["theirs"]}
+    made.api.must("PATCH", "global/firewalls/llm-server-api", opened)
     first = made.drift()
     assert first["status"] == "drift", first["errors"]
     assert differing(first) == {
@@ -289,6 +299,7 @@ def test_drift_of_a_stopped_instance_and_a_changed_rule(made: Site) -> None:
             ["192.0.2.0/24"],
             ["198.51.100.7/32"],
         ),
+        ("cloud", "firewall rule llm-server-api", "source_tags"): (["theirs"], []),
     }
     second = made.drift("--check")
     assert second["differences"] == first["differences"]

@@ -153,6 +153,14 @@ def test_what_is_sold_reserved_can_be_committed() -> None:
     assert "8 x nvidia-b200" in planned["unknown"]
 
 
+@pytest.mark.parametrize(
+    ("machine", "kind"), [("g2-standard-4", "pd-balanced"), ("a4-highgpu-8g", "hyperdisk-balanced")]
+)
+def test_a_disk_without_a_type_is_priced_as_what_it_will_be(machine: str, kind: str) -> None:
+    found = plan_cost.price(plan(machine, more_disks=[{"size_gb": 7}]), REGION, TABLE)
+    assert f"disk 7 GB {kind}" in [part["what"] for part in found["parts"]]
+
+
 def rate(component: str, model: costs.Model, hourly: float, *regions: str) -> skus.Rate:
     return skus.Rate(component, model, regions or (REGION,), hourly)
 

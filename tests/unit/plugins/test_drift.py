@@ -134,6 +134,20 @@ def test_verdicts() -> None:
     }
 
 
+def test_what_a_run_may_not_put_right_is_a_difference_and_no_error() -> None:
+    change = {"field": "machine_type", "from": "g2-standard-4", "to": "g2-standard-8"}
+    refused = {"msg": "differs", "blocked": ["machine_type"], "changes": [change], "name": "llm"}
+    stop = record("gce_instance", "x.gce_instance", refused, outcome="failed")
+    found = action.judge(kept([stop], ALL), 2, "")
+    assert rows(stop) == [
+        ("cloud", "instance llm", "machine_type", "g2-standard-4", "g2-standard-8")
+    ]
+    assert found["errors"] == []
+    # Refused without a word of what differs, it is an error.
+    other = record("gce_instance", "x.gce_instance", {"msg": "No."}, outcome="failed")
+    assert [one["message"] for one in action.judge(kept([other], ALL), 2, "")["errors"]] == ["No."]
+
+
 def test_a_run_that_ended_early_or_saw_no_host_is_not_clean() -> None:
     ended = action.judge(None, 1, "line\nERROR! no such file\n")
     assert ended["status"] == "error"

@@ -63,15 +63,18 @@ def test_a_failed_run_ends_with_what_costs() -> None:
             ],
             "costs nothing",
         ),
-        (
-            [
-                {
-                    "failed": True,
-                    "attempts": [{"outcome": "created"}],
-                    "invocation": {"module_args": {"name": "llm"}},
-                }
-            ],
-            "llm may exist and cost. To see it: ansible-playbook llmops.gce_vllm.status",
+        *(
+            (
+                [
+                    {
+                        "failed": True,
+                        "attempts": [{"outcome": "stockout"}, {"outcome": outcome}],
+                        "invocation": {"module_args": {"name": "llm"}},
+                    }
+                ],
+                "llm may exist and cost. To see it: ansible-playbook llmops.gce_vllm.status",
+            )
+            for outcome in ("created", "started")
         ),
         ([{"results": [{"instance": {**RECORD, "status": "TERMINATED"}}]}], "llm is TERMINATED"),
         ([], ""),

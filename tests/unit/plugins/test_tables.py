@@ -207,6 +207,25 @@ def test_every_bundle_fits_itself_and_has_a_known_gpu() -> None:
                 "SSD_TOTAL_GB": 5,
             },
         ),
+        # A disk without a type gets the one that gce_instance makes.
+        (
+            "g2-standard-8",
+            8,
+            [(L4, 1)],
+            {"more_disks": [{"size_gb": 5}, {"name": "has no size"}]},
+            {"NVIDIA_L4_GPUS": 1, "GPUS_ALL_REGIONS": 1, "SSD_TOTAL_GB": 5},
+        ),
+        (
+            "g4-standard-48",
+            48,
+            [("nvidia-rtx-pro-6000", 1)],
+            {"more_disks": [{"size_gb": 5}]},
+            {
+                "GPUS_PER_GPU_FAMILY/NVIDIA_RTX_PRO_6000": 1,
+                "GPUS_ALL_REGIONS": 1,
+                "HDB_TOTAL_GB": 5,
+            },
+        ),
         (
             "e2-standard-2",
             2,

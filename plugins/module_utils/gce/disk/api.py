@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...diff import Change, Flat, under
-from ...errors import ApiError
+from ...errors import ApiError, OperationError
 from .. import naming
 from ..client import GceClient
 from ..operations import finish
 from . import fields as further_disks
 
+# Of an answer, and of an operation that has ended.
+ALREADY_THERE = frozenset({"alreadyExists", "RESOURCE_ALREADY_EXISTS"})
 # POST of one of the instance's own methods: verb, body, query.
 Call = Callable[..., None]
 
@@ -108,9 +110,9 @@ class DiskCalls:
                 f"create the disk {name} for the {self.where}",
                 lambda what: self.client.post(self.collection, what, body),
             )
-        except ApiError as error:
+        except (ApiError, OperationError) as error:
             # An earlier run that was cut off was faster.
-            if error.reason != "alreadyExists":
+            if error.reason not in ALREADY_THERE:
                 raise
         return f"{self.collection}/{name}"
 

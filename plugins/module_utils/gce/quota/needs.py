@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...hardware.machine_types import series, shape
+from ...hardware.machine_types import series, shape, usual_disk_type
 
 # GPU types in the order of Google's own documentation: the legacy regional metric of each, where it
 # has one. Newer GPUs are counted by Cloud Quotas only.
@@ -100,7 +100,7 @@ def quota_needs(
     Args:
         spot: whether it draws on preemptible quota.
         reserved: whether its machine comes from a reservation, and draws on none.
-        more_disks: further disks, each with `size_gb` and `type`.
+        more_disks: further disks, each with `size_gb`; one without `type` has the machine's usual.
     """
     needs: dict[str, int] = {}
 
@@ -108,21 +108,22 @@ def quota_needs(
         if amount:
             needs[metric] = needs.get(metric, 0) + amount * count
 
-    kind = series(str(machine.get("name", "")))
+    name = str(machine.get("name", ""))
+    kind = series(name)
     if not reserved:
         if kind not in _UNCOUNTED_CPUS:
             add(_cpu_metric(kind, spot), int(machine.get("guestCpus", 0)))
             add("CPUS_ALL_REGIONS", int(machine.get("guestCpus", 0)))
         if not spot:
             # On Spot it isn't told whether the family's or PREEMPTIBLE_LOCAL_SSD_GB counts.
-            ssd = (shape(str(machine.get("name", ""))) or (0, 0, 0))[2]
+            ssd = (shape(name) or (0, 0, 0))[2]
             add(f"{LOCAL_SSD_FAMILY_METRIC}/{kind.upper()}", ssd)
     for one in [] if reserved else gpus:
         metric = _gpu_metric(str(one["type"]), spot)
         if metric:
             add(metric, int(one["count"]))
         add("GPUS_ALL_REGIONS", int(one["count"]))
-    for size, disk in ((disk_gb, disk_type), *sized_disks(more_disks)):
+    for size, disk in ((disk_gb, disk_type), *sized_disks(more_disks, name)):
         if disk in _DISK_METRICS:
             add(_DISK_METRICS[disk], size)
     add("IN_USE_ADDRESSES", int(external_ip))
@@ -131,12 +132,11 @@ def quota_needs(
     return needs
 
 
-def sized_disks(disks: Iterable[Mapping[str, Any]]) -> list[tuple[int, str]]:
-    """Size in GB and type of those disks that say a size."""
+def sized_disks(disks: Iterable[Mapping[str, Any]], machine_type: str) -> list[tuple[int, str]]:
+    """Size in GB and type of those disks that say a size; the type as gce_instance chooses it."""
+    usual = usual_disk_type(machine_type)
     return [
-        (int(one["size_gb"]), str(one.get("type") or "pd-balanced"))
-        for one in disks
-        if one.get("size_gb")
+        (int(one["size_gb"]), str(one.get("type") or usual)) for one in disks if one.get("size_gb")
     ]
 
 

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What single tasks of roles do, where no run in a test would show it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.role_values import ROOT, tasks, values
+
+ROLES = sorted(path.parent.name for path in (ROOT / "roles").glob("*/tasks"))
+SERVICE = "ansible.builtin.systemd_service"
+TEMPLATES = ("ansible.builtin.template", "ansible.builtin.copy")
+
+
+def named(role: str, file: str, name: str) -> dict[str, Any]:
+    return next(one for one in tasks(role, file) if one.get("name") == name)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"), [("203.0.113.7", "203.0.113.7/32"), ("2001:db8::7", "2001:db8::7/128")]
+)
+def test_the_own_address_lets_in_nobody_else(address: str, expected: str) -> None:
+    task = named("gce_network", "own_address.yml", "Use that address alone")
+    [own] = task["ansible.builtin.set_fact"]["__gce_network_own_ranges"]
+    told = {"ansible_facts": {"ipify_public_ip": address}}
+    given = {"own": own, "__gce_network_ipify": told, **task["vars"]}
+    assert values("gce_network", ["own"], **given) == [expected]
+
+
+def test_who_may_come_by_ssh() -> None:
+    task = named("gce_network", "main.yml", "Converge the firewall rules")
+    given = {"__gce_network_own_ranges": ["203.0.113.7/32"], **task["vars"]}
+
+    def ranges(iap: bool, *named: str) -> list[str]:
+        more = {"gce_network_iap": iap, "gce_network_ssh_source_ranges": list(named)}
+        [found] = values("gce_network", ["__gce_network_ssh_ranges"], **given, **more)
+        return list(found)
+
+    # Google's own addresses, from which IAP comes.
+    assert ranges(True) == ["35.235.240.0/20"]
+    assert ranges(True, "192.0.2.0/24") == ["192.0.2.0/24", "35.235.240.0/20"]
+    assert ranges(False) == ["203.0.113.7/32"]
+
+
+#: Units that a task restarts whenever it comes to it, or may; each restart interrupts somebody.
+RESTARTED = {
+    ("llm_server", "systemd-journald.service"),
+    ("llm_server", "{{ __llm_server_idle_unit }}"),
+    ("llm_server", "{{ __llm_server_preemption_unit }}"),
+    ("llm_server", "{{ __llm_server_unit }}"),
+    ("monitoring", "{{ __monitoring_gpu_unit }}"),
+    ("monitoring", "{{ item.item.name }}.service"),
+}
+
+
+def test_nothing_else_is_restarted() -> None:
+    """gpu-check.service, for one: the server requires it, and would be stopped."""
+    found = {
+        (role, one[SERVICE].get("name"))
+        for role in ROLES
+        for one in tasks(role)
+        if "restarted" in str(one.get(SERVICE, {}).get("state"))
+    }
+    assert found == RESTARTED
+
+
+def secrets(role: str) -> set[str]:
+    spec = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())
+    options = spec["argument_specs"]["main"].get("options", {})
+    return {name for name, option in options.items() if option.get("no_log")}
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if secrets(role)])
+def test_what_is_written_with_a_secret_is_not_shown(role: str) -> None:
+    folder = ROOT / "roles" / role / "templates"
+    word = re.compile(rf"\b(?:{'|'.join(sorted(secrets(role)))})\b")
+    for one in tasks(role):
+        for module in TEMPLATES:
+            if module not in one:
+                continue
+            text = str(one[module])
+            source = folder / str(one[module].get("src"))
+            text += source.read_text() if source.is_file() else ""
+            if word.search(text):
+                assert one.get("no_log") is True, one["name"]
