@@ -21,7 +21,7 @@ from ansible.utils.display import Display
 
 from ..plugin_utils import drift
 from ..plugin_utils.command_line import asking, options
-from ..plugin_utils.secret_options import secret_options
+from ..plugin_utils.secret_options import secret_values
 
 DISPLAY = Display()
 
@@ -143,7 +143,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             )
             kept = json.loads(records.read_text(encoding="utf-8")) if records.exists() else None
         report = judge(kept, done.returncode, done.stdout)
-        report = remove_values(report, self._secrets(site.parent.parent / "roles", task_vars or {}))
+        # Values that must not be shown even if a task shows them by mistake.
+        hostvars = (task_vars or {}).get("hostvars", {})
+        report = remove_values(report, secret_values(site.parent.parent / "roles", hostvars))
         if args.get("output"):
             target = Path(args["output"]).expanduser()
             part = target.with_name(target.name + ".part")
@@ -155,15 +157,3 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             DISPLAY.display(line)
         result.update(changed=False, failed=not clean, report=report, msg=_verdict(report))
         return result
-
-    def _secrets(self, roles_dir: Path, variables: Mapping[str, Any]) -> set[str]:
-        """Values that must not be shown even if a task shows them by mistake."""
-        found: set[str] = set()
-        names = secret_options(roles_dir) | {"llm_api_key"}
-        hostvars = variables.get("hostvars", {})
-        for host in hostvars:
-            for name in names & set(hostvars[host]):
-                value = hostvars[host][name]
-                texts = value if isinstance(value, list) else [value]
-                found |= {str(text) for text in texts if text and len(str(text)) > 3}
-        return found

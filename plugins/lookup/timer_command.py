@@ -62,7 +62,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
             raise AnsibleLookupError(
                 f"The timer can't ask for a password: give it in a file ({option})."
             )
-        known = secret_options(Path(self.get_option("roles_dir"))) | {"llm_api_key"}
+        known = {"llm_api_key", *secret_options(Path(self.get_option("roles_dir")))}
         named = command_line.secrets(context.CLIARGS, known)
         if named:
             raise AnsibleLookupError(

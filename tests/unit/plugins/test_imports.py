@@ -12,9 +12,11 @@ PROGRAM = """
 import importlib, sys
 from importlib.abc import MetaPathFinder
 
+MISSING = ("google", "requests", "urllib3", "vllm", "torch", "pygal", "cyclonedx", "packageurl")
+
 class Missing(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("google", "requests", "urllib3", "vllm", "torch", "pygal"):
+        if name.partition(".")[0] in MISSING:
             raise ModuleNotFoundError(f"No module named {name!r}")
         return None
 

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""report.yml: all that is known of a deployment, with hosts that answer and hosts that don't."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from llm_server.ledger.store import Store
+
+from tests.support.modules_fixtures import Json, free_port
+from tests.support.site_fixture import KEY, NAME, ROOT, Site
+
+PLANTED = "a-token-that-nobody-may-see"
+INJECTED = '<script>alert("here")</script>'
+METRICS = ROOT / "tests/fixtures/metrics/vllm-0.32.0.txt"
+CONFIGS = ROOT / "tests/fixtures/model_configs.json"
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Has the metrics of a real server, and refuses everything else."""
+
+    def do_GET(self) -> None:
+        known = self.headers.get("Authorization") == f"Bearer {KEY}"
+        found = known and self.path == "/metrics"
+        self.send_response(200 if found else 403)
+        self.end_headers()
+        if found:
+            self.wfile.write(METRICS.read_bytes())
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def endpoint(site: Site) -> Iterator[None]:
+    """Something that answers at the port of the API."""
+    address = ("127.0.0.1", int(site.variables["llm_api_port"]))
+    with ThreadingHTTPServer(address, Endpoint) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield
+        http.shutdown()
+
+
+@pytest.fixture
+def reported(site: Site, endpoint: None) -> Iterator[Site]:
+    """This machine as a host, and another one that nobody can log in to; no instance."""
+    site.reach_locally()
+    # One package says what no package should.
+    info = site.folder / "venv/lib/python3.12/site-packages/vllm-0.32.0.dist-info"
+    info.mkdir(parents=True)
+    said = f"Metadata-Version: 2.4\nName: vllm\nVersion: 0.32.0\nLicense: {INJECTED} {PLANTED}\n"
+    (info / "METADATA").write_text(said, encoding="utf-8")
+    model = site.folder / "models/SmolLM2-135M-Instruct"
+    model.mkdir(parents=True)
+    config = json.loads(CONFIGS.read_text(encoding="utf-8"))["smollm2-135m"]["config"]
+    (model / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    listed = {"resolved": PLANTED, "files": {"config.json": {"size": 2, "sha256": "ab" * 32}}}
+    (model / "manifest.json").write_text(json.dumps(listed), encoding="utf-8")
+    site.variables |= {"llm_model": str(model), "llm_probe_retries": 0}
+    site.servers[NAME] |= {
+        "__usage_path": str(site.folder / "ledger.sqlite"),
+        "vllm_venv_path": str(site.folder / "venv"),
+        "llm_model_dir": str(model.parent),
+        "llm_model_token": PLANTED,
+    }
+    site.servers["llm-2"] = {"ansible_host": "127.0.0.1", "ansible_port": free_port()}
+    hour = int(datetime.now(UTC).timestamp() // 3600)
+    entries = {
+        (hour, "partner", INJECTED, "ok"): 3,
+        (hour, "partner", INJECTED, "generation"): 45,
+        (hour, "", "m", "seconds"): 7200,
+    }
+    store = Store(site.folder / "ledger.sqlite")
+    store.write("w", 1, entries, hour)
+    yield site
+    store.close()
+
+
+def report(site: Site, *options: str) -> tuple[Json, str, str]:
+    """The JSON, the page, and what the run said."""
+    folder = site.folder / "report"
+    said = site.ok("report", "-e", f"report_output={folder}", *options, changed=0)
+    for path in folder.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert PLANTED not in text and KEY not in text, path
+    found: Json = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return found, (folder / "report.html").read_text(encoding="utf-8"), said
+
+
+def test_a_host_that_answers_and_one_that_does_not(reported: Site) -> None:
+    options = ("--check", "-e", "report_drift=false", "-e", "usage_hour_price=2")
+    found, page, said = report(reported, *options)
+    assert {one["host"]: one["reached"] for one in found["hosts"]} == {NAME: True, "llm-2": False}
+    assert "1 of 2 hosts answer." in said
+    [missing] = found["missing"]
+    assert missing.startswith("llm-2 did not answer, so nothing of it is here: ")
+    assert "onnection refused" in missing
+    outcomes = {one["what"]: one["outcome"] for one in found["checklist"]}
+    assert outcomes["server"] == outcomes["local API"] == "failed"
+    [host] = [one for one in found["hosts"] if one["reached"]]
+    assert (host["state"], host["versions"]["vLLM"]) == ("healthy", "0.32.0")
+    assert host["versions"]["kernel"]
+    [row] = found["usage"]["rows"]
+    assert (row["key"], row["tokens_out"], row["cost"]) == ("partner", 45, 4)
+    figures = {one["what"]: one for one in found["plan"][0]["rows"]}
+    cache = figures["tokens in the KV cache"]
+    assert cache["measured"] == 23296
+    assert cache["predicted"] > 0
+    assert found["drift"]["status"] == "not looked at"
+    # What a host said is text on the page.
+    assert "<script" not in page and "&lt;script&gt;" in page
+    assert len(page) < 30_000
+
+    [listed] = found["components"]
+    bill = (reported.folder / "report" / listed["file"]).read_text(encoding="utf-8")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
+    parts = {one["name"]: one for one in json.loads(bill)["components"]}
+    assert parts["vllm"]["purl"] == "pkg:pypi/vllm@0.32.0"
+    [file] = parts[host["model"]]["components"]
+    assert file["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
+
+
+def test_there_is_nothing(site: Site) -> None:
+    found, page, said = report(site)
+    assert found["hosts"] == []
+    assert found["instances"][0]["status"] == "MISSING"
+    assert "instance llm-server" in {one["object"] for one in found["drift"]["differences"]}
+    assert "No host runs" in said
+    assert "MISSING" in page
