@@ -19,6 +19,7 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ..module_utils.host import gpu_findings
 from ..plugin_utils import drift
 from ..plugin_utils.command_line import asking, options
 from ..plugin_utils.secret_options import secret_values
@@ -86,6 +87,11 @@ def judge(kept: Mapping[str, Any] | None, code: int, output: str) -> dict[str, A
         "at_rest": list((kept or {}).get("at_rest", [])),
         "differences": found,
         "errors": errors,
+        "gpu_findings": [
+            {"host": host, **one}
+            for host, findings in (kept or {}).get("gpu_findings", {}).items()
+            for one in findings
+        ],
     }
 
 
@@ -96,6 +102,7 @@ def lines(report: Mapping[str, Any]) -> list[str]:
         f"error ({one['layer'] or 'run'}, {one['host'] or 'controller'}): {one['message']}"
         for one in report["errors"]
     ]
+    text += [f"{one['host']}: {gpu_findings.line(one)}" for one in report["gpu_findings"]]
     text += report["at_rest"]
     skipped = [layer for layer, done in report["layers_checked"].items() if not done]
     return text + ([f"not looked at: {', '.join(skipped)}"] if skipped else [])

@@ -34,6 +34,8 @@ NEWER_IMAGE = "__gce_instance_newer_image"
 RESTING = "__gce_instance_resting"
 # And what it says of the reason.
 REST = "__gce_instance_rest"
+# The module that says what a host's GPUs ask for.
+GPU_INFO = "llmops.gce_vllm.gpu_info"
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
@@ -50,6 +52,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._roles: set[str] = set()
         self._resting = False
         self._at_rest: list[str] = []
+        self._gpu_findings: dict[str, list[dict[str, Any]]] = {}
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Keep what would change."""
@@ -60,6 +63,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         if facts.get(RESTING):
             self._resting = True
             self._at_rest.append(f"{result.host.get_name()}: {facts.get(REST)}")
+        if result.task.action == GPU_INFO:
+            # A later look at the same host counts.
+            self._gpu_findings[result.host.get_name()] = result.result.get("findings") or []
         if NEWER_IMAGE in result.result:
             self._keep(result, "newer image")
 
@@ -108,6 +114,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "failed": sorted(bad),
             "resting": self._resting,
             "at_rest": self._at_rest,
+            "gpu_findings": self._gpu_findings,
         }
         part = Path(target + ".part")
         part.touch(mode=0o600)

@@ -20,6 +20,19 @@ _THROTTLES = {
     "hw_power_brake_slowdown": "the machine's power is short",
 }
 
+# What is to be done, for people.
+_WORDS = {
+    RESET: "reset (reboot the host)",
+    ELSEWHERE: "recreate elsewhere (stop.yml, then start.yml: it moves to other hardware)",
+}
+
+
+def line(finding: Mapping[str, Any]) -> str:
+    """A finding for people."""
+    where = f"GPU {finding['gpu']}: " if finding["gpu"] else ""
+    action = str(finding["action"])
+    return f"{where}{finding['text']}: {_WORDS.get(action, action)}"
+
 
 def of_host(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Each finding: `gpu` (bus or UUID, empty for the host), `kind`, `text` and `action`."""
