@@ -68,21 +68,25 @@ def test_stopped_started_and_stopped_from_the_beginning(
     assert cloud.stored("disks") == []
 
 
-@pytest.mark.parametrize("keep", [False, True])
-def test_what_is_said_about_them_at_a_stop(
-    cloud: m.Cloud, keep: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Emptied, unless the task says otherwise; of a machine without them nothing is said."""
+@pytest.fixture
+def urls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Method and address of all that is asked."""
     import requests
 
-    urls: list[str] = []
+    asked: list[str] = []
     send = requests.Session.send
 
     def noted(session: Any, request: Any, **rest: Any) -> Any:
-        urls.append(request.url)
+        asked.append(f"{request.method} {request.url}")
         return send(session, request, **rest)
 
     monkeypatch.setattr(requests.Session, "send", noted)
+    return asked
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_is_said_about_them_at_a_stop(cloud: m.Cloud, keep: bool, urls: list[str]) -> None:
+    """Emptied, unless the task says otherwise; of a machine without them nothing is said."""
     word = {"discard_local_ssd": False} if keep else {}
     cloud.ok("gce_instance", **options(MACHINES[0], **word))
     cloud.ok("gce_instance", state="stopped", **options(MACHINES[0], **word))
@@ -105,6 +109,16 @@ def test_a_change_that_needs_a_stop(cloud: m.Cloud) -> None:
     done = cloud.ok("gce_instance", allow_stop=True, **after)
     assert [one["how"] for one in done["changes"]] == ["stop"]
     assert done["instance"]["status"] == "RUNNING"
+
+
+def test_a_whole_update_says_what_becomes_of_them(cloud: m.Cloud, urls: list[str]) -> None:
+    """`instances.update` takes the whole instance, and asks for the same word as a stop."""
+    cloud.ok("gce_instance", **options(MACHINES[0]))
+    other = options(MACHINES[0], reservation_affinity={"type": "none"})
+    changed = cloud.ok("gce_instance", allow_stop=True, **other)
+    assert [one["field"] for one in changed["changes"]] == ["reservation_affinity"]
+    [update] = [url for url in urls if url.startswith("PUT ")]
+    assert "discardLocalSsd=true" in update
 
 
 def test_another_machine_type_is_another_machine(cloud: m.Cloud) -> None:

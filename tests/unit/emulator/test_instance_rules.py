@@ -147,6 +147,22 @@ def test_every_bundle_is_somewhere() -> None:
             assert machine.gpus[1] <= data.ACCELERATORS[machine.gpus[0]].most
 
 
+@pytest.mark.parametrize(
+    ("machine", "kind"),
+    [
+        # AttachedDiskInitializeParams.diskType in the discovery document.
+        ("a3-highgpu-8g", "hyperdisk-balanced"),
+        ("a3-ultragpu-8g", "hyperdisk-balanced"),
+        ("a4-highgpu-8g", "hyperdisk-balanced"),
+        ("g4-standard-48", "hyperdisk-balanced"),
+        ("g2-standard-4", "pd-balanced"),
+        ("n1-standard-8", "pd-standard"),
+    ],
+)
+def test_the_disk_that_a_machine_boots_from_where_none_is_named(machine: str, kind: str) -> None:
+    assert data.boot_disk_types(machine)[0] == kind
+
+
 def test_every_region_has_a_subnetwork() -> None:
     assert set(catalog.REGIONS) == set(data.SUBNET_RANGES)
 

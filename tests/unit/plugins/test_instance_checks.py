@@ -162,6 +162,36 @@ def test_which_machines_bring_local_ssds(machine: str, brings: bool) -> None:
         assert known[2] == data.LOCAL_SSDS[machine] * data.LOCAL_SSD_GB
 
 
+# What Google's documentation says that Compute Engine attaches (docs/disks/local-ssd and
+# docs/accelerator-optimized-machines, below docs.cloud.google.com/compute), counted a second time
+# in what GKE's autoscaler has of machine types. Each has 375 GB; A4X has four of 3,000 GB.
+LOCAL_SSDS = {
+    "a2-ultragpu-1g": 1,
+    "a2-ultragpu-2g": 2,
+    "a2-ultragpu-4g": 4,
+    "a2-ultragpu-8g": 8,
+    "a3-highgpu-1g": 2,
+    "a3-highgpu-2g": 4,
+    "a3-highgpu-4g": 8,
+    "a3-highgpu-8g": 16,
+    "a3-megagpu-8g": 16,
+    "a3-ultragpu-8g": 32,
+    "a4-highgpu-8g": 32,
+}
+
+
+def test_how_many_local_ssds_a_machine_brings() -> None:
+    assert data.LOCAL_SSDS == LOCAL_SSDS
+    found = {name: machine_types.shape(name) for name in LOCAL_SSDS}
+    assert {name: known[2] for name, known in found.items() if known} == {
+        name: count * 375 for name, count in LOCAL_SSDS.items()
+    }
+    # Every GPU machine of the tables either brings some or is named as one that brings none.
+    without = {name for name in machine_types.BUNDLED if not local_ssds.bundled(name)}
+    assert {name.split("-")[0] for name in without} == {"g2", "g4", "a2"}
+    assert not any("ultra" in name for name in without)
+
+
 def test_disks_do_not_follow_into_another_zone() -> None:
     resource = {"disks": [{"boot": True}, {"source": "projects/p/zones/z/disks/data"}]}
     with pytest.raises(GceError, match=r"further disks \(data\)"):

@@ -51,6 +51,8 @@ class InstanceReader:
         """Flat fields; disks are asked only where one of `fields` needs it.
 
         Args:
+            fields: names, or the wish. A wish for a larger boot disk than the instance shows is
+                compared with the disk itself: what it shows may be of before it was grown.
             family: the wished image family, `PROJECT/FAMILY`.
             boot_type: the wished type of the boot disk. Where the instance's record says that it
                 has this one, that is believed; a difference is only ever seen on the disk itself.
@@ -62,7 +64,9 @@ class InstanceReader:
         paths = {}
         known_type = boot_type and self._recorded_type(resource) == boot_type
         of_disk = OF_BOOT_DISK - {"boot_disk.type"} if known_type else OF_BOOT_DISK
-        if boot and (of_disk & asked or unrecorded):
+        size = "boot_disk.size_gb"
+        wished = (fields.get(size) if isinstance(fields, Mapping) else None) or 0
+        if boot and (of_disk & asked or unrecorded or wished > view.get(size, 0)):
             paths[""] = naming.relative(str(boot))
         for name in further_disks.names(asked):
             there = view.get(f"disks.{name}.source")
