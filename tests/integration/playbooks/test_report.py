@@ -20,19 +20,24 @@ from tests.support.site_fixture import KEY, NAME, ROOT, Site
 PLANTED = "a-token-that-nobody-may-see"
 INJECTED = '<script>alert("here")</script>'
 METRICS = ROOT / "tests/fixtures/metrics/vllm-0.32.0.txt"
+# Of all that is asked: the window's hours, requests at once, and so on.
+SEEN = b'{"data": {"result": [{"metric": {}, "value": [1, "5"]}]}}'
 CONFIGS = ROOT / "tests/fixtures/model_configs.json"
 
 
 class Endpoint(BaseHTTPRequestHandler):
-    """Has the metrics of a real server, and refuses everything else."""
+    """Has the metrics of a real server, is a Prometheus too, and refuses everything else."""
 
     def do_GET(self) -> None:
         known = self.headers.get("Authorization") == f"Bearer {KEY}"
-        found = known and self.path == "/metrics"
+        prometheus = self.path.startswith("/api/v1/query?query=")
+        found = prometheus or (known and self.path == "/metrics")
         self.send_response(200 if found else 403)
+        if prometheus:
+            self.send_header("Content-Type", "application/json")
         self.end_headers()
         if found:
-            self.wfile.write(METRICS.read_bytes())
+            self.wfile.write(SEEN if prometheus else METRICS.read_bytes())
 
     def do_POST(self) -> None:
         self.do_GET()
@@ -128,6 +133,24 @@ def test_a_host_that_answers_and_one_that_does_not(reported: Site) -> None:
     assert parts["vllm"]["purl"] == "pkg:pypi/vllm@0.32.0"
     [file] = parts[host["model"]]["components"]
     assert file["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
+
+
+def test_advice(reported: Site) -> None:
+    del reported.servers["llm-2"]
+    target = reported.folder / "advice.json"
+    reported.variables |= {
+        "monitoring_enabled": True,
+        "__advise_prometheus": f"127.0.0.1:{reported.variables['llm_api_port']}",
+    }
+    options = ("-e", f"advise_output={target}", "-e", "usage_hour_price=2")
+    said = reported.ok("advise", *options, "--check", changed=0)
+    [found] = json.loads(target.read_text(encoding="utf-8"))["hosts"]
+    assert found["window"]["prometheus_hours"] == 5
+    assert found["window"]["ledger_days"] == 1
+    assert found["window"]["server_requests"] == 10
+    assert found["advice"] == []
+    assert "Nothing to change." in said
+    assert "Office hours are not judged before 7 days of usage." in said
 
 
 def test_there_is_nothing(site: Site) -> None:
