@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/collections
 
-.PHONY: help setup setup-dev demo demo-destroy demo-status emulator test test-fast test-full lint bench docs lock audit clean
+.PHONY: help setup setup-dev demo demo-destroy demo-status emulator test test-fast test-full lint bench mutants docs lock audit clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ bench: setup-dev ## the servers compared on the CPU (build/bench-cpu), and what 
 	@$(PY) -m benchmarks.api_cost --out build/api-cost
 	@$(PY) -m benchmarks.site_cost --out build/site-cost
 	@$(PY) -m benchmarks.no_change
+
+mutants: setup-dev ## plant faults in a copy, one at a time, and see which tests notice them (build/mutants)
+	@$(PY) -m benchmarks.mutants
 
 docs: setup-dev ## write the roles' READMEs, docs/reference and docs/private-apis.md from the code
 	@$(PY) docs/tools/generate_role_docs.py

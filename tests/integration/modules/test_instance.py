@@ -292,6 +292,15 @@ def test_suspended_one_is_resumed(cloud: m.Cloud, name: str) -> None:
     ]
 
 
+def test_at_the_end_of_its_time_it_is_stopped_where_nothing_else_is_said(
+    cloud: m.Cloud, name: str
+) -> None:
+    cloud.ok("gce_instance", **m.machine(name))
+    limit = {"scheduling": {"max_run_duration": 3600}, "allow_stop": True}
+    made = cloud.ok("gce_instance", **m.machine(name, **limit))
+    assert made["instance"]["scheduling"]["instanceTerminationAction"] == "STOP"
+
+
 def test_flex_start_is_reported_as_such(cloud: m.Cloud, name: str) -> None:
     flex = {"provisioning_model": "FLEX_START", "max_run_duration": 7200}
     cloud.ok("gce_instance", **m.machine(name, scheduling=flex))

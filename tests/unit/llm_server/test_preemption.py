@@ -84,12 +84,17 @@ def metadata() -> Iterator[MetadataServer]:
     server.server_close()
 
 
+def systemctl(tmp_path: Path) -> Path:
+    """A program that only notes what it is asked, in the file `told`."""
+    program = tmp_path / "systemctl"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
+    program.chmod(0o755)
+    return program
+
+
 def run(metadata: MetadataServer, tmp_path: Path, seconds: str) -> subprocess.Popen[str]:
-    """The program as the unit runs it, with a systemctl that only notes what it is asked."""
-    told = tmp_path / "systemctl"
-    told.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
-    told.chmod(0o755)
-    text = PROGRAM.read_text().replace('"/usr/bin/systemctl"', f'"{told}"')
+    """The program as the unit runs it."""
+    text = PROGRAM.read_text().replace('"/usr/bin/systemctl"', f'"{systemctl(tmp_path)}"')
     program = tmp_path / "preemption.py"
     program.write_text(text)
     return subprocess.Popen(
@@ -122,6 +127,20 @@ def test_the_notice_stops_the_service_and_then_cuts_off(
         "kill --kill-who=main --signal=SIGTERM llm-server.service",
     ]
     assert "takes this instance back" in said
+
+
+def test_who_is_in_has_time_to_finish_before_it_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preemption, "SYSTEMCTL", str(systemctl(tmp_path)))
+    paused: list[tuple[float, str]] = []
+
+    def pause(seconds: float) -> None:
+        paused.append((seconds, (tmp_path / "told").read_text()))
+
+    preemption.drain("llm-server.service", 20, pause)
+    assert paused == [(20, "stop --no-block llm-server.service\n")]
+    assert "SIGTERM" in (tmp_path / "told").read_text()
 
 
 def test_a_notice_that_was_there_before_it_began(metadata: MetadataServer, tmp_path: Path) -> None:

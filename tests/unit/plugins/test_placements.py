@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.filter.attempt_lines import attempt_lines
 from ansible_collections.llmops.gce_vllm.plugins.filter.full_placements import full_placements
+from ansible_collections.llmops.gce_vllm.plugins.filter.start_placements import start_placements
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.errors import GceError, OperationError
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import (
     argspec as instance_options,
@@ -174,6 +175,27 @@ def test_placements_are_filled_in_from_the_other_settings() -> None:
     assert [one["region"] for one in found] == ["us-central1", "us-east1", "us-east1"]
     alone = full_placements([], "us-east1-c", "g2-standard-4")
     assert [one["said"] for one in alone] == ["us-east1-c g2-standard-4 STANDARD"]
+
+
+def test_a_start_tries_the_instances_own_place_first() -> None:
+    zones = "https://www.googleapis.com/compute/v1/projects/p/zones"
+    instance = {
+        "zone": f"{zones}/us-east1-c",
+        "machineType": f"{zones}/us-east1-c/machineTypes/g2-standard-8",
+        # As Google lists those that come with the machine, and no setting has to.
+        "guestAccelerators": [
+            {"acceleratorType": f"{zones}/us-east1-c/acceleratorTypes/nvidia-l4"}
+            | {"acceleratorCount": 1}
+        ],
+    }
+    settings = [
+        {"zone": "us-central1-a", "machine_type": "n1-standard-4", "accelerators": []},
+        {"zone": "us-east1-c", "machine_type": "g2-standard-8", "accelerators": []},
+    ]
+    found = start_placements(
+        [{**one, "provisioning_model": "STANDARD"} for one in settings], instance
+    )
+    assert [one["zone"] for one in found] == ["us-east1-c", "us-central1-a"]
 
 
 def test_lines_of_attempts() -> None:

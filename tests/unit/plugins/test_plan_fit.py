@@ -70,6 +70,17 @@ def test_a_length_that_the_engine_finds_itself_fits() -> None:
     assert found["kv_tokens"] >= found["max_model_len"] > 8192
 
 
+def test_a_longer_context_than_fits_is_refused_also_where_the_engine_finds_the_length() -> None:
+    given = {"max_model_len": "auto"}
+    longest = judge("llama-3.1-8b", "l4", given=given)["max_model_len"]
+    for context, fits in ((longest, True), (longest + 1, False)):
+        found = judge("llama-3.1-8b", "l4", given=given, workload=fit.Workload(context=context))
+        assert found["fits"] is fits
+    assert f"a context of {longest + 1} tokens is longer than the {longest} that fit" in str(
+        found["reason"]
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "gpu", "given", "said"),
     [
