@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write down shapes that the plan never saw, what it says of them, and starts around their limits.
 
-usage: prepare.py RUNS.json [--gpu ACCELERATOR] [--more]
+usage: prepare.py RUNS.json [--gpu ACCELERATOR] [--more | --last]
 
 `measure.py OUT.jsonl --from RUNS.json` measures them; `compare.py RUNS.json OUT.jsonl` compares.
 For each shape there is one run for its size, and starts with 95 % and 105 % of what is expected to
@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import last_shapes
 import more_shapes
 import shapes
 
@@ -298,11 +299,15 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--gpu", default="nvidia-h200-141gb")
     parser.add_argument("--more", action="store_true", help="those of more_shapes.py instead")
+    parser.add_argument("--last", action="store_true", help="those of last_shapes.py instead")
     options = parser.parse_args()
-    if options.more:
+    wanted = SHAPES
+    if options.more or options.last:
+        other = more_shapes if options.more else last_shapes
+        wanted = other.SHAPES
         CONFIGS.clear()
-        CONFIGS.update(more_shapes.CONFIGS)
-    found = runs(gpu_table.GPUS[options.gpu], more_shapes.SHAPES if options.more else SHAPES)
+        CONFIGS.update(other.CONFIGS)
+    found = runs(gpu_table.GPUS[options.gpu], wanted)
     for number, run in enumerate(found):
         print(
             number, run["model"], run["gpus"], run["arguments"], run["expected"],

@@ -33,6 +33,8 @@ class Family:
         rotary: tables of sines and cosines that are held.
         shared_always: whether every token also passes an expert of the experts' size.
         encoder: whether it pools, and caches nothing.
+        hidden_kept: hidden states that are held while the MLP computes, as vLLM 0.25's class does.
+        interleaved_state: whether a state's projection holds the parts of each head together.
     """
 
     gated: bool = True
@@ -58,11 +60,13 @@ class Family:
     biased_experts: bool = False
     learned_positions: bool = False
     encoder: bool = False
+    hidden_kept: int = 4
+    interleaved_state: bool = False
 
 
 _PLAIN = Family()
 _BIASED = Family(gated=False, qkv_bias=True, out_bias=True, mlp_bias=True, norm_bias=True)
-_GEMMA = Family(tied=True, norms=4, full_every=6, qk_norm="head", rotary=2)
+_GEMMA = Family(tied=True, norms=4, full_every=6, qk_norm="head", rotary=2, hidden_kept=5)
 _ENCODER = Family(
     gated=False, qkv_bias=True, out_bias=True, mlp_bias=True, norm_bias=True, encoder=True
 )
@@ -84,13 +88,13 @@ FAMILIES: dict[str, Family] = {
     "ernie4_5": Family(tied=True),
     "exaone4": Family(qk_norm="head"),
     "falcon": Family(gated=False, tied=True, norms=1, norm_bias=True),
-    "falcon_h1": replace(_MAMBA2, state_beside=True),
+    "falcon_h1": replace(_MAMBA2, state_beside=True, hidden_kept=5),
     "gemma": Family(tied=True),
-    "gemma2": Family(tied=True, norms=4, full_every=2),
+    "gemma2": Family(tied=True, norms=4, full_every=2, hidden_kept=5),
     "gemma3": _GEMMA,
     "gemma3_text": _GEMMA,
-    "glm": _PLAIN,
-    "glm4": Family(norms=4),
+    "glm": Family(hidden_kept=3),
+    "glm4": Family(norms=4, hidden_kept=5),
     "glm4_moe": Family(out_unbiased=True),
     "glm4_moe_lite": _PLAIN,
     "gpt2": replace(_BIASED, tied=True, learned_positions=True),
@@ -106,14 +110,14 @@ FAMILIES: dict[str, Family] = {
     "kimi_k2": _PLAIN,
     "lfm2": Family(tied=True, qk_norm="head", state="conv"),
     "lfm2_moe": Family(tied=True, qk_norm="head", state="conv"),
-    "llama": _PLAIN,
+    "llama": Family(hidden_kept=3),
     "llama4": Family(full_every=4, chunked=True, shared_always=True),
     "llama4_text": Family(full_every=4, chunked=True, shared_always=True),
     "mimo": Family(out_unbiased=True),
     "minimax": Family(state="lightning"),
     "minimax_m2": Family(qk_norm="full"),
     "ministral3": _PLAIN,
-    "mistral": Family(every_window=True),
+    "mistral": Family(every_window=True, hidden_kept=3),
     "mixtral": Family(every_window=True),
     "modernbert": replace(_ENCODER, gated=True, mlp_bias=False, norm_bias=False),
     "nemotron": Family(gated=False, norm_bias=True),
@@ -122,13 +126,13 @@ FAMILIES: dict[str, Family] = {
     ),
     "nomic_bert": _ENCODER,
     "olmo": _PLAIN,
-    "olmo2": Family(qk_norm="full"),
-    "olmo3": Family(qk_norm="full", full_every=4),
+    "olmo2": Family(qk_norm="full", hidden_kept=3),
+    "olmo3": Family(qk_norm="full", full_every=4, hidden_kept=3),
     "olmoe": Family(qk_norm="full"),
     "opt": replace(_BIASED, tied=True, learned_positions=True),
     "phi": replace(_BIASED, norms=1),
-    "phi3": Family(every_window=True),
-    "phi4mm": Family(every_window=True, tied=True),
+    "phi3": Family(every_window=True, hidden_kept=3),
+    "phi4mm": Family(every_window=True, tied=True, hidden_kept=3),
     "phimoe": replace(_PLAIN, norm_bias=True, every_window=True),
     "qwen2": Family(qkv_bias=True),
     "qwen2_moe": Family(qkv_bias=True),
@@ -138,7 +142,7 @@ FAMILIES: dict[str, Family] = {
     "qwen3_5_moe_text": _DELTA,
     "qwen3_5_text": _DELTA,
     "qwen3_moe": Family(qk_norm="head"),
-    "qwen3_next": _DELTA,
+    "qwen3_next": replace(_DELTA, interleaved_state=True),
     "qwen3_vl_text": Family(qk_norm="head"),
     "qwen3_vl_moe_text": Family(qk_norm="head"),
     "roberta": _ENCODER,

@@ -32,6 +32,7 @@ class Quantization:
         counted: whether `linear_bytes` is known.
         excluded: names and patterns of modules that are not quantised.
         by_substring: whether such a name may be any part of a module's.
+        while_loading: whether the engine rounds weights in full precision as it reads them.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Quantization:
     counted: bool = True
     excluded: tuple[str, ...] = ()
     by_substring: bool = False
+    while_loading: bool = False
 
 
 def of(
@@ -59,7 +61,8 @@ def of(
     """
     method = method_of(config)
     if not method:
-        return _applied(asked) if asked else None
+        found = _applied(asked) if asked else None
+        return replace(found, while_loading=True) if found else None
     found = _of_checkpoint(config, method, release)
     return replace(
         found,

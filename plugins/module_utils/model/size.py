@@ -117,7 +117,7 @@ def loaded_bytes(
 
     Beyond the parameters that is: rotary tables, vocabulary padded to 64 a GPU, keys' and values'
     weights that are repeated where there are fewer such heads than GPUs, the experts' padding, and
-    for latent attention (MLA) a second copy of what expands the latent vector.
+    of quantised latent attention (MLA) a copy in 16 bits of what expands the latent vector.
 
     Args:
         capability: the GPU's, by which a kernel is chosen.
@@ -129,7 +129,7 @@ def loaded_bytes(
     if quantization is not None and quantization.pad_experts and shape.experts is not None:
         experts *= mxfp4_padding(shape.hidden, shape.experts.intermediate, capability)
     extra = 0.0
-    if shape.latent:
+    if shape.latent and linear < (parts.linear + parts.replicated) * each:
         up = shape.latent.kv_rank * shape.heads * (shape.latent.nope_dim + shape.latent.value_dim)
         extra += len(shape.attending) * up * each
     one_linear = linear / max(1, parts.linear + parts.replicated)

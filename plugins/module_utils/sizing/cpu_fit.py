@@ -11,7 +11,7 @@ from ..hardware.gpus import GIB
 from ..model.shape import Shape
 from ..model.unknown import Unknown, texts
 from ..vllm import engine_arg_names, engine_args, engine_checks
-from . import fit, gpu_memory, kv_cache
+from . import activations, fit, gpu_memory, kv_cache
 from .gpu_memory import gib
 
 # The server's two processes with their libraries, and the system; a bound, not a measurement.
@@ -41,7 +41,7 @@ def judge(
     length = wished if layout is None else layout.longest(space, wished)
     room = layout.concurrency(space, max(1, length)) if layout else float(engine.sequences)
     weights = gpu_memory.weight_bytes(shape, engine, scheme, size)
-    takes = weights + space + gpu_memory.activation_bytes(shape, engine) + _PROCESSES
+    takes = weights + space + activations.peak(shape, engine, scheme) + _PROCESSES
     memory = _memory(str(options.get("machine_type") or ""))
     said = (
         f"weights take {gib(weights)}, the KV cache {gib(space)} of the host's memory, "

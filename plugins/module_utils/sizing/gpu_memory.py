@@ -2,8 +2,8 @@
 """What a model takes of a GPU's memory under vLLM, and what is left for its KV cache. Pure.
 
 vLLM takes a share of the GPU (gpu_memory_utilization), loads the weights, runs one step of the
-largest size, and gives the cache what is left. The same is added up here. The constants were fitted
-to what vLLM counted on an H100: `benchmarks/plan` has the program and the comparison.
+largest size (`activations`), and gives the cache what is left. The same is added up here. The
+constants were fitted to what vLLM counted on an H100: `benchmarks/plan` has the comparison.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import math
 from dataclasses import dataclass
 
 from ..hardware.gpus import GIB, MIB, Gpu
-from ..model import quantization
+from ..model import quantization, tensors
 from ..model import size as weights_size
 from ..model.quantization import DTYPE_BYTES, Quantization
 from ..model.shape import Shape
 from ..model.unknown import Unknown
 from ..vllm.engine_args import Engine
-from . import kv_cache
+from . import activations, kv_cache
+from .allocator import Allocator
 from .kv_cache import Layout
 
 # What CUDA keeps before vLLM begins, 527 MiB on an H100: a share of memory that leaves less for it
@@ -28,14 +29,6 @@ CONTEXT = 640 * MIB
 NON_TORCH = 231 * MIB
 # Communication between GPUs: NCCL on two H200 with NVLink, 467 to 572 MiB with three models.
 NON_TORCH_PER_PEER = 480 * MIB
-# Bytes that sampling takes for each logit, beside the logit itself.
-SAMPLING = 4.3
-# The same in the model runner that vLLM 0.25 still uses for most mixtures of experts: it sorts.
-SAMPLING_BY_SORTING = 16.5
-# A layer with a state, in multiples of what it projects: that itself, the convolution's two copies
-# and the output. Mamba 2's was measured on Falcon-H1, which also scales what it projects.
-STATE_WIDTHS = {"mamba2": 3.5}
-OTHER_STATE_WIDTHS = 2.0
 # CUDA graphs: the first, and each further one for each layer, which also holds its outputs.
 GRAPH_FIRST = 200 * MIB
 GRAPH_PER_LAYER = 40_000
@@ -46,18 +39,17 @@ MARGIN_OF_ESTIMATE = 0.1
 # Files and shape are taken for the same model up to this share of difference: layers that predict
 # further tokens lie in the files, and are not loaded.
 DISAGREEMENT = 0.05
-# Mixtures of experts that run in vLLM 0.25's newer model runner, as all other models do.
-_NEWER_RUNNER = frozenset({"DeepseekV2ForCausalLM", "Qwen2MoeForCausalLM", "GraniteMoeForCausalLM"})
 
 
 @dataclass(frozen=True)
 class Budget:
     """Bytes on one GPU.
 
-    vLLM 0.25, which the figures were fitted to, leaves the engine's tables and most models' graphs
-    out when it sizes the cache, and takes them from what its share of the GPU leaves over; 0.32
-    counts both. So `available` is what 0.25 logs, and `fits` rests on `assured`, which holds for
-    both. `kept_outside` is what 0.25 so takes beyond its share.
+    vLLM 0.25, which the figures were measured with, leaves the engine's tables and most models'
+    graphs out when it sizes the cache, and takes them from what its share of the GPU leaves over;
+    0.32 counts both, but not all of sampling (`not_seen`). `available` is what the release logs,
+    and `fits` rests on `assured`, for which all is counted. `kept_outside` is what is so taken
+    beyond the share.
     """
 
     total: int
@@ -68,6 +60,8 @@ class Budget:
     graphs: int
     non_torch: int
     graphs_counted: bool = False
+    tables_counted: bool = False
+    not_seen: int = 0
     kept_outside: int = 0
 
     @property
@@ -79,7 +73,9 @@ class Budget:
     def available(self) -> int:
         """What is expected to be left for the KV cache; negative where the model does not load."""
         graphs = self.graphs if self.graphs_counted else 0
-        return self.requested - self.weights - self.activations - self.non_torch - graphs
+        tables = self.state if self.tables_counted else 0
+        taken = self.weights + self.activations - self.not_seen + self.non_torch
+        return self.requested - taken - graphs - tables
 
     @property
     def overhead(self) -> int:
@@ -110,18 +106,25 @@ def budget(
         file_bytes: the checkpoint's tensors in bytes, in the dtype that they are loaded in.
     """
     weights = weight_bytes(shape, engine, scheme, file_bytes, gpu.capability)
+    weights += unused_bytes(shape, engine, scheme)
     state = state_bytes(shape, engine)
     graphs = 0 if engine.eager or shape.encoder else graph_bytes(shape, engine)
+    later = engine.release not in activations.TWO_RUNNERS
+    older = activations.older_runner(shape, engine.release)
+    step = activations.peak(shape, engine, scheme)
+    not_seen = step - activations.counted(shape, engine, scheme)
     return Budget(
         total=gpu.memory,
         requested=math.ceil(gpu.memory * engine.utilization),
         weights=weights,
-        activations=activation_bytes(shape, engine),
+        activations=step,
         state=state,
         graphs=graphs,
         non_torch=NON_TORCH + (NON_TORCH_PER_PEER if engine.tensor_parallel > 1 else 0),
-        graphs_counted=sorts(shape),
-        kept_outside=0 if sorts(shape) else state + graphs,
+        graphs_counted=older or later,
+        tables_counted=later,
+        not_seen=not_seen,
+        kept_outside=not_seen if older or later else state + graphs,
     )
 
 
@@ -149,6 +152,26 @@ def weight_bytes(
     return weights_size.of_fullest_stage(
         shape, counted, engine.pipeline_parallel, DTYPE_BYTES[engine.dtype] / split
     )
+
+
+def unused_bytes(shape: Shape, engine: Engine, scheme: Quantization | None) -> int:
+    """What lies unused beside the weights on one GPU, as PyTorch hands memory out."""
+    held, used = Allocator(), 0
+    for one in tensors.of(shape, engine.dtype, scheme, engine.tensor_parallel):
+        used += one.size
+        if not one.table:
+            read = [held.take(one.read)] if one.read else []
+            held.take(one.size)
+            held.give(*read)
+            continue
+        # Angles, sines and cosines, then both in one, all in 32 bits; then the table of them.
+        whole = int(one.size * 4 / DTYPE_BYTES[engine.dtype])
+        halves = [held.take(whole // 2) for _ in range(3)]
+        both = held.take(whole)
+        held.give(*halves)
+        held.take(one.size)
+        held.give(both)
+    return (held.held - used) // engine.pipeline_parallel
 
 
 def stored_bytes(shape: Shape, dtype: str) -> int:
@@ -179,52 +202,6 @@ def _without_second_copy(shape: Shape, dtype: str, file_bytes: int) -> int:
     once = file_bytes - int(shape.vocab * shape.hidden * DTYPE_BYTES[dtype])
     near = abs(once / stored_bytes(shape, dtype) - 1) <= DISAGREEMENT
     return once if shape.tied and near else file_bytes
-
-
-def activation_bytes(shape: Shape, engine: Engine) -> int:
-    """Peak of one step: the widest layer over all its tokens, or the logits of all sequences."""
-    each = DTYPE_BYTES[engine.dtype]
-    return math.ceil(max(_forward(shape, engine, each), _logits(shape, engine, each)))
-
-
-def sorts(shape: Shape) -> bool:
-    """Whether vLLM 0.25 runs the model in its older model runner, as it does those with states."""
-    if shape.state is not None:
-        return True
-    return shape.experts is not None and shape.architecture not in _NEWER_RUNNER
-
-
-def _forward(shape: Shape, engine: Engine, each: float) -> float:
-    """The widest layer's intermediate values, for all tokens of a step.
-
-    The multiples of the hidden size are fits: they cover what is normed, added and kept beside it.
-    """
-    split = engine.tensor_parallel
-    queries = 3 if shape.gated_attention else 2
-    attention = (shape.heads * queries + shape.kv_heads * 2) * shape.head_dim / split
-    if shape.state is not None:
-        times = STATE_WIDTHS.get(shape.state.kind, OTHER_STATE_WIDTHS)
-        attention = max(attention, times * shape.state.width / split)
-    if shape.latent:
-        one = shape.latent
-        attention = shape.heads * (3 * (one.nope_dim + one.rope_dim) + one.value_dim) / split
-    # Compiled, the product of gate and up projection is written beside both.
-    wide, beside = (3, 4.4) if engine.eager else (4, 3.6)
-    dense = (wide if shape.gated_mlp else wide - 1) * shape.dense_intermediate / split
-    widest = max(dense, attention) + beside * shape.hidden
-    if shape.experts is not None:
-        sparse = shape.experts
-        one_expert = 3 * sparse.intermediate / split + shape.hidden
-        both = sparse.active * one_expert + 3 * sparse.shared / split + 9.8 * shape.hidden
-        widest = max(widest, both + (attention if shape.latent else 0))
-    return engine.batched * each * widest
-
-
-def _logits(shape: Shape, engine: Engine, each: float) -> float:
-    if shape.encoder:
-        return 0.0
-    sampling = SAMPLING_BY_SORTING if sorts(shape) else SAMPLING
-    return engine.sequences * shape.vocab * (each + sampling)
 
 
 def state_bytes(shape: Shape, engine: Engine) -> int:

@@ -34,6 +34,7 @@ class Engine:
         state_blocks: blocks of such a state that a request takes.
         not_counted: what else was given that takes or frees memory which is not counted.
         reshaped: whether config.json is overridden (hf_overrides), so that the shape may not hold.
+        release: of vLLM.
     """
 
     dtype: str
@@ -57,6 +58,7 @@ class Engine:
     state_blocks: int
     not_counted: tuple[Unknown, ...]
     reshaped: bool
+    release: str
 
 
 def plain(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +87,8 @@ def resolve(
     if args.get("enable_chunked_prefill") is not None:
         chunked = _flag(args["enable_chunked_prefill"])
     batched, sequences = _steps(args, gpu, length or shape.max_length, chunked)
-    state_blocks, unknown = _state_blocks(args, shape, release or engine_arg_names.NEWEST)
+    release = release or engine_arg_names.NEWEST
+    state_blocks, unknown = _state_blocks(args, shape, release)
     return Engine(
         dtype=_dtype(str(args.get("dtype") or "auto"), shape, gpu),
         utilization=_number(args, "gpu_memory_utilization", DEFAULT_UTILIZATION),
@@ -108,6 +111,7 @@ def resolve(
         state_blocks=state_blocks,
         not_counted=(*engine_arg_names.not_counted(args), *unknown),
         reshaped=bool(args.get("hf_overrides")),
+        release=release,
     )
 
 

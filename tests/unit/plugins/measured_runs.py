@@ -24,4 +24,5 @@ def runs(name: str) -> list[dict[str, Any]]:
 def plan(run: dict[str, Any]) -> dict[str, Any]:
     """The plan's answer for a run."""
     shape = model_shape.parse(MODELS[run["model"]]["config"])
-    return fit.judge(shape, run["arguments"], gpus.GPUS["nvidia-h100-80gb"], 1)
+    gpu = gpus.GPUS["nvidia-h100-80gb"]
+    return fit.judge(shape, run["arguments"], gpu, 1, release="0.25.1")

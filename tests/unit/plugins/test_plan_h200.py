@@ -37,18 +37,11 @@ MEASURED_RUNS = [
     *runs("h200-more.json", "h200-more.jsonl", "h200-more-x2.jsonl"),
 ]
 NAMES = [one[0] for one in MEASURED_RUNS]
-#: A cache of less than 1.6 GiB, of which the plan's 0.1 GiB are more than 5 %.
-TOO_SMALL = ("gemma-3-4b", "olmo-2-7b")
 PAIRS = [
     (name, config, run)
     for name, config, run in MEASURED_RUNS
-    if run["arguments"]["max_model_len"] != 32768
-    and "compilation_config" not in run["arguments"]
-    and run["model"] not in TOO_SMALL
+    if run["arguments"]["max_model_len"] != 32768 and "compilation_config" not in run["arguments"]
 ]
-#: MiB that the plan expects too much; `fits` keeps 1 % of the GPU and more back. Gated delta nets
-#: beside experts take more for a step than is counted.
-HOPEFUL = {"qwen3-next-80b-fp8": 520}
 
 
 def judged(config: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
@@ -76,9 +69,9 @@ def test_the_room_for_the_cache(name: str, config: dict[str, Any], run: dict[str
     said = judged(config, run)
     if run.get("kv_tokens") and run["arguments"]["gpu_memory_utilization"] >= 0.5:
         assert said["kv_tokens"] == pytest.approx(run["kv_tokens"], rel=0.05)
+    room = said["per_gpu"]["kv_cache_bytes"]
     if "available_kv_cache_memory_bytes" in run:
-        room, most = said["per_gpu"]["kv_cache_bytes"], HOPEFUL.get(run["model"], 110)
-        assert room < run["available_kv_cache_memory_bytes"] + most * MIB
+        assert room < run["available_kv_cache_memory_bytes"] + 20 * MIB
     if run["started"] is False:
         assert said["fits"] is not True
 

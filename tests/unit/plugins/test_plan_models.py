@@ -15,6 +15,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import files
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import shape as model_shape
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.reports import plan as plan_report
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.sizing import fit, machine_choice
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import engine_args
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PUBLISHED: dict[str, Any] = json.loads((FIXTURES / "published_configs.json").read_text())
@@ -85,15 +86,20 @@ def test_a_cache_of_prefixes_takes_a_second_block_of_state() -> None:
     """vLLM 0.25 keeps no prefixes of such models, 0.32 does."""
     one = row("Nemotron 3 Nano on one H100")
     shape, gpu = model_shape.parse(config(one)), gpus.GPUS["nvidia-h100-80gb"]
-    with_cache, without, older = (
-        fit.judge(shape, one["args"] | more, gpu, 1, release=release)["max_concurrency"]
+    blocks = [
+        engine_args.resolve(one["args"] | more, shape, gpu, release=release).state_blocks
         for more, release in (
             ({}, "0.32.0"),
             ({"enable_prefix_caching": False}, "0.32.0"),
             ({}, "0.25.1"),
         )
+    ]
+    assert blocks == [2, 1, 1]
+    with_cache, without = (
+        judge(one | {"args": one["args"] | more})["max_concurrency"]
+        for more in ({}, {"enable_prefix_caching": False})
     )
-    assert with_cache < without == older
+    assert with_cache < without
 
 
 def test_states_are_split_over_gpus() -> None:
