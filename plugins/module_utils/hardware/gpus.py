@@ -47,7 +47,7 @@ GPUS: dict[str, Gpu] = {
         Gpu("nvidia-a100-80gb", 81_037 * MIB, 8.0, small_batches=True),
         Gpu("nvidia-h100-80gb", 81_079 * MIB, 9.0, measured=True),
         Gpu("nvidia-h100-mega-80gb", 81_079 * MIB, 9.0),
-        Gpu("nvidia-h200-141gb", 143_001 * MIB, 9.0),
+        Gpu("nvidia-h200-141gb", 143_156 * MIB, 9.0, measured=True),
         Gpu("nvidia-b200", 182_000 * MIB, 10.0),
         Gpu("nvidia-rtx-pro-6000", 97_000 * MIB, 12.0),
     )

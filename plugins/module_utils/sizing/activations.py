@@ -183,7 +183,7 @@ def _beside_experts(shape: Shape, engine: Engine) -> float:
     if shape.experts is None:
         return 0.0
     one = shape.experts
-    return 3 * one.shared / engine.tensor_parallel + 2 * one.count + 5 * shape.hidden
+    return 3 * one.shared / engine.tensor_parallel + 2 * one.count + 4 * shape.hidden
 
 
 def _sampling(shape: Shape, engine: Engine, each: float) -> float:
