@@ -17,6 +17,9 @@ from . import gpu_memory, kv_cache
 from .gpu_memory import Budget, gib
 from .kv_cache import Layout
 
+# What is expected is right to this share of the GPU's memory: vLLM refuses what is beyond it.
+SURE_OF_MEMORY = 0.0005
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -165,19 +168,26 @@ def _length_and_concurrency(
     expected, assured = engine.kv_cache_bytes or budget.available, budget.assured
     if engine.kv_cache_bytes:
         assured = min(assured, engine.kv_cache_bytes)
-    longest = layout.longest(assured, wished)
+    slack = 0 if engine.kv_cache_bytes else int(budget.total * SURE_OF_MEMORY)
+    possible, longest = (layout.longest(one, wished) for one in (expected + slack, assured))
     if longest == 0:
-        return {
-            "fits": False,
-            "reason": f"{takes}, which leaves nothing for the KV cache after {gib(budget.margin)} "
-            "of safety",
-        }
+        may = possible == wished or (engine.fit_length and possible > 0)
+        return _no_cache(takes, budget, expected, fits=None if may else False)
     length = longest if engine.fit_length else min(wished, longest)
     concurrency = layout.concurrency(expected, length)
-    short = [
-        f"{takes}, which leaves room for requests of {longest} tokens, not of {wished}: "
-        f"set max_model_len: {_round(longest)}"
-    ] * (longest < wished and not engine.fit_length)
+    short, unsure = [], []
+    if longest < wished and not engine.fit_length:
+        remedy = f"set max_model_len: {_round(longest)}"
+        if possible < wished:
+            short.append(
+                f"{takes}, which leaves room for requests of {longest} tokens, not of {wished}: "
+                f"{remedy}"
+            )
+        else:
+            unsure.append(
+                f"room for requests of {wished} tokens is expected, and only {longest} are sure: "
+                f"{remedy}"
+            )
     sequences = _sequences_that_fit(layout, engine, assured)
     # As much again as is kept back below what is expected: within that neither answer is sure.
     if sequences is not None and engine.sequences > layout.blocks(2 * expected - assured):
@@ -186,16 +196,13 @@ def _length_and_concurrency(
             "for whose state there is room, as layers without attention keep one for each: "
             f"set max_num_seqs: {sequences}"
         )
-    if workload.context and workload.context > length:
-        short.append(f"a context of {workload.context} tokens is longer than the {length} that fit")
-    if workload.concurrency:
-        context = min(workload.context or length, length)
-        room = min(layout.concurrency(assured, context), engine.sequences)
-        if room < workload.concurrency:
-            short.append(
-                f"{workload.concurrency} requests of {context} tokens at once were asked for, and "
-                f"{int(room)} fit"
-            )
+    elif sequences is not None:
+        unsure.append(
+            "whether there is room for the state of each of max_num_seqs "
+            f"{engine.sequences} can't be told, as about {layout.blocks(expected)} are expected: "
+            f"set max_num_seqs: {sequences}"
+        )
+    short += _workload_short(workload, layout, engine, length, assured)
     if longest < wished and not engine.fit_length:
         length = _round(longest)
         concurrency = layout.concurrency(expected, length)
@@ -213,14 +220,35 @@ def _length_and_concurrency(
         found["vllm_args"]["max_model_len"] = length
     if sequences is not None:
         found["vllm_args"]["max_num_seqs"] = sequences
-    if sequences is not None and not short:
-        return found | {
-            "fits": None,
-            "reason": f"{takes}; whether there is room for the state of each of max_num_seqs "
-            f"{engine.sequences} can't be told, as about {layout.blocks(expected)} are expected: "
-            f"set max_num_seqs: {sequences}",
-        }
+    if unsure and not short:
+        return found | {"fits": None, "reason": "; ".join([takes, *unsure])}
     return found
+
+
+def _workload_short(
+    workload: Workload, layout: Layout, engine: Engine, length: int, assured: int
+) -> list[str]:
+    """What is asked of the endpoint and has no room."""
+    short = []
+    if workload.context and workload.context > length:
+        short.append(f"a context of {workload.context} tokens is longer than the {length} that fit")
+    if workload.concurrency:
+        context = min(workload.context or length, length)
+        room = min(layout.concurrency(assured, context), engine.sequences)
+        if room < workload.concurrency:
+            short.append(
+                f"{workload.concurrency} requests of {context} tokens at once were asked for, and "
+                f"{int(room)} fit"
+            )
+    return short
+
+
+def _no_cache(takes: str, budget: Budget, expected: int, fits: bool | None) -> dict[str, Any]:
+    """The answer where nothing is sure to be left for the KV cache."""
+    reason = f"{takes}, which leaves nothing for the KV cache after {gib(budget.margin)} of safety"
+    if fits is None:
+        reason += f", and {gib(expected)} without it"
+    return {"fits": fits, "reason": reason}
 
 
 def _sequences_that_fit(layout: Layout, engine: Engine, available: int) -> int | None:

@@ -79,6 +79,8 @@ def test_the_room_for_the_cache(name: str, config: dict[str, Any], run: dict[str
         assert room < run["available_kv_cache_memory_bytes"] + HOPEFUL.get(name, 30) * MIB
     if run["started"] is False:
         assert said["fits"] is not True
+    else:
+        assert said["fits"] is not False
 
 
 def test_two_gpus_have_what_nccl_leaves() -> None:
