@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import shape as model_shape
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.model import size as weights_size
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.sizing import kv_cache
@@ -25,6 +26,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
 # Neither transformers nor vLLM makes these from what is kept of their config.json.
 NOT_MADE = {"mimo-7b-base", "minimax-m3", "phi-4-multimodal-instruct"}
 COUNTED = [name for name in CONFIGS if name not in NOT_MADE]
+VERDICTS = [
+    row
+    for row in yaml.safe_load((FIXTURES / "plan_verdicts.yml").read_text())
+    if row["model"] in COUNTED
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +42,13 @@ def counts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     said = output_of(python, "model_counts.py", str(asked), timeout=600)
     found: dict[str, Any] = json.loads(said.splitlines()[-1])
     return found
+
+
+@pytest.mark.parametrize("row", VERDICTS, ids=lambda row: row["model"])
+def test_what_the_verdicts_rest_on(counts: dict[str, Any], row: dict[str, Any]) -> None:
+    """The plan's verdicts on four GPUs are compared with these in the unit tests."""
+    assert counts[row["model"]]["parameters"] == row["parameters"]
+    assert counts[row["model"]]["cache"]["sequence"] == row.get("state", 0)
 
 
 def test_there_are_many() -> None:
