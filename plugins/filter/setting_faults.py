@@ -74,13 +74,15 @@ def _lock_faults(settings: Mapping[str, Any]) -> list[str]:
 
 def _argument_faults(arguments: Iterable[str], version: str) -> list[str]:
     # Another release may have other options: its own parser says so on the host.
-    if version != serve_arg_names.RELEASE:
+    if version not in serve_arg_names.OPTIONS:
         return []
     return [
         f"llm_server_vllm_args has '{name}', which vLLM {version} does not know."
-        + suggest.did_you_mean(serve_arg_names.normal(name), serve_arg_names.NAMES)
+        + suggest.did_you_mean(
+            serve_arg_names.normal(name), sorted(serve_arg_names.OPTIONS[version])
+        )
         for name in arguments
-        if not serve_arg_names.known(name)
+        if not serve_arg_names.known(name, version)
     ]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Engine arguments by what they do to a GPU's memory: data, read from vLLM 0.32's engine arguments.
+"""Engine arguments by what they do to a GPU's memory: data, read from vLLM 0.32 and 0.33.
 
 What is in none of the lists may take memory or free some, so that the plan says that it can't tell.
 """
@@ -46,6 +46,8 @@ _NEUTRAL_NAMES = """
     tokenizer_revision tokens_only trust_remote_code use_tqdm_on_load watermark
     """
 NEUTRAL = frozenset(_NEUTRAL_NAMES.split())
+# The same of what vLLM 0.33 has besides.
+_NEUTRAL_SINCE_0_33 = frozenset({"reasoning_effort_map", "watchdog_config"})
 # What takes more, and never less: where the rest does not fit, this does not either.
 _MORE = {
     "speculative_config": "the draft model of speculative_config",
@@ -72,7 +74,7 @@ _LOAD_FORMATS = frozenset(
 
 def not_counted(args: Mapping[str, Any]) -> tuple[Unknown, ...]:
     """What of given arguments (with underscores) is not counted."""
-    known = COUNTED | NEUTRAL
+    known = COUNTED | NEUTRAL | _NEUTRAL_SINCE_0_33
     if not _does_something("enable_lora", args.get("enable_lora")):
         known |= _OF_LORA
     if str(args.get("load_format") or "auto") in _LOAD_FORMATS:

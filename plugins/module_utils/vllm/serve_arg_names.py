@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of all options of `vllm serve`, read from the parser of vLLM 0.32.0. Data.
+"""Names of all options of `vllm serve`, by release. Data.
 
+Those of 0.32.0 are read from its parser, what 0.33.0 has besides from its sources.
 `no_` before a switch's name turns it off. What stands after a dot is a field of an option.
 """
 
@@ -87,12 +88,17 @@ _NAMES = """
     weight_transfer_config worker_cls worker_extension_cls
     """
 NAMES = frozenset(_NAMES.split())
+_SINCE_0_33 = frozenset(
+    {"monokernel", "reasoning_effort_map", "sleep_mode_backend", "watchdog_config"}
+)
+# Release to the options that it has.
+OPTIONS = {RELEASE: NAMES, "0.33.0": NAMES | _SINCE_0_33}
 
 
-def known(name: str) -> bool:
-    """Whether vLLM has such an option, written as in a settings file or on a command line."""
-    plain = normal(name).split(".")[0]
-    return plain in NAMES or plain.removeprefix("no_") in NAMES
+def known(name: str, release: str = RELEASE) -> bool:
+    """Whether a release has such an option, written as in a settings file or on a command line."""
+    plain, names = normal(name).split(".")[0], OPTIONS[release]
+    return plain in names or plain.removeprefix("no_") in names
 
 
 def normal(name: str) -> str:

@@ -125,3 +125,33 @@ def test_experts_keep_what_they_work_in() -> None:
     )
     more = wide["per_gpu"]["activation_bytes"] - narrow["per_gpu"]["activation_bytes"]
     assert more == 320 * MIB
+
+
+def test_what_each_release_counts_when_it_sizes_the_cache() -> None:
+    shape = model_shape.parse(measured_runs.MODELS["qwen2.5-0.5b"]["config"])
+    gpu = gpus.GPUS["nvidia-h100-80gb"]
+    old, middle, new = (
+        gpu_memory.budget(shape, engine_args.resolve({}, shape, gpu, release=release), gpu, None)
+        for release in ("0.25.1", "0.32.0", "0.33.0")
+    )
+    # 0.25 counts neither tables nor graphs, the later ones both.
+    assert old.available - new.available == pytest.approx(
+        new.state + new.graphs + activations.ROWS * shape.vocab * 4, abs=2
+    )
+    # 0.32 makes logits in 32 bits later, and takes them from what its share leaves over.
+    assert middle.not_seen == middle.kept_outside > 0 == new.not_seen == new.kept_outside
+    assert middle.available > new.available
+    assert middle.assured < middle.available - middle.not_seen
+
+
+def test_the_model_runner_by_release() -> None:
+    hybrid = model_shape.parse(
+        next(one[1] for one in RUNS if one[2]["model"] == "nemotron-3-nano-30b")
+    )
+    experts = model_shape.parse(measured_runs.MODELS["qwen3-30b-a3b"]["config"])
+    dense = model_shape.parse(measured_runs.MODELS["llama-3.1-8b"]["config"])
+    found = [
+        [activations.older_runner(shape, release) for shape in (hybrid, experts, dense)]
+        for release in ("0.25.1", "0.32.0", "0.33.0")
+    ]
+    assert found == [[True, True, False], [False] * 3, [False] * 3]

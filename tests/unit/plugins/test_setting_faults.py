@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +27,8 @@ GOOD: dict[str, Any] = {"version": "0.32.0", "build": "cu130", "locks": LOCKS}
         {"version": "9.9.9", "lock": "/my/lock.txt"},
         {"vllm_args": {"max_model_len": 1, "--enforce-eager": True, "no_enable_log_requests": 1}},
         {"vllm_args": {"speculative_config.method": "ngram"}},
-        {"version": "0.33.0", "lock": "x", "vllm_args": {"an_option_of_a_later_release": 1}},
+        {"version": "0.34.0", "lock": "x", "vllm_args": {"an_option_of_a_later_release": 1}},
+        {"version": "0.33.0", "lock": "x", "vllm_args": {"watchdog_config.timeout": 60}},
         {"schedule": {"start": "0 8 * * 1-5", "stop": "0 19 * * 1-5"}},
     ],
 )
@@ -40,6 +43,11 @@ def test_nothing_is_wrong(changed: dict[str, Any]) -> None:
         ({"build": "cu126"}, "no lock for vLLM 0.32.0, build cu126"),
         ({"vllm_args": {"max_modellen": 1}}, "Did you mean max_model_len"),
         ({"vllm_args": {"--max-modellen": 1}}, "'--max-modellen', which vLLM 0.32.0 does not know"),
+        ({"vllm_args": {"watchdog_config": {}}}, "'watchdog_config', which vLLM 0.32.0 does not"),
+        (
+            {"version": "0.33.0", "lock": "x", "vllm_args": {"watchdog_confg": {}}},
+            "which vLLM 0.33.0 does not know. Did you mean watchdog_config",
+        ),
         ({"schedule": {"start": "0 8 * * *"}}, "needs start and stop"),
         ({"schedule": {"start": "0 8 * * 8-9", "stop": "0 9 * * *"}}, "gce_instance_schedule: "),
         (
@@ -63,3 +71,17 @@ def test_all_faults_are_told_at_once() -> None:
 def test_what_the_plan_counts_exists() -> None:
     assert engine_arg_names.COUNTED <= serve_arg_names.NAMES
     assert serve_arg_names.RELEASE == engine_arg_names.NEWEST
+
+
+def test_options_of_another_release_are_those_of_its_record() -> None:
+    """What differs from 0.32.0 in `tests/vllm_release --record`, which reads vLLM's sources."""
+    folder = Path(__file__).parents[2] / "fixtures" / "vllm_names"
+    records = {
+        release: set(json.loads((folder / f"{release}.json").read_text())["options"])
+        for release in serve_arg_names.OPTIONS
+    }
+    base = records.pop(serve_arg_names.RELEASE)
+    for release, options in records.items():
+        found = serve_arg_names.OPTIONS[release]
+        assert found - serve_arg_names.NAMES == options - base
+        assert serve_arg_names.NAMES - found == base - options
