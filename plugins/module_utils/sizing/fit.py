@@ -29,6 +29,21 @@ class Workload:
     concurrency: int | None = None
 
 
+@dataclass(frozen=True)
+class _Room:
+    """Bytes that are expected and sure, and the longest requests that they hold, as it was asked.
+
+    Attributes:
+        possible: the longest that what is expected holds, `longest` that what is sure holds.
+    """
+
+    expected: int
+    assured: int
+    possible: int
+    longest: int
+    wished: int
+
+
 def judge(
     shape: Shape,
     given: Mapping[str, Any],
@@ -175,33 +190,9 @@ def _length_and_concurrency(
         return _no_cache(takes, budget, expected, fits=None if may else False)
     length = longest if engine.fit_length else min(wished, longest)
     concurrency = layout.concurrency(expected, length)
-    short, unsure = [], []
-    if longest < wished and not engine.fit_length:
-        remedy = f"set max_model_len: {_round(longest)}"
-        if possible < wished:
-            short.append(
-                f"{takes}, which leaves room for requests of {longest} tokens, not of {wished}: "
-                f"{remedy}"
-            )
-        else:
-            unsure.append(
-                f"room for requests of {wished} tokens is expected, and only {longest} are sure: "
-                f"{remedy}"
-            )
     sequences = _sequences_that_fit(layout, engine, assured)
-    # As much again as is kept back below what is expected: within that neither answer is sure.
-    if sequences is not None and engine.sequences > layout.blocks(2 * expected - assured):
-        short.append(
-            f"max_num_seqs {engine.sequences} is more than the {layout.blocks(expected)} sequences "
-            "for whose state there is room, as layers without attention keep one for each: "
-            f"set max_num_seqs: {sequences}"
-        )
-    elif sequences is not None:
-        unsure.append(
-            "whether there is room for the state of each of max_num_seqs "
-            f"{engine.sequences} can't be told, as about {layout.blocks(expected)} are expected: "
-            f"set max_num_seqs: {sequences}"
-        )
+    room = _Room(expected, assured, possible, longest, wished)
+    short, unsure = _short_and_unsure(layout, engine, takes, room, sequences)
     short += _workload_short(workload, layout, engine, length, assured)
     if longest < wished and not engine.fit_length:
         length = _round(longest)
@@ -223,6 +214,40 @@ def _length_and_concurrency(
     if unsure and not short:
         return found | {"fits": None, "reason": "; ".join([takes, *unsure])}
     return found
+
+
+def _short_and_unsure(
+    layout: Layout, engine: Engine, takes: str, room: _Room, sequences: int | None
+) -> tuple[list[str], list[str]]:
+    """What has no room, and what is not sure to have it; `sequences` would have it."""
+    short, unsure = [], []
+    if room.longest < room.wished and not engine.fit_length:
+        remedy = f"set max_model_len: {_round(room.longest)}"
+        if room.possible < room.wished:
+            short.append(
+                f"{takes}, which leaves room for requests of {room.longest} tokens, not of "
+                f"{room.wished}: {remedy}"
+            )
+        else:
+            unsure.append(
+                f"room for requests of {room.wished} tokens is expected, and only {room.longest} "
+                f"are sure: {remedy}"
+            )
+    if sequences is None:
+        return short, unsure
+    number, there = engine.sequences, layout.blocks(room.expected)
+    # As much again as is kept back below what is expected: within that neither answer is sure.
+    if number > layout.blocks(2 * room.expected - room.assured):
+        short.append(
+            f"max_num_seqs {number} is more than the {there} sequences for whose state there is "
+            f"room, as layers without attention keep one for each: set max_num_seqs: {sequences}"
+        )
+    else:
+        unsure.append(
+            f"whether there is room for the state of each of max_num_seqs {number} can't be told, "
+            f"as about {there} are expected: set max_num_seqs: {sequences}"
+        )
+    return short, unsure
 
 
 def _workload_short(
