@@ -46,6 +46,14 @@ OTHERS = (
         "tests/unit/test_template_cache.py",
     ),
     (
+        "ansible-core",
+        "of `executor.module_common` `_CachedModule`, `_find_module_utils` and"
+        " `_get_ansible_module_fqn`",
+        "the tests' playbook runs pack and compile a module once for all",
+        "only tests use it",
+        "tests/unit/test_module_cache.py",
+    ),
+    (
         "torch",
         "`torch._dynamo.config.disable`",
         "a forked engine compiles nothing where `enforce_eager` is on",

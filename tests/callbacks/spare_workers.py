@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Has molecule's playbook runs load and compile once what each task's worker would."""
+"""Has playbook runs of tests load, compile and pack once what each task, or each run, would."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ansible_collections.llmops.gce_vllm.plugins.plugin_utils import before_fork
 DOCUMENTATION = r"""
 name: spare_workers
 type: aggregate
-short_description: Loads filters once, and keeps compiled templates on disk
+short_description: Loads filters once, and keeps compiled templates and packed modules on disk
 description:
   - Of a molecule scenario's CPU time, a quarter went into what each task's worker did anew.
 requirements:
   - enable in configuration (C(callbacks_enabled))
 """
 
-CACHE = Path(__file__).parents[1] / "support" / "template_cache.py"
+SUPPORT = Path(__file__).parents[1] / "support"
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
@@ -34,13 +34,14 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_playbook_on_start(self, playbook: Any) -> None:  # noqa: ARG002
         """Load once what each worker would."""
         before_fork.load_jinja_plugins()
-        # By its file: the project's other packages are nothing that a run should find.
-        spec = importlib.util.spec_from_file_location("template_cache", CACHE)
-        assert spec
-        assert spec.loader
-        template_cache = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(template_cache)
-        template_cache.install()
+        for name in ("template_cache", "module_cache"):
+            # By its file: the project's other packages are nothing that a run should find.
+            spec = importlib.util.spec_from_file_location(name, SUPPORT / f"{name}.py")
+            assert spec
+            assert spec.loader
+            cache = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(cache)
+            cache.install()
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
         """What there is now need not be looked at again."""

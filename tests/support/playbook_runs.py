@@ -151,6 +151,7 @@ def _preload() -> None:
     for name in MODULES_NEED:
         importlib.import_module(name)
     importlib.import_module("tests.support.template_cache").install()
+    importlib.import_module("tests.support.module_cache").install()
     # Whoever asks for one gets all of Ansible's own.
     loader = importlib.import_module("ansible.plugins.loader")
     loader.filter_loader.get("ansible.builtin.bool")
