@@ -136,11 +136,38 @@ def host(uv: Path, tmp_path: Path) -> Host:
     return Host(tmp_path, uv)
 
 
-def test_a_release_is_built_tested_and_switched_to(host: Host) -> None:
-    foretold, _ = host.run("--check", "--diff")
-    assert "+-> " in foretold and not host.opt.exists()
+class Kept:
+    """A host, and how to have it again as it was: in the same folder, as links name it."""
+
+    def __init__(self, host: Host, folder: Path) -> None:
+        self.host, self._folder = host, folder
+        shutil.copytree(host.folder, folder, symlinks=True)
+
+    def again(self) -> Host:
+        shutil.rmtree(self.host.folder)
+        shutil.copytree(self._folder, self.host.folder, symlinks=True)
+        return self.host
+
+
+@pytest.fixture(scope="module")
+def first_built(uv: Path, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    place = tmp_path_factory.mktemp("built")
+    host = Host(place / "host", uv)
     said, changed = host.run()
     assert changed, said
+    return Kept(host, place / "first")
+
+
+@pytest.fixture
+def serving(first_built: Kept) -> Host:
+    """One that has its first release."""
+    return first_built.again()
+
+
+def test_a_release_is_built_tested_and_switched_to(host: Host, first_built: Kept) -> None:
+    foretold, _ = host.run("--check", "--diff")
+    assert "+-> " in foretold and not host.opt.exists()
+    host = first_built.again()
     first = host.current()
     assert first.endswith("-cpu") and (host.releases / first / ".passed").exists()
     assert host.run()[1] == 0
@@ -156,8 +183,8 @@ def test_a_release_is_built_tested_and_switched_to(host: Host) -> None:
     assert changed and first not in host.names() and second in host.names(), said
 
 
-def test_a_release_that_fails_its_test_is_not_switched_to(host: Host) -> None:
-    host.run()
+def test_a_release_that_fails_its_test_is_not_switched_to(serving: Host) -> None:
+    host = serving
     first = host.current()
     bad = {"vllm_venv_lock": str(host.lock("bad", "raise ImportError('broken on purpose')"))}
     for _ in range(2):  # not once, and then taken for good
@@ -177,8 +204,8 @@ def test_a_release_that_fails_its_test_is_not_switched_to(host: Host) -> None:
 
 
 @only_in_full
-def test_an_old_release_that_goes_is_no_reason_to_restart(host: Host) -> None:
-    host.run()
+def test_an_old_release_that_goes_is_no_reason_to_restart(serving: Host) -> None:
+    host = serving
     host.run(vllm_venv_lock=str(host.lock("two")))
     said, changed = host.run()
     assert changed == 1 and "vllm_venv_result.changed: true" in said, said
@@ -190,8 +217,8 @@ def test_an_old_release_that_goes_is_no_reason_to_restart(host: Host) -> None:
     assert "vllm_venv_result.changed: false" in said, said
 
 
-def test_what_a_killed_run_left_goes_and_a_full_disk_is_refused(host: Host) -> None:
-    host.run()
+def test_what_a_killed_run_left_goes_and_a_full_disk_is_refused(serving: Host) -> None:
+    host = serving
     first = host.current()
     left = [host.releases / f"{'0' * 12}-cpu{ending}" for ending in (".cache", ".gone")]
     for path in left:
@@ -208,8 +235,8 @@ def test_what_a_killed_run_left_goes_and_a_full_disk_is_refused(host: Host) -> N
 
 
 @only_in_full
-def test_a_repair_that_fails_its_test_is_tested_again(host: Host) -> None:
-    host.run()
+def test_a_repair_that_fails_its_test_is_tested_again(serving: Host) -> None:
+    host = serving
     release = host.releases / host.current()
     packages = release / f"lib/python{VERSION}/site-packages"
     (packages / "torch.py").unlink()
@@ -243,8 +270,8 @@ def test_an_environment_in_the_links_place_is_moved_and_kept(host: Host) -> None
     assert host.run()[1] == 0
 
 
-def test_one_that_did_not_serve_has_to_be_asked_for(host: Host) -> None:
-    host.run()
+def test_one_that_did_not_serve_has_to_be_asked_for(serving: Host) -> None:
+    host = serving
     first = host.current()
     upgraded = {"vllm_venv_lock": str(host.lock("two"))}
     host.run(**upgraded)
@@ -349,7 +376,8 @@ class CommandLines(threading.Thread):
         self.seen: set[bytes] = set()
 
     def run(self) -> None:
-        while not self._over.wait(0.02):
+        # What is looked for runs for seconds.
+        while not self._over.wait(0.2):
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 with contextlib.suppress(OSError):
                     self.seen.add(path.read_bytes())
