@@ -12,6 +12,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 # Tests read what a stock callback writes; ours has tests of its own.
 STOCK = {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
+#: As the project's own settings have it: what a user runs.
+AS_USERS = {"ANSIBLE_CALLBACKS_ENABLED": "llmops.gce_vllm.run_summary"}
+# Of two dozen runs on one demo most do the same, and need not pack and compile it each.
+SPARING = {
+    "ANSIBLE_CALLBACKS_ENABLED": "llmops.gce_vllm.run_summary,spare_workers",
+    "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callbacks"),
+}
 
 
 def run(
@@ -21,7 +28,7 @@ def run(
     return subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, **STOCK, **(environment or {})},
+        env={**os.environ, **STOCK, **SPARING, **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
