@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import time
 from pathlib import Path
 
@@ -40,7 +39,7 @@ from .settings import Settings
 from .state import Phase, ServerState, Step
 from .telemetry.metrics import without_created
 from .transport.listener import HttpServer, bind, bind_path
-from .transport.tls import open_tls
+from .transport.tls import ServerContext, open_tls
 
 logger = logging.getLogger("llm_server")
 
@@ -82,7 +81,7 @@ class Service:
         room: WaitingRoom,
         guardian: Guardian,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: ServerContext | None = None,
         control_listener: socket.socket | None = None,
     ) -> None:
         self.settings = settings
@@ -97,7 +96,7 @@ class Service:
         self.state.busy = lambda: any(self.meter.sizes().values())
         self.deaths = Deaths(self._lose_engine)
         self.grammars = Grammars(control)
-        self.front = build_front(settings, self.state, control)
+        self.front = build_front(settings, self.state, control, tls)
         self.reminder = Reminder(control)
         self.tls = tls
         self.server = HttpServer(
@@ -306,7 +305,7 @@ def run(settings: Settings, access: Access) -> int:
 
     def waiting() -> Waiting:
         state = ServerState(settings.served_model_name)
-        app = build_front(settings, state, control)
+        app = build_front(settings, state, control, tls)
         # A copy of its own: it counts what it refuses, and has begun before this process opens it.
         ledger.start()
         return Waiting(

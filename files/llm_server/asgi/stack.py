@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import os
-from ssl import SSLContext
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,7 +20,7 @@ from ..telemetry.metrics import Metrics
 from ..telemetry.metrics_page import MetricsPage
 from ..transport.cors import Cors
 from ..transport.paths import PlainPaths
-from ..transport.tls import reload_certificate
+from ..transport.tls import ServerContext, reload_certificate
 from .edge import Edge
 from .gate import Gate
 from .page import FrontPage
@@ -50,7 +49,12 @@ class Front:
         self.edge.not_http(request_id, client)
 
 
-def build_front(settings: Settings, state: ServerState, control: AccessControl) -> Front:
+def build_front(
+    settings: Settings,
+    state: ServerState,
+    control: AccessControl,
+    tls: ServerContext | None = None,
+) -> Front:
     """Pages of other sites, paths, edge (id, log, errors), streams, page, keys, gate, body.
 
     The model's app comes last.
@@ -67,7 +71,7 @@ def build_front(settings: Settings, state: ServerState, control: AccessControl) 
 
     app: ASGIApp = BodyLimit(model, control, log_content=settings.log_content)
     app = Gate(state, control, app)
-    metrics = Metrics(state, control)
+    metrics = Metrics(state, control, tls=tls)
     app = MetricsPage(app, metrics, state)
     if settings.api_key_required:
         app = ApiKeyMiddleware(KeyRights(app, control), control)
@@ -87,7 +91,7 @@ def apply_limits(control: AccessControl) -> None:
     os.environ["VLLM_MAX_N_SEQUENCES"] = str(control.limits.max_sequences)
 
 
-def reload(settings: Settings, control: AccessControl, tls: SSLContext | None) -> None:
+def reload(settings: Settings, control: AccessControl, tls: ServerContext | None) -> None:
     """Reads keys, limits and certificate anew; what is wrong leaves those in force."""
     try:
         # First: it notes that all has been read that is there now.

@@ -21,6 +21,7 @@ from ..ledger.ledger import GENERATION, PROMPT, REFUSED
 from ..logs import log
 from ..record import RequestRecord
 from ..state import Phase, ServerState
+from ..transport.tls import ServerContext
 from .route_names import RouteNames
 
 #: Keys in labels: of who sent none, and of who had one that is there no more.
@@ -33,11 +34,16 @@ class Metrics:
     """Counters of one process; the rest is read from the server's state when somebody asks."""
 
     def __init__(
-        self, state: ServerState, control: AccessControl, clock: Callable[[], float] = time.time
+        self,
+        state: ServerState,
+        control: AccessControl,
+        clock: Callable[[], float] = time.time,
+        tls: ServerContext | None = None,
     ) -> None:
         self._state = state
         self._control = control
         self._clock = clock
+        self._tls = tls
         self._routes = RouteNames(state)
         self._requests: Counter[tuple[str, str, str]] = Counter()
         self._tokens: Counter[tuple[str, str]] = Counter()
@@ -132,6 +138,13 @@ class Metrics:
         )
         release.add_metric(list(self._release.values()), 1)
         yield release
+        certificate = GaugeMetricFamily(
+            "llm_certificate_expiry_timestamp_seconds",
+            "When the certificate in force ends, with TLS.",
+        )
+        if self._tls is not None and self._tls.expires is not None:
+            certificate.add_metric([], self._tls.expires)
+        yield certificate
 
     def _of_keys(self) -> Iterator[Metric]:
         expiry = GaugeMetricFamily(

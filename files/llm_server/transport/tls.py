@@ -20,6 +20,13 @@ logger = logging.getLogger("llm_server")
 NO_CLIENT: Final = 0
 
 
+class ServerContext(ssl.SSLContext):
+    """What connections are made with, and when its certificate ends."""
+
+    #: Seconds since 1970; Python cannot read it off the certificate in force.
+    expires: float | None = None
+
+
 class TlsFiles(BaseModel):
     """The settings of these names; those of vLLM and uvicorn."""
 
@@ -59,13 +66,13 @@ class TlsFiles(BaseModel):
                 [f"ssl_certfile: {self.ssl_certfile} is not valid before {when}; check the clock"]
             )
 
-    def context(self) -> ssl.SSLContext:
+    def context(self) -> ServerContext:
         """What connections are made with.
 
         Raises:
             ConfigError: a file cannot be read or used; says which and why, and shows nothing of it.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
         self.load_into(context)
         if self.ssl_ca_certs is not None:
             try:
@@ -82,25 +89,26 @@ class TlsFiles(BaseModel):
                 ) from None
         return context
 
-    def load_into(self, context: ssl.SSLContext) -> None:
+    def load_into(self, context: ServerContext) -> None:
         """Puts certificate and key in force for connections that come.
 
         Raises:
             ConfigError: see `context`; what was in force stays.
         """
-        _certificate(self.ssl_certfile)
+        certificate = _certificate(self.ssl_certfile)
         key = self.ssl_keyfile or self.ssl_certfile
         field = "ssl_keyfile" if self.ssl_keyfile else "ssl_certfile"
         # First into one that nobody uses: a pair that does not fit would be half in force.
-        for each in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
+        for each in (ServerContext(ssl.PROTOCOL_TLS_SERVER), context):
             try:
                 # A key that needs a password cannot be used: nobody is there to be asked.
                 each.load_cert_chain(self.ssl_certfile, key, password=lambda: "")
             except (OSError, ssl.SSLError, ValueError) as error:
                 raise ConfigError([f"{field}: {_why(key, error)}"]) from None
+        context.expires = certificate.not_valid_after_utc.timestamp()
 
 
-def open_tls(files: TlsFiles | None) -> ssl.SSLContext | None:
+def open_tls(files: TlsFiles | None) -> ServerContext | None:
     """What a server starts with; None where it speaks plain HTTP.
 
     A certificate past its time does not keep the server from its start: clients say so
@@ -119,7 +127,7 @@ def open_tls(files: TlsFiles | None) -> ssl.SSLContext | None:
     return context
 
 
-def reload_certificate(files: TlsFiles | None, context: ssl.SSLContext | None) -> None:
+def reload_certificate(files: TlsFiles | None, context: ServerContext | None) -> None:
     """Reads certificate and key anew; those that are wrong leave the old ones in force."""
     if files is None or context is None:
         return

@@ -53,6 +53,7 @@ HEALTH = {
         "0+600x80"
     ),
     f'llm_key_expiry_timestamp_seconds{{{HOST},job="llm",key="k"}}': "9e6x80",
+    f'llm_certificate_expiry_timestamp_seconds{{{HOST},job="llm"}}': "9e6x80",
     # Asked all the time, as the tests' clock begins at 0; what is not written waits a second.
     f'llm_last_served_timestamp_seconds{{{HOST},job="llm"}}': "0+60x80",
     f'process_start_time_seconds{{{HOST},job="llm"}}': "-90000x80",
@@ -112,8 +113,12 @@ SERVER_ERROR = (
 )
 SERVED = f'llm_last_served_timestamp_seconds{{{HOST},job="llm"}}'
 STARTED = f'process_start_time_seconds{{{HOST},job="llm"}}'
+CERTIFICATE = f'llm_certificate_expiry_timestamp_seconds{{{HOST},job="llm"}}'
 UNWRITTEN = f'llm_ledger_unwritten_seconds{{{HOST},job="llm"}}'
 WAITING = f'vllm:num_requests_waiting{{{HOST},job="llm",engine="0"}}'
+UP = f'up{{{HOST},job="llm"}}'
+#: Settings of whoever has budgets; the file has none.
+PRICES = {"usd_an_hour": 60, "usd_a_day": 100, "usd_a_month": 150}
 CASES = [
     Case(
         "LLMServerDown",
@@ -199,6 +204,31 @@ CASES = [
         "one: no request was answered for 1d 0h 10m 0s.",
         {"job": "llm"},
         at=14 * 60 + 10,
+    ),
+    Case(
+        "LLMCertificateExpires",
+        {CERTIFICATE: "88200x80"},
+        "one: the certificate in force ends in 1d 0h 0m 0s.",
+        {"job": "llm"},
+    ),
+    Case(
+        "LLMCertificateExpires",
+        {CERTIFICATE: "0x80"},
+        "one: the certificate in force ends in -30m 0s.",
+        {"job": "llm"},
+    ),
+    # It rested for most of an hour. A series is seen for five minutes after its last sample.
+    Case(
+        "LLMCostOverDailyBudget",
+        {UP: "1x59 _x45 0x95"},
+        "one: the last 24 hours cost 165.00 USD, by list price.",
+        at=200,
+    ),
+    Case(
+        "LLMCostOverMonthlyBudget",
+        {UP: "1x220"},
+        "one: the last 30 days cost 240.00 USD, by list price.",
+        at=220,
     ),
     Case(
         "LLMUsageNotWritten",
@@ -379,10 +409,22 @@ def promtool() -> str:
     return debian.unpacked("prometheus", "promtool")
 
 
-def run(promtool: str, folder: Path, tests: list[dict[str, Any]]) -> str:
+def run(
+    promtool: str,
+    folder: Path,
+    tests: list[dict[str, Any]],
+    prices: dict[str, float] = PRICES,
+) -> str:
     """What promtool says of tests that fail, else nothing."""
+    objectives = folder / OBJECTIVES.name
+    text = OBJECTIVES.read_text()
+    for name, value in prices.items():
+        lines = f"record: llm:objective:{name}\n        expr: vector("
+        assert f"{lines}0)" in text
+        text = text.replace(f"{lines}0)", f"{lines}{value})")
+    objectives.write_text(text)
     content = {
-        "rule_files": [str(RULES), str(OBJECTIVES)],
+        "rule_files": [str(RULES), str(objectives)],
         "evaluation_interval": "1m",
         # Else in any order, and an alert would see what another group recorded a minute before.
         "group_eval_order": ["llm-objectives", *GROUPS],
@@ -403,6 +445,16 @@ def test_each_alert_fires_with_its_text(promtool: str, tmp_path: Path) -> None:
 
 def test_none_fires_in_health(promtool: str, tmp_path: Path) -> None:
     assert run(promtool, tmp_path, [in_health()]) == ""
+
+
+@pytest.mark.parametrize("known", [{"usd_an_hour": 60}, {"usd_a_day": 1, "usd_a_month": 1}])
+def test_without_price_and_budget_no_cost_is_too_high(
+    promtool: str, tmp_path: Path, known: dict[str, float]
+) -> None:
+    names = ("LLMCostOverDailyBudget", "LLMCostOverMonthlyBudget")
+    quiet = [{"eval_time": "200m", "alertname": name, "exp_alerts": []} for name in names]
+    lasting = {"interval": "1m", "input_series": series({UP: "1x200"}), "alert_rule_test": quiet}
+    assert run(promtool, tmp_path, [lasting], known) == ""
 
 
 def test_a_failure_would_be_seen(promtool: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -18,6 +19,7 @@ from llm_server.settings import Settings
 from llm_server.state import Phase, ServerState, Step
 from llm_server.telemetry.metrics import Metrics, outcome
 from llm_server.telemetry.route_names import RouteNames
+from llm_server.transport.tls import ServerContext
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
@@ -34,6 +36,7 @@ NAMES = {
     "llm_release_info",
     "llm_log_dropped",
     "llm_key_expiry_timestamp_seconds",
+    "llm_certificate_expiry_timestamp_seconds",
     "llm_key_budget_tokens",
     "llm_key_budget_used_tokens",
     "llm_ledger_lost",
@@ -283,3 +286,13 @@ def test_routes_have_names() -> None:
         "/fails",
         "/static",
     ]
+
+
+def test_when_the_certificate_in_force_ends() -> None:
+    state, control = ServerState("m"), AccessControl(Access())
+    name = "llm_certificate_expiry_timestamp_seconds"
+    tls = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    shown = Metrics(state, control, tls=tls)
+    assert f"\n{name} " not in shown.text({name}).decode()
+    tls.expires = 1.8e9
+    assert f"\n{name} 1.8e+09\n" in shown.text({name}).decode()

@@ -51,6 +51,11 @@ def make(folder: Path, name: str = "server", *, start: int = -1, end: int = 1) -
     return made
 
 
+def ends(path: Path) -> float:
+    """When a certificate ends, as its file has it."""
+    return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc.timestamp()
+
+
 def problem(**files: Any) -> str:
     with pytest.raises(ConfigError) as caught:
         TlsFiles(**files).check()
@@ -143,14 +148,19 @@ def test_a_renewed_certificate_is_read_and_a_wrong_one_is_not(
         while not server.started:
             await asyncio.sleep(0.01)
         assert await shown(port) == "CN=server"
-        install(make(tmp_path, "renewed"))
+        assert context is not None and context.expires == ends(live["ssl_certfile"])
+        install(make(tmp_path, "renewed", end=2))
         assert await shown(port) == "CN=renewed"
+        renewed = ends(live["ssl_certfile"])
+        assert context.expires == renewed
         install(make(tmp_path, "late", start=-2, end=-1))
         assert await shown(port) == "CN=renewed"
         assert "The certificate stays as it was" in caplog.text
         # Half of a renewal: the certificate is there, its key is not yet.
         install({"ssl_certfile": make(tmp_path, "half")["ssl_certfile"]})
         assert await shown(port) == "CN=renewed"
+        # What is in force counts, and not what the file has by now.
+        assert context.expires == renewed
         server.should_exit = True
         await serving
 
