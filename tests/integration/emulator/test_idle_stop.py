@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A booted machine that nobody uses switches itself off, cuts nobody off, and can be started."""
+"""What watches beside the server, on a booted machine: that nobody uses it, and Google's notice.
+
+One that nobody uses switches itself off, cuts nobody off, and can be started. One that Google takes
+back stops its server.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,8 @@ pytestmark = pytest.mark.podman
 OWNER = "emulator-idle"
 VM = f"zones/{ZONE}/instances/vm"
 PORT, KEY = 8000, "unit-test-key-0123456789"
+#: Where Google's metadata server is.
+METADATA = "169.254.169.254"
 #: So that nobody waits for a minute: 3 seconds.
 MINUTES = 0.05
 
@@ -51,10 +57,20 @@ def real(tmp_path: Path) -> Iterator[Emulator]:
     _machines("destroy", "--owner", OWNER)
 
 
+def machine(column: str) -> str:
+    names = [
+        "podman",
+        "ps",
+        "--filter",
+        f"label=gce-vllm={OWNER}",
+        "--format",
+        f"{{{{.{column}}}}}",
+    ]
+    return subprocess.run(names, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def on_machine(script: str, given: str = "") -> str:
-    names = ["podman", "ps", "--filter", f"label=gce-vllm={OWNER}", "--format", "{{.Names}}"]
-    name = subprocess.run(names, capture_output=True, text=True, check=True).stdout.strip()
-    command = ["podman", "exec", "--interactive", name, "sh", "-euc", script]
+    command = ["podman", "exec", "--interactive", machine("Names"), "sh", "-euc", script]
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -101,16 +117,17 @@ class Operator:
             "ansible_ssh_args": self.ssh,
             "ansible_python_interpreter": "/usr/bin/python3",
             "llm_server_idle_stop_minutes": 1,
+            "llm_server_preemption_timeout": 1,
             "__llm_server_package": {"changed": False},
         }
         hosts = {"all": {"hosts": {"vm": variables}}}
         (self.folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
-        role = {"name": "llmops.gce_vllm.llm_server", "tasks_from": "idle_stop"}
-        play = {
-            "hosts": "vm",
-            "gather_facts": False,
-            "tasks": [{"name": "Do it", "ansible.builtin.include_role": role}],
-        }
+        role = "llmops.gce_vllm.llm_server"
+        tasks = [
+            {"name": "Do it", "ansible.builtin.include_role": {"name": role, "tasks_from": file}}
+            for file in ("idle_stop", "preemption")
+        ]
+        play = {"hosts": "vm", "gather_facts": False, "tasks": tasks}
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
 
     def run(self, *options: str) -> int:
@@ -125,8 +142,44 @@ class Operator:
         subprocess.run(command, check=True, capture_output=True)
 
 
-def said() -> str:
-    return on_machine("journalctl --unit=llm-server-idle --no-pager --output=cat")
+def said(unit: str = "llm-server-idle") -> str:
+    return on_machine(f"journalctl --unit={unit} --no-pager --output=cat")
+
+
+def state(unit: str) -> str:
+    return on_machine(f"systemctl is-active {unit} || true").strip()
+
+
+def become_googles() -> None:
+    """Let the machine take itself for Google's: by its firmware, and by who answers about it."""
+    drop_in = "/etc/systemd/system/llm-server-preemption.service.d"
+    firmware = (
+        "[Service]\nTemporaryFileSystem=/sys/class:ro\nBindReadOnlyPaths=/etc/dmi:/sys/class/dmi\n"
+    )
+    on_machine(
+        f"mkdir -p {drop_in} /etc/dmi/id; cat > {drop_in}/firmware.conf;"
+        " echo 'Google Compute Engine' > /etc/dmi/id/product_name; systemctl daemon-reload",
+        given=firmware,
+    )
+    inside = ["nsenter", "--target", machine("Pid"), "--net"]
+    subprocess.run([*inside, "ip", "address", "add", f"{METADATA}/32", "dev", "lo"], check=True)
+    server = f"python3 /opt/support/metadata_server.py {METADATA} 80"
+    on_machine(f"systemd-run --quiet --unit=metadata {server}")
+
+
+def taken_back() -> None:
+    """Google's notice stops the server, by the unit as the role wrote it."""
+    on_machine("systemctl disable --quiet llm-server-idle")
+    become_googles()
+    serve()
+    on_machine("systemctl start llm-server-preemption")
+    # Not the first question, which is answered at once, but one that waits for a change.
+    until(lambda: said("metadata").count("last_etag") > 1)
+    assert [state(unit) for unit in ("llm-server", "llm-server-preemption")] == ["active"] * 2
+    on_machine("systemctl kill --signal=USR1 metadata")
+    until(lambda: state("llm-server") == "inactive")
+    until(lambda: state("llm-server-preemption") == "inactive")
+    assert "Google takes this instance back: stopping llm-server" in said("llm-server-preemption")
 
 
 def test_the_whole_cycle(real: Emulator, tmp_path: Path) -> None:
@@ -150,9 +203,12 @@ def test_the_whole_cycle(real: Emulator, tmp_path: Path) -> None:
         headers = {"Authorization": f"Bearer {KEY}"}
         return requests.post(f"{url}/v1/completions", headers=headers, timeout=10)
 
-    assert operator.run("--check") == 1
-    assert operator.run() == 2
+    assert operator.run("--check") == 2
+    assert operator.run() == 5
     assert operator.run() == 0
+    # This is not Google's machine: there is nobody to wait for, which is no failure.
+    assert "exec-condition" in said("llm-server-preemption")
+    assert state("llm-server-preemption") == "inactive"
     assert ask().status_code == 200
     unit = "/etc/systemd/system/llm-server-idle.service"
     on_machine(f"sed -i '/^ExecStart=/s/ 1$/ {MINUTES}/' {unit}; systemctl daemon-reload")
@@ -185,3 +241,4 @@ def test_the_whole_cycle(real: Emulator, tmp_path: Path) -> None:
     api.must("POST", f"{VM}/start")
     assert api.get(VM)["status"] == "RUNNING"
     assert cloud.ok("gce_own_stop_info", **asked)["stop"] is None
+    taken_back()

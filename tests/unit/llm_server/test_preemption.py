@@ -6,73 +6,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from llm_server.process import preemption
 
+from tests.support.metadata_server import MetadataServer
+
 PROGRAM = Path(preemption.__file__)
-
-
-class MetadataServer(ThreadingHTTPServer):
-    """Google's interface: a flavour is demanded, a value can be waited for by its etag."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.values = {"scheduling/preemptible": "TRUE", "preempted": "FALSE"}
-        self.changed = threading.Condition()
-        self.failures: list[int] = []
-        self.asked: list[str] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self.server_port}"
-
-    def set(self, path: str, value: str) -> None:
-        with self.changed:
-            self.values[path] = value
-            self.changed.notify_all()
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: MetadataServer
-
-    def do_GET(self) -> None:
-        url = urlsplit(self.path)
-        query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        path = url.path.removeprefix("/computeMetadata/v1/instance/")
-        self.server.asked.append(self.path)
-        if self.server.failures:
-            self.send_error(self.server.failures.pop(0))
-            return
-        if self.headers.get("Metadata-Flavor") != "Google" or path not in self.server.values:
-            self.send_error(403 if path in self.server.values else 404)
-            return
-        with self.server.changed:
-            if query.get("wait_for_change") == "true":
-                last = query.get("last_etag", self._etag(path))
-                self.server.changed.wait_for(lambda: self._etag(path) != last, timeout=20)
-            value, etag = self.server.values[path], self._etag(path)
-        self.send_response(200)
-        self.send_header("Metadata-Flavor", "Google")
-        self.send_header("ETag", etag)
-        self.end_headers()
-        self.wfile.write(value.encode())
-
-    def _etag(self, path: str) -> str:
-        # Of the value alone: that of another value may be the same.
-        return f"{hash(self.server.values[path]) & 0xFFFFFFFF:x}"
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
 
 
 @pytest.fixture
