@@ -63,7 +63,7 @@ class Copy:
         return tuple(test for test in tests if self._has(test))
 
     def _has(self, test: str) -> bool:
-        file, _, function = test.partition("::")
+        file, _, function = test.partition("[")[0].partition("::")
         path = self.folder / file
         if function:
             return path.exists() and f"def {function}(" in path.read_text()

@@ -24,7 +24,7 @@ def test_each_fault_can_be_planted(fault: Fault) -> None:
     elif fault.file.endswith(".yml"):
         yaml.safe_load(planted)
     for test in fault.unit + fault.integration:
-        file, _, function = test.partition("::")
+        file, _, function = test.partition("[")[0].partition("::")
         assert (
             f"def {function}(" in (ROOT / file).read_text() if function else (ROOT / file).exists()
         )
