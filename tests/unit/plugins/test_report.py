@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.llmops.gce_vllm.plugins.action.deployment_report import read_host
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.host import gpu_probe
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.host.metrics_text import samples
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.reports import (
     beside_plan,
@@ -23,6 +24,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from tests.support.module_runs import run_module
+from tests.unit.plugins.test_broken_hosts import H100, answering
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = (ROOT / "playbooks/templates/report.html.j2").read_text(encoding="utf-8")
@@ -202,6 +204,16 @@ def test_a_deployment_put_together() -> None:
     ]
     text = page(TEMPLATE, found)
     assert "Xid 79" in text and "Not looked at." not in text
+
+
+def test_what_real_gpus_said() -> None:
+    facts = gpu_probe.collect(answering(H100))
+    found = made([{**ANSWERED, "gpu": facts}])
+    assert [one["name"] for one in found["gpus"]] == ["NVIDIA H100 80GB HBM3"] * len(found["gpus"])
+    assert found["gpus"]
+    assert all(one["memory_mib"] > one["memory_used_mib"] >= 0 for one in found["gpus"])
+    assert found["hosts"][0]["versions"]["NVIDIA driver"] == facts["driver"]
+    assert found["gpus"][0]["gpu"] in page(TEMPLATE, found)
 
 
 def test_what_is_not_known_is_said() -> None:
