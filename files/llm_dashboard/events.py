@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happened, and when: from series that changed, and from what systemd says. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .logs.entries import Entry
+from .moments import Span
+from .prometheus import Series
+
+#: States that are worth a mark; loading follows a start, and healthy ends each of them.
+_STATES = {
+    "healthy": "ready: it takes requests",
+    "draining": "draining: it takes no new requests",
+    "stuck": "stuck: it has requests and makes no tokens",
+    "unhealthy": "unhealthy: its engine died",
+}
+_SYSTEMD = {
+    "stopping": "systemd stops it",
+    "failed": "it failed",
+    "not started": "it did not start",
+    "restart": "systemd starts it again after a failure",
+}
+#: What systemd says of several things within so many seconds is one event.
+_TOGETHER_S = 2.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened: seconds since 1970, a kind of one word, and a sentence."""
+
+    at: float
+    kind: str
+    text: str
+
+
+def of_series(found: Mapping[str, Sequence[Series]], span: Span) -> list[Event]:
+    """Events from the expressions of `panels.EVENTS`, those within the span alone."""
+    events = [
+        *_starts(found.get("started", ())),
+        *_states(found.get("state", ()), span),
+        *_releases(found.get("release", ()), span),
+        *_alerts(found.get("alert", ()), span),
+        *_xids(found.get("xid", ())),
+    ]
+    return sorted(
+        (one for one in events if span.start <= one.at <= span.end), key=lambda one: one.at
+    )
+
+
+def _starts(found: Iterable[Series]) -> Iterable[Event]:
+    # The value is the moment itself; Prometheus writes it with less than a microsecond.
+    moments = dict.fromkeys(round(value) for one in found for _, value in one.points)
+    return (Event(float(at), "start", "the server's process started") for at in moments)
+
+
+def _begins(one: Series, span: Span) -> Iterable[float]:
+    """When a series came to be, again and again; not what was there at the span's start."""
+    before: float = span.start
+    for at, _ in one.points:
+        if at - before > 1.5 * span.step:
+            yield at
+        before = at
+
+
+def _states(found: Iterable[Series], span: Span) -> Iterable[Event]:
+    for one in found:
+        state = one.labels.get("state", "")
+        if state in _STATES:
+            yield from (Event(at, "state", _STATES[state]) for at in _begins(one, span))
+
+
+def _releases(found: Sequence[Series], span: Span) -> Iterable[Event]:
+    for one in found:
+        labels = one.labels
+        text = (
+            f"release {labels.get('release', '')} serves: {labels.get('model', '')}"
+            f" on vLLM {labels.get('vllm', '')}"
+        )
+        # A process that starts anew with the same release is no deployment.
+        first = next(iter(_begins(one, span)), None)
+        if first is not None and len(found) > 1:
+            yield Event(first, "deploy", text)
+
+
+def _alerts(found: Iterable[Series], span: Span) -> Iterable[Event]:
+    for one in found:
+        name = one.labels.get("alertname", "")
+        yield from (Event(at, "alert", f"alert {name} fires") for at in _begins(one, span))
+
+
+def _xids(found: Iterable[Series]) -> Iterable[Event]:
+    for one in found:
+        gpu, xid, action = (one.labels.get(name, "") for name in ("gpu", "xid", "action"))
+        text = f"Xid {xid} on GPU {gpu}: NVIDIA's action is to {_verb(action)}"
+        yield from (
+            Event(float(at), "gpu", text)
+            for at in dict.fromkeys(round(value) for _, value in one.points)
+        )
+
+
+def _verb(action: str) -> str:
+    return {"reset": "reset it", "recreate elsewhere": "take another machine"}.get(action, action)
+
+
+def of_journal(entries: Iterable[Entry]) -> list[Event]:
+    """What systemd says of the server's units, the causes of a restart among it."""
+    found: list[Event] = []
+    for entry in sorted(entries, key=lambda one: one.time_us):
+        if entry.source != "systemd":
+            continue
+        text = _said(entry)
+        if text is None:
+            continue
+        at = entry.time_us / 1e6
+        if found and at - found[-1].at <= _TOGETHER_S and found[-1].kind == "systemd":
+            text = f"{found[-1].text}; {text}" if text not in found[-1].text else found[-1].text
+            found[-1] = Event(found[-1].at, "systemd", text)
+        else:
+            found.append(Event(at, "systemd", text))
+    return found
+
+
+def _said(entry: Entry) -> str | None:
+    if entry.event == "exited":
+        return f"{entry.unit}: its process ended with {entry.status or 'no status'}"
+    if entry.event not in _SYSTEMD:
+        return None
+    why = f" ({entry.result})" if entry.result and entry.result != "done" else ""
+    return f"{entry.unit}: {_SYSTEMD[entry.event]}{why}"
+
+
+def together(*parts: Iterable[Event]) -> list[Event]:
+    """All of them, the newest first."""
+    return sorted((one for part in parts for one in part), key=lambda one: one.at, reverse=True)
+
+
+def rows(events: Iterable[Event], written: Any) -> list[dict[str, str]]:
+    """For the page."""
+    return [{"time": written(one.at), "kind": one.kind, "text": one.text} for one in events]

@@ -1,0 +1,1 @@
+../../../plugins/module_utils/host/__init__.py

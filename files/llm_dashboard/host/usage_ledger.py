@@ -1,0 +1,1 @@
+../../../plugins/module_utils/host/usage_ledger.py

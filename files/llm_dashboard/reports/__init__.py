@@ -1,0 +1,1 @@
+../../../plugins/module_utils/reports/__init__.py
