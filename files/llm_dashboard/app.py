@@ -84,8 +84,11 @@ class Service:
             Route("/logout", self.logout, methods=["POST"]),
             *(Route(f"/{name}", self.file) for name in _FILES),
         ]
-        compressed = Middleware(GZipMiddleware, minimum_size=1000)
-        return Starlette(routes=routes, middleware=[Middleware(_Guard, self._ranges), compressed])
+        layers = [
+            Middleware(_Guard, ranges=self._ranges),
+            Middleware(GZipMiddleware, minimum_size=1000),
+        ]
+        return Starlette(routes=routes, middleware=layers)
 
     async def page(self, request: Request) -> Response:
         """The page, or the way to the login."""

@@ -71,8 +71,8 @@ def host(folder: Path) -> Iterator[Host]:
 
 
 def _series(folder: Path) -> Load:
-    # A moment ago, so that the newest minute of a page has all of it.
-    text, load = openmetrics(int(time.time()) // 60 * 60 - SECONDS)
+    # Some minutes longer than now, as if the load went on while a test looks.
+    text, load = openmetrics(int(time.time()) // 60 * 60 - SECONDS + 300)
     (folder / "series.txt").write_text(text)
     promtool = debian.unpacked("prometheus", "promtool")
     subprocess.run(

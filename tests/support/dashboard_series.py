@@ -101,7 +101,8 @@ class Load:
             self.gauges["llm_state", f'state="{state}"'] = state == now
         began = self.start + (RESTART if second >= RESTART else 0)
         self.gauges["process_start_time_seconds", ""] = began - 30
-        about = f'model="a-model",python="3.12.3",version="0.2.0",vllm="0.32.0",release="{began}"'
+        release = "cu130-b" if second >= RESTART else "cu130-a"
+        about = f'model="a-model",python="3.12.3",version="0.2.0",vllm="0.32.0",release="{release}"'
         self.gauges = {k: v for k, v in self.gauges.items() if k[0] != "llm_release_info"}
         self.gauges["llm_release_info", about] = 1
         for phase, took in (("import", 21.0), ("engine", 42.0), ("warm_up", 1.8)):

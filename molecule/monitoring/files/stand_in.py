@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""In the server's place: what one with a real vLLM said to GET /metrics, for the key of the host.
+"""In the server's place: what one with a real vLLM said to GET /metrics and /health.
 
 A server with a real vLLM takes 50 CPU seconds to start. What a key of the scope metrics opens there
 is tried in tests/integration/server. On another port it takes alerts, as a webhook does.
@@ -16,6 +16,11 @@ KEY = pathlib.Path("/etc/llm-server/metrics_key").read_text()
 
 class Metrics(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path == "/health":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"status": "healthy", "model": "test-model", "seconds": 61.0}')
+            return
         allowed = self.path == "/metrics" and self.headers["Authorization"] == f"Bearer {KEY}"
         self.send_response(200 if allowed else 401)
         self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")

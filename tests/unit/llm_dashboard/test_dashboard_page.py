@@ -141,6 +141,15 @@ def test_a_trend_in_words(mean: float | None, before: float | None, text: list[s
     assert figures.trend(mean, before, "hour", units.number) == text
 
 
+@pytest.mark.parametrize(("objective", "good"), [(0.5, False), (2.0, True), (None, True)])
+def test_a_first_token_is_held_to_its_objective(objective: float | None, good: bool) -> None:
+    found = figures.figures({"first_token": series(0.1, 0.7)}, {}, objective, None, HOUR)
+    first_token = next(one for one in found if one.id == "first_token")
+    assert (first_token.value, first_token.good) == ("700 ms", good)
+    assert ("slower than the objective" in first_token.beside) != good
+    assert next(one for one in found if one.id == "cost").value == "not known"
+
+
 def test_what_happened_is_read_from_series() -> None:
     there = [1.0] * 121
     found = {
