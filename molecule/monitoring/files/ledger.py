@@ -8,7 +8,7 @@ import time
 from store import Store
 
 hour = int(time.time() // 3600)
-ledger = Store(pathlib.Path("/var/lib/llm-server-usage/ledger.sqlite"))
+ledger = Store(pathlib.Path("/var/lib/monitoring-test/ledger.sqlite"))
 ledger.write(
     "a test",
     1,

@@ -52,6 +52,7 @@ RESTARTED = {
     ("llm_server", "{{ __llm_server_idle_unit }}"),
     ("llm_server", "{{ __llm_server_preemption_unit }}"),
     ("llm_server", "{{ __llm_server_unit }}"),
+    ("monitoring", "{{ __monitoring_dashboard_unit }}"),
     ("monitoring", "{{ __monitoring_gpu_unit }}"),
     ("monitoring", "{{ item.item.name }}.service"),
 }
