@@ -121,6 +121,20 @@ def test_each_range_is_answered(running: Host, browser: Browser) -> None:
             assert text.count('class="serie-0"') > 20, word
 
 
+def test_the_page_renews_itself(running: Host, browser: Browser) -> None:
+    with logged_in(browser, running.url, **DESKTOP) as (page, said):
+        page.evaluate("document.getElementById('first-token-table').open = true")
+        page.evaluate("document.getElementById('content').dataset.old = 1")
+        page.evaluate("refresh()")
+        page.wait_for_selector("#content:not([data-old])")
+        assert page.locator("details[open]").count() == 1
+        # Whoever is logged out meanwhile sees that.
+        page.context.clear_cookies()
+        page.evaluate("void refresh()")
+        page.wait_for_selector("#key")
+        assert said == []
+
+
 def test_the_page_is_small_and_closed_to_others(running: Host, browser: Browser) -> None:
     with logged_in(browser, running.url, **DESKTOP) as (page, _):
         sent = [
