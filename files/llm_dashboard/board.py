@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TooLateError
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from . import events, figures, lines, moments, panels, state, who, wrong
 from .charts import Line
@@ -20,8 +21,11 @@ from .panels import Panel, Section
 from .prometheus import Prometheus, Series, alerts
 from .within import share_within
 
+_T = TypeVar("_T")
 #: Questions to Prometheus at once.
 _AT_ONCE = 8
+#: Longest that all questions for a page may take together.
+LIMIT_S = 12.0
 #: For how long a page serves everybody who asks for it.
 KEPT_S = 10.0
 
@@ -105,12 +109,23 @@ class _View:
         self._now = now
         self._remarks: dict[str, str] = {}
         self._asked: dict[str, Future[list[Series]]] = {}
+        self._until = time.monotonic() + LIMIT_S
 
     def made(self) -> View:
-        span, sources = self._span, self._board._sources
+        try:
+            return self._made()
+        finally:
+            for asked in self._asked.values():
+                asked.cancel()
+
+    def _made(self) -> View:
+        span, sources, pool = self._span, self._board._sources, self._board._pool
+        # Before the many: behind a Prometheus that hangs they would not be heard.
+        self._health = pool.submit(self._board._fetch, f"{sources.server}/health")
+        self._told = pool.submit(self._board._fetch, f"{sources.alertmanager}/api/v2/alerts")
+        journal = pool.submit(wrong.errors, sources.units, float(span.start))
+        systemd = pool.submit(wrong.of_systemd, sources.units, float(span.start))
         self._ask()
-        journal = self._board._pool.submit(wrong.errors, sources.units, float(span.start))
-        systemd = self._board._pool.submit(wrong.of_systemd, sources.units, float(span.start))
         usage = self._usage()
         happened = self._events(systemd.result())
         found, remark = journal.result()
@@ -149,10 +164,16 @@ class _View:
 
     def _answer(self, name: str) -> list[Series]:
         try:
-            return self._asked[name].result()
+            return self._in_time(self._asked[name])
         except UnavailableError as error:
             self._remarks["Prometheus"] = str(error)
             return []
+
+    def _in_time(self, asked: Future[_T]) -> _T:
+        try:
+            return asked.result(max(0.0, self._until - time.monotonic()))
+        except TooLateError:
+            raise UnavailableError(f"no answer within {LIMIT_S:.0f} s") from None
 
     def _one(self, name: str) -> Series | None:
         found = self._answer(name)
@@ -165,25 +186,18 @@ class _View:
     def _state(self) -> state.State:
         health, down = None, ""
         try:
-            health = self._health()
+            health = self._in_time(self._health)
+            if not isinstance(health, dict):
+                health, down = None, "not understood"
         except UnavailableError as error:
             down = str(error)
         gpus = self._answer("state gpu")
         return state.state(health, self._answer("state release"), gpus, down)
 
-    def _health(self) -> Mapping[str, Any]:
-        # Also where it is not ready it says how it is, with the status 503.
-        found = self._board._fetch(f"{self._board._sources.server}/health")
-        if not isinstance(found, dict):
-            raise UnavailableError("not understood")
-        return found
-
     def _alerts(self) -> list[dict[str, Any]]:
         try:
-            answer = self._board._fetch(f"{self._board._sources.alertmanager}/api/v2/alerts")
-            return [
-                {**one, "since": str(one["since"])[:19].replace("T", " ")} for one in alerts(answer)
-            ]
+            found = alerts(self._in_time(self._told))
+            return [{**one, "since": str(one["since"])[:19].replace("T", " ")} for one in found]
         except UnavailableError as error:
             self._remarks["Alertmanager"] = str(error)
             return []

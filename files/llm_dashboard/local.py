@@ -10,7 +10,7 @@ import urllib.request
 from typing import Any
 
 #: Longest that one answer may take, and how long it may be.
-TIMEOUT_S = 10.0
+TIMEOUT_S = 5.0
 MOST_BYTES = 32 * 2**20
 
 

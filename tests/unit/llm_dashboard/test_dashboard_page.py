@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from llm_dashboard import board as board_of_page
 from llm_dashboard import events, figures, moments, state, units, who, wrong
 from llm_dashboard.board import Board, Sources, View
 from llm_dashboard.charts import Line, svg, ticks
@@ -314,6 +316,32 @@ def test_a_page_that_gets_no_answer_says_so(tmp_path: Path) -> None:
     assert text.count("No data in this time.") + text.count("There is no series") == sum(
         len(section.panels) for section in SECTIONS
     )
+
+
+def test_a_prometheus_that_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board_of_page, "LIMIT_S", 2.0)
+    end = threading.Event()
+    answers = Answers()
+
+    def fetch(url: str) -> Any:
+        if "/api/v1/" in url:
+            end.wait(60)
+            raise UnavailableError("it hung")
+        return answers(url)
+
+    board = Board(Sources(ledger=tmp_path / "none", units=("no.service",)), fetch, lambda: NOW)
+    try:
+        found = board.view("1h")
+    finally:
+        end.set()
+        board.close()
+    assert found.state.word == "Ready"
+    assert len(found.alerts) == 2
+    assert "no answer within" in found.remarks["Prometheus"]
+    # Those that had not begun will not.
+    assert len(answers.asked) == 2
 
 
 def test_who_asks_soon_after_gets_the_same(tmp_path: Path) -> None:
