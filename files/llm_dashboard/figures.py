@@ -105,7 +105,7 @@ def trend(mean: float | None, before: float | None, words: str, written: Written
 
 def _cost(cost: Cost | None) -> Figure:
     if cost is None:
-        return Figure("cost", "Cost", "not known", ["set monitoring_dashboard_hour_price"])
+        return Figure("cost", "Cost", "not known", ["set monitoring_hour_price"])
     million = "" if cost.per_million is None else units.money(cost.per_million)
     return Figure(
         "cost",

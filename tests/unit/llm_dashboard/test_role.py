@@ -16,7 +16,7 @@ from tests.support.role_values import ROOT, values
 TLS = {
     "monitoring_dashboard_source_ranges": ["192.0.2.0/24", "2001:db8::/32"],
     "monitoring_server_tls": True,
-    "monitoring_dashboard_hour_price": 3.5,
+    "monitoring_hour_price": 3.5,
 }
 #: Import → the distribution's package.
 PACKAGES = {
