@@ -181,8 +181,10 @@ def _serve(address: str) -> None:
             if os.fork() == 0:
                 listener.close()
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                _watch(connection)
-                os._exit(0)
+                try:
+                    _watch(connection)
+                finally:  # nobody may listen any more; the folder that Ansible removes is all runs'
+                    os._exit(0)
             connection.close()
             _collect(os.WNOHANG)
 

@@ -115,8 +115,11 @@ def test_a_failure_keeps_its_one_message(role: Role, places: Places) -> None:
 
 def test_a_limit_ends_it_and_says_so(role: Role, places: Places) -> None:
     places.hang_at[BIG] = 60_000
-    failed = role.run(llm_model_timeout=4)
-    assert "was not whole after 4 seconds (llm_model_timeout)" in failed.stdout + failed.stderr
+    for limit in (4, 16, 64):  # a busy machine takes long to get there
+        failed = role.run(llm_model_timeout=limit)
+        assert f"not whole after {limit} seconds (llm_model_timeout)" in str(failed)
+        if places.hanging.is_set():
+            break
     places.hang_at.clear()
     places.asked.clear()
     again = role.run()

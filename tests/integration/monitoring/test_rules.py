@@ -433,7 +433,7 @@ def run(
     file = folder / "tests.yml"
     file.write_text(yaml.safe_dump(content))
     done = subprocess.run(
-        [promtool, "test", "rules", file], capture_output=True, text=True, timeout=120, check=False
+        [promtool, "test", "rules", file], capture_output=True, text=True, timeout=900, check=False
     )
     return done.stdout + done.stderr if done.returncode else ""
 

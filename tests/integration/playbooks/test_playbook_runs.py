@@ -7,11 +7,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from tests.support import playbook_runs
 from tests.support.playbook_runs import PROGRAM, ROOT, ansible_playbook
 
 PLAY = {"name": "Say", "hosts": "localhost", "connection": "local", "gather_facts": False}
@@ -84,6 +87,15 @@ def test_settings_that_ansible_reads_early_are_the_runs_own(tmp_path: Path) -> N
 
 
 def test_a_run_that_takes_too_long_is_killed(tmp_path: Path) -> None:
-    path = book(tmp_path, {"ansible.builtin.wait_for": {"timeout": 20}})
+    path = book(tmp_path, {"ansible.builtin.wait_for": {"timeout": 60}})
     with pytest.raises(subprocess.TimeoutExpired):
         ansible_playbook(*HERE, path, timeout=2)
+    (server,) = playbook_runs._started.values()
+    for run in psutil.Process(server._process.pid).children():
+        while run.is_running() and run.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.02)
+    # What needs Ansible's folder for temporary files, which all runs have in common.
+    made = tmp_path / "made"
+    path = book(tmp_path, {"ansible.builtin.copy": {"content": "this", "dest": str(made)}})
+    assert ansible_playbook(*HERE, path).returncode == 0
+    assert made.read_text(encoding="utf-8") == "this"
