@@ -29,8 +29,9 @@ PACKAGES = {
 
 
 @pytest.mark.parametrize("more", [{}, TLS])
-def test_the_dashboard_takes_the_roles_arguments(more: dict[str, Any]) -> None:
-    [given] = values("monitoring", ["__monitoring_dashboard_arguments"], **more)
+def test_the_dashboard_takes_what_the_role_starts_it_with(more: dict[str, Any]) -> None:
+    names = ["__monitoring_dashboard_arguments", "__monitoring_dashboard_packages"]
+    given, packages = values("monitoring", names, **more)
     found = arguments([str(one) for one in given])
     assert (found.port, found.scrape_seconds, len(found.units)) == (8080, 15, 3)
     assert found.server == f"http{'s' if more else ''}://127.0.0.1:8000"
@@ -38,13 +39,8 @@ def test_the_dashboard_takes_the_roles_arguments(more: dict[str, Any]) -> None:
     assert [str(one) for one in found.ranges] == more.get("monitoring_dashboard_source_ranges", [])
     assert found.hour_price == (3.5 if more else None)
     assert found.tls_file == (Path("/etc/llm-server/tls.pem") if more else None)
-
-
-def test_the_role_installs_what_the_dashboard_imports() -> None:
-    folder = ROOT / "files" / "llm_dashboard"
-    code = "\n".join(file.read_text() for file in folder.rglob("*.py"))
+    code = "\n".join(file.read_text() for file in (ROOT / "files/llm_dashboard").rglob("*.py"))
     imported = set(re.findall(r"^\s*(?:from|import) ([a-z0-9]+)", code, re.MULTILINE))
-    [packages] = values("monitoring", ["__monitoring_dashboard_packages"])
     assert {PACKAGES[name] for name in imported & set(PACKAGES)} == set(packages)
-    # Nothing else comes with Python.
-    assert imported - set(PACKAGES) <= sys.stdlib_module_names | {"__future__"}
+    # All else comes with Python.
+    assert imported - set(PACKAGES) <= sys.stdlib_module_names
