@@ -34,6 +34,12 @@ options:
     type: list
     elements: str
     default: []
+  further_disks:
+    description: Names of further disks of the deployment, listed like those NAME-… where nothing
+      uses them.
+    type: list
+    elements: str
+    default: []
   idle_minutes:
     description: Minutes without a request after which its server switches the instance off. Above 0
       it is looked whether it did so, as M(llmops.gce_vllm.gce_own_stop_info) does.
@@ -115,7 +121,7 @@ def core(client: GceClient, params: dict[str, Any], _check: bool) -> dict[str, A
         f"{client.root}/aggregated/disks",
         "disks",
         f"list the disks of {name}",
-        filter=f'name eq "{name}(-.*)?"',
+        filter=f'name eq "({"|".join([f"{name}(-.*)?", *params["further_disks"]])})"',
     )
     loose = [
         disk
@@ -158,6 +164,7 @@ def main() -> None:
         "zone": {"type": "str", "required": True},
         "name": {"type": "str", "required": True},
         "disk_zones": {"type": "list", "elements": "str", "default": []},
+        "further_disks": {"type": "list", "elements": "str", "default": []},
         "idle_minutes": {"type": "int", "default": 0},
     }
     run(

@@ -169,7 +169,13 @@ def test_destroy_lists_and_deletes_what_was_kept_elsewhere(site: Site) -> None:
     listed = site.ok("destroy", "--check")
     assert f"disk {NAME}-data" in listed
     assert f"disk {NAME}-old" not in listed
+    # One of another name, left when the instance that used it went.
+    site.api.must("POST", loose, {"name": "weights", "sizeGb": "10"})
+    site.variables["gce_instance_extra_disks"] = [{"name": "weights", "size_gb": 10}]
     done = site.ok("destroy", "-e", f"confirm={NAME}")
+    assert f"These disks stay and go on costing: {NAME}-old, weights" in done
+    assert [one["name"] for one in site.stored("disks")] == [f"{NAME}-old", "weights"]
+    done = site.ok("destroy", "-e", f"confirm={NAME}", "-e", "destroy_disks=true")
     assert f"These disks stay and go on costing: {NAME}-old" in done
     assert [one["name"] for one in site.stored("disks")] == [f"{NAME}-old"]
     assert list(Path(site.variables["gce_vllm_state_dir"]).glob("recreate-*")) == []
