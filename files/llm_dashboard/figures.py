@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from . import charts, units
+from . import charts, moments, units
 from .moments import Span
 from .prometheus import Series
 from .who import Cost
@@ -42,8 +42,11 @@ def figures(
         before: its mean over the span before that.
         objective: seconds for the first token.
     """
-    refused = _last(now.get("refused"))
-    first_token = _last(now.get("first_token"))
+    requests = _now(now.get("requests"), span)
+    refused = _now(now.get("refused"), span)
+    first_token = _now(now.get("first_token"), span)
+    # Of no requests none is refused; where nothing is known of them, nothing is of refusals.
+    turned_away = [] if requests is None else [f"{units.share(refused or 0)} refused"]
     slow = None not in (first_token, objective) and (first_token or 0) > (objective or 0)
     bound = [] if objective is None else [f"objective {units.seconds(objective)}"]
     if slow:
@@ -51,7 +54,7 @@ def figures(
     rate = _Shown(span, now, before, _rate)
     time = _Shown(span, now, before, units.seconds)
     return [
-        rate.figure("requests", "Requests", [f"{units.share(refused or 0)} refused"]),
+        rate.figure("requests", "Requests", turned_away),
         time.figure("first_token", "First token, p95", bound, good=not slow),
         rate.figure("tokens", "Tokens generated", []),
         _cost(cost),
@@ -62,8 +65,8 @@ def _rate(value: float) -> str:
     return f"{units.number(value)}/s"
 
 
-def _last(series: Series | None) -> float | None:
-    return series.last if series else None
+def _now(series: Series | None, span: Span) -> float | None:
+    return moments.now(series.points, span) if series else None
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,12 @@ class _Shown:
         series = self.now.get(name)
         line = charts.Line(title, series.points if series else ())
         mean = sum(value for _, value in line.points) / len(line.points) if line.points else None
-        last = _last(series)
+        value = _now(series, self.span)
+        none = units.NONE if line.points else "no data"
         return Figure(
             name,
             title,
-            "no data" if last is None else self.written(last),
+            none if value is None else self.written(value),
             [*beside, *trend(mean, self.before.get(name), self.span.words, self.written)],
             charts.spark(line, self.span) if line.points else "",
             good,

@@ -10,7 +10,7 @@ from . import charts, moments
 from .charts import MOST_LINES, Line
 from .panels import Panel, Query
 from .prometheus import Series
-from .units import UNITS
+from .units import NONE, UNITS
 
 #: Rows of a chart's table; the newest is the last.
 TABLE_ROWS = 12
@@ -90,10 +90,9 @@ def drawn(
     if not lines:
         none = "Nothing of it in this time." if quiet else "No data in this time."
         return Drawn(panel.id, panel.title, panel.says, remark=remark or none)
-    keys = [_key(line, number, written) for number, line in enumerate(lines)]
-    if objective is not None and objective.last is not None:
-        bound = written(objective.last)
-        keys.append(Key("objective", "objective", bound, "", ""))
+    keys = [_key(line, number, span, written) for number, line in enumerate(lines)]
+    if objective is not None and objective.points:
+        keys.append(Key("objective", "objective", _now(objective.points, span, written), "", ""))
     return Drawn(
         panel.id,
         panel.title,
@@ -105,12 +104,19 @@ def drawn(
     )
 
 
-def _key(line: Line, number: int, written: Callable[[float], str]) -> Key:
+def _key(line: Line, number: int, span: moments.Span, written: Callable[[float], str]) -> Key:
     values = [value for _, value in line.points]
     return Key(
-        line.name, f"serie-{number}", written(values[-1]), written(min(values)),
+        line.name, f"serie-{number}", _now(line.points, span, written), written(min(values)),
         written(max(values)),
     )  # fmt: skip
+
+
+def _now(
+    points: Sequence[tuple[float, float]], span: moments.Span, written: Callable[[float], str]
+) -> str:
+    value = moments.now(points, span)
+    return NONE if value is None else written(value)
 
 
 def _table(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 
@@ -20,6 +21,8 @@ DEFAULT = "1h"
 POINTS = 120
 #: Marks on an axis.
 _TICKS = 6
+#: Older values are none of now: Prometheus itself looks back so long for the newest.
+_NOW_S = 300
 _STEPS = (60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 432000)
 
 
@@ -67,6 +70,13 @@ def ticks(of: Span) -> list[tuple[int, str]]:
     first = -(-of.start // apart) * apart
     form = "%H:%M" if of.seconds <= 86400 else "%d %b"
     return [(at, text(at, form)) for at in range(first, of.end + 1, apart)]
+
+
+def now(points: Sequence[tuple[float, float]], of: Span) -> float | None:
+    """The newest value, where it is of the span's end: two steps old at most."""
+    if not points or of.end - points[-1][0] > min(2 * of.step, _NOW_S):
+        return None
+    return points[-1][1]
 
 
 def text(at: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:

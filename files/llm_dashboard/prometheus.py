@@ -22,7 +22,7 @@ class Series:
 
     @property
     def last(self) -> float | None:
-        """The newest value."""
+        """The newest value, however old: `moments.now` is for what is shown as that of now."""
         return self.points[-1][1] if self.points else None
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+#: In the place of a value that there is not.
+NONE = "\N{EN DASH}"
+
 
 def number(value: float) -> str:
     """Three digits, or whole thousands with their commas."""

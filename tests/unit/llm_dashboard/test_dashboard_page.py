@@ -152,6 +152,35 @@ def test_a_first_token_is_held_to_its_objective(objective: float | None, good: b
     assert next(one for one in found if one.id == "cost").value == "not known"
 
 
+@pytest.mark.parametrize("word", ["15m", "1h", "30d"])
+@pytest.mark.parametrize(("steps", "known"), [(0, True), (1, None), (2, None), (3, False)])
+def test_a_value_of_before_is_none_of_now(word: str, steps: int, known: bool | None) -> None:
+    span = moments.span(word, NOW, 15)
+    # One or two steps are nothing where a step is short, and half a day where it is long.
+    known = span.step < 60 if known is None else known
+    points = ((float(span.start), 3.0), (float(span.end - steps * span.step), 7.0))
+    assert moments.now(points, span) == (7.0 if known else None)
+    assert moments.now((), span) is None
+
+
+def test_what_ended_is_not_shown_as_that_of_now() -> None:
+    before, still = series(9.0, None, None, None), series(4.0, 5.0)
+    panel = SECTIONS[0].panels[0]
+    lines = [Line("before", before.points), Line("still", still.points)]
+    shown = drawn(panel, lines, HOUR, objective=series(2.0, None, None, None))
+    assert [(key.name, key.now, key.most) for key in shown.keys] == [
+        ("before", units.NONE, "9 s"), ("still", "5 s", "5 s"), ("objective", units.NONE, ""),
+    ]  # fmt: skip
+    now = {"requests": before, "refused": before, "first_token": before, "tokens": still}
+    found = {one.id: one for one in figures.figures(now, {}, 0.5, None, HOUR)}
+    assert found["requests"].value == found["first_token"].value == units.NONE
+    assert found["tokens"].value == "5/s"
+    # Nor is anything said of it but its mean.
+    assert found["requests"].beside == ["mean 9/s"]
+    assert found["first_token"].good and found["requests"].svg
+    assert figures.figures({}, {}, None, None, HOUR)[0].value == "no data"
+
+
 def test_what_happened_is_read_from_series() -> None:
     there = [1.0] * 121
     found = {
