@@ -26,9 +26,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--range",
         action="append",
         default=[],
-        type=ipaddress.ip_network,
+        type=_range,
         dest="ranges",
-        help="who may ask besides this host; needs --tls-file",
+        help="IPv4 range that may ask besides this host; needs --tls-file",
     )
     parser.add_argument("--tls-file", type=Path, help="certificate and key in one file")
     parser.add_argument("--access-file", type=Path, default=Path("/etc/llm-server/access.yaml"))
@@ -43,6 +43,11 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     if found.ranges and not found.tls_file:
         parser.error("--range needs --tls-file: else keys cross the network as they are")
     return found
+
+
+def _range(text: str) -> ipaddress.IPv4Network:
+    # Of IPv4 alone, as that is what is listened on. An address within a range stands for it.
+    return ipaddress.IPv4Network(text, strict=False)
 
 
 def main(argv: Sequence[str]) -> int:
