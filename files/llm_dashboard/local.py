@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import ssl
 import urllib.error
@@ -12,6 +13,8 @@ from typing import Any
 #: Longest that one answer may take, and how long it may be.
 TIMEOUT_S = 5.0
 MOST_BYTES = 32 * 2**20
+#: A body that ends early and a line that is not HTTP are neither of the other two.
+_FAILURES = (OSError, ValueError, http.client.HTTPException)
 
 
 class UnavailableError(Exception):
@@ -43,14 +46,14 @@ class Fetch:
         except urllib.error.HTTPError as error:
             with error:
                 return _told(error)
-        except (OSError, ValueError) as error:
+        except _FAILURES as error:
             raise UnavailableError(str(getattr(error, "reason", error))) from None
 
 
 def _told(error: urllib.error.HTTPError) -> Any:
     try:
         found = json.loads(error.read(MOST_BYTES))
-    except (OSError, ValueError):
+    except _FAILURES:
         raise UnavailableError(f"status {error.code}") from None
     # Prometheus says what it does not like about an expression.
     if isinstance(found, dict) and found.get("status") == "error":
