@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLateError
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,8 @@ from .prometheus import Prometheus, Series, alerts
 from .within import share_within
 
 _T = TypeVar("_T")
+#: The ledger of this month and of today; neither where there is none.
+_Usage = tuple[dict[str, Any] | None, dict[str, Any] | None]
 #: Questions to Prometheus at once.
 _AT_ONCE = 8
 #: Longest that all questions for a page may take together.
@@ -80,6 +83,8 @@ class Board:
         self._prometheus = Prometheus(sources.prometheus, self._fetch)
         self._clock = clock
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ask")
+        # Apart: one that hangs takes no thread of the others, nor one more with each page.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, View]] = {}
 
@@ -97,7 +102,8 @@ class Board:
 
     def close(self) -> None:
         """Ends the threads."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._reader):
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _View:
@@ -110,11 +116,13 @@ class _View:
         self._remarks: dict[str, str] = {}
         self._asked: dict[str, Future[list[Series]]] = {}
         self._until = time.monotonic() + LIMIT_S
+        self._ledger = board._reader.submit(_usage, board._sources.ledger, moments.day(now))
 
     def made(self) -> View:
         try:
             return self._made()
         finally:
+            self._ledger.cancel()
             for asked in self._asked.values():
                 asked.cancel()
 
@@ -126,12 +134,8 @@ class _View:
         journal = pool.submit(wrong.errors, sources.units, float(span.start))
         systemd = pool.submit(wrong.of_systemd, sources.units, float(span.start))
         self._ask()
-        usage = self._usage()
-        happened = self._events(systemd.result())
-        found, remark = journal.result()
-        if remark:
-            self._remarks["Journal"] = remark
-        month, today = usage
+        found, happened = self._journal(journal, systemd)
+        month, today = self._used()
         price = sources.hour_price
         return View(
             span=span,
@@ -178,6 +182,19 @@ class _View:
     def _one(self, name: str) -> Series | None:
         found = self._answer(name)
         return found[0] if found else None
+
+    def _journal(
+        self, journal: Future[tuple[list[dict[str, str]], str]], systemd: Future[list[Any]]
+    ) -> tuple[list[dict[str, str]], list[events.Event]]:
+        """The last errors, and what happened."""
+        try:
+            found, remark = self._in_time(journal)
+            entries = self._in_time(systemd)
+        except UnavailableError as error:
+            found, remark, entries = [], str(error), []
+        if remark:
+            self._remarks["Journal"] = remark
+        return found, self._events(entries)
 
     def _events(self, entries: Sequence[Any]) -> list[events.Event]:
         found = {name: self._answer(f"event {name}") for name in panels.EVENTS}
@@ -235,18 +252,18 @@ class _View:
         line = Line(f"within {bound.last:g} s", share.points)
         return lines.drawn(panel, [line] if share.points else [], self._span, events=at)
 
-    def _usage(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """The ledger of this month and of today."""
-        today = moments.day(self._now)
+    def _used(self) -> _Usage:
         try:
-            read = [
-                usage_ledger.read(self._board._sources.ledger, first, today, "month")
-                for first in (today.replace(day=1), today)
-            ]
-        except usage_ledger.LedgerError as error:
+            return self._in_time(self._ledger)
+        except (UnavailableError, usage_ledger.LedgerError) as error:
             self._remarks["Usage"] = str(error)
             return None, None
-        if not read[0]["exists"]:
-            self._remarks["Usage"] = f"There is no {self._board._sources.ledger} yet"
-            return None, None
-        return read[0], read[1]
+
+
+def _usage(ledger: Path, today: date) -> _Usage:
+    month, day = (
+        usage_ledger.read(ledger, first, today, "month") for first in (today.replace(day=1), today)
+    )
+    if not month["exists"]:
+        raise UnavailableError(f"There is no {ledger} yet")
+    return month, day

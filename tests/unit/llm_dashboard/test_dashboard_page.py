@@ -15,6 +15,7 @@ from llm_dashboard import board as board_of_page
 from llm_dashboard import events, figures, moments, state, units, who, wrong
 from llm_dashboard.board import Board, Sources, View
 from llm_dashboard.charts import Line, svg, ticks
+from llm_dashboard.host import usage_ledger
 from llm_dashboard.lines import drawn, lines_of
 from llm_dashboard.local import UnavailableError
 from llm_dashboard.logs.choice import chosen
@@ -371,6 +372,37 @@ def test_a_prometheus_that_hangs_is_not_waited_for(
     assert "no answer within" in found.remarks["Prometheus"]
     # Those that had not begun will not.
     assert len(answers.asked) == 2
+
+
+def test_a_ledger_that_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board_of_page, "LIMIT_S", 2.0)
+    end, readers, now = threading.Event(), [], [NOW]
+
+    def read(*_: Any) -> Any:
+        readers.append(threading.current_thread())
+        assert end.wait(300)
+        raise usage_ledger.LedgerError("it hung")
+
+    monkeypatch.setattr(usage_ledger, "read", read)
+    board = Board(Sources(ledger=tmp_path, units=("no.service",)), Answers(), lambda: now[0])
+    try:
+        # Whoever would wait for it has it end.
+        bound = threading.Timer(60, end.set)
+        bound.start()
+        for _ in range(2):
+            found = board.view("1h")
+            now[0] += 60
+            assert not end.is_set()
+            assert "no answer within" in found.remarks["Usage"]
+            assert (found.keys, found.state.word, len(found.alerts)) == ([], "Ready", 2)
+        # Each page to come would else take one more thread.
+        assert len(readers) == 1
+    finally:
+        bound.cancel()
+        end.set()
+        board.close()
 
 
 def test_who_asks_soon_after_gets_the_same(tmp_path: Path) -> None:
