@@ -46,6 +46,31 @@ def test_who_may_come_by_ssh() -> None:
     assert ranges(False) == ["203.0.113.7/32"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "taken"),
+    [
+        ({"gce_network_dashboard_port": 443}, True),
+        ({"llm_api_port": "8080"}, True),
+        ({"llm_api_port": "8080", "monitoring_dashboard_port": "8081"}, False),
+        ({"llm_api_port": "8080", "monitoring_dashboard": False}, False),
+    ],
+)
+def test_a_port_that_the_dashboard_cannot_have_is_told_before_anything_is_paid(
+    settings: dict[str, Any], taken: bool
+) -> None:
+    more = {"monitoring_enabled": True, **settings}
+    [task] = tasks("preflight", "settings.yml")
+    check = "__preflight_checks | selectattr('name', 'equalto', 'monitoring_dashboard_port')"
+    [early] = values("preflight", [f"{check} | first"], **task["vars"], **more)
+    assert early["ok"] is not taken
+    assert "monitoring_dashboard: false" in early["message"]
+    # As the role that has the dashboard would say, later.
+    if settings.get("monitoring_dashboard", True):
+        name = "Refuse a dashboard that nobody could use, or that would give keys away"
+        conditions = named("monitoring", "preflight.yml", name)["ansible.builtin.assert"]["that"]
+        assert all(values("monitoring", conditions, **more)) is not taken
+
+
 #: Units that a task restarts whenever it comes to it, or may; each restart interrupts somebody.
 RESTARTED = {
     ("llm_server", "systemd-journald.service"),
