@@ -226,7 +226,9 @@ class _View:
             one = self._one(f"before {name}")
             before[name] = one.last if one else None
         objective = self._one("first-token objective")
-        return figures.figures(now, before, objective.last if objective else None, cost, self._span)
+        bound = objective.last if objective else None
+        priced = self._board._sources.hour_price is not None
+        return figures.figures(now, before, bound, cost, self._span, priced=priced)
 
     def _panels(self, section: Section, happened: Sequence[events.Event]) -> list[lines.Drawn]:
         at = [one.at for one in happened]

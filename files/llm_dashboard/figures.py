@@ -34,6 +34,8 @@ def figures(
     objective: float | None,
     cost: Cost | None,
     span: Span,
+    *,
+    priced: bool = False,
 ) -> list[Figure]:
     """Requests, first token, tokens and cost.
 
@@ -41,6 +43,7 @@ def figures(
         now: each of `panels.FIGURES` over the span.
         before: its mean over the span before that.
         objective: seconds for the first token.
+        priced: the price of an hour is known, also where the cost is not.
     """
     requests = _now(now.get("requests"), span)
     refused = _now(now.get("refused"), span)
@@ -57,7 +60,7 @@ def figures(
         rate.figure("requests", "Requests", turned_away),
         time.figure("first_token", "First token, p95", bound, good=not slow),
         rate.figure("tokens", "Tokens generated", []),
-        _cost(cost),
+        _cost(cost, priced),
     ]
 
 
@@ -107,9 +110,10 @@ def trend(mean: float | None, before: float | None, words: str, written: Written
     return [f"{text}, {arrow} {units.share(abs(mean / before - 1))} {more} than the {words} before"]
 
 
-def _cost(cost: Cost | None) -> Figure:
+def _cost(cost: Cost | None, priced: bool) -> Figure:
     if cost is None:
-        return Figure("cost", "Cost", "not known", ["set monitoring_hour_price"])
+        beside = [] if priced else ["set monitoring_hour_price"]
+        return Figure("cost", "Cost", "not known", beside)
     million = "" if cost.per_million is None else units.money(cost.per_million)
     return Figure(
         "cost",

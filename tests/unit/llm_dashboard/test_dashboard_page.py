@@ -386,7 +386,8 @@ def test_a_ledger_that_hangs_is_not_waited_for(
         raise usage_ledger.LedgerError("it hung")
 
     monkeypatch.setattr(usage_ledger, "read", read)
-    board = Board(Sources(ledger=tmp_path, units=("no.service",)), Answers(), lambda: now[0])
+    sources = Sources(ledger=tmp_path, units=("no.service",), hour_price=3.5)
+    board = Board(sources, Answers(), lambda: now[0])
     try:
         # Whoever would wait for it has it end.
         bound = threading.Timer(60, end.set)
@@ -399,6 +400,10 @@ def test_a_ledger_that_hangs_is_not_waited_for(
             assert (found.keys, found.state.word, len(found.alerts)) == ([], "Ready", 2)
         # Each page to come would else take one more thread.
         assert len(readers) == 1
+        # What was not read is not called empty, nor the price unset.
+        assert (found.figures[-1].value, found.figures[-1].beside) == ("not known", [])
+        text = Pages().board(found)
+        assert "The ledger was not read." in text and "has no requests" not in text
     finally:
         bound.cancel()
         end.set()
