@@ -69,7 +69,9 @@ def _lines(host: Mapping[str, Any], gpus: list[Mapping[str, Any]]) -> list[str]:
         return [f"{head}not looked at, {host['why']}"]
     kinds = Counter(str(gpu["name"]) for gpu in gpus)
     there = ", ".join(f"{count} x {name}" for name, count in kinds.items()) or "none answers"
-    told = [gpu_findings.line(one) for one in host["findings"]] or host["problems"]
+    # Much that hinders is no finding of a GPU that answers, as that another one is gone.
+    told = gpu_findings.untold(host["problems"], host["findings"])
+    told += [gpu_findings.line(one) for one in host["findings"]]
     return [f"{head}{there}", *told] if told else [f"{head}{there}, nothing found"]
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from . import gpu_health, nvidia_xid
@@ -25,6 +25,30 @@ _WORDS = {
     RESET: "reset (reboot the host)",
     ELSEWHERE: "recreate elsewhere (stop.yml, then start.yml: it moves to other hardware)",
 }
+
+
+# Words of the problem (`gpu_health`) that a finding is besides, where they differ from its own.
+# A problem that is not recognized by them is only told twice.
+_SAME = {
+    "remap failure": "no spare rows of memory left",
+    "remap": "has replaced rows of memory",
+    "ecc": "could not be corrected",
+    "recovery": "the driver asks for the recovery",
+}
+
+
+def untold(problems: Iterable[str], findings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The problems that no finding tells."""
+    return [text for text in problems if not any(_tells(one, text) for one in findings)]
+
+
+def _tells(finding: Mapping[str, Any], problem: str) -> bool:
+    if finding["kind"] == "status":
+        return True  # Where no GPU answers, that is the one problem.
+    if finding["action"] == GO_ON or not problem.startswith(f"GPU {finding['gpu']}"):
+        return False
+    same = _SAME.get(finding["kind"])
+    return finding["text"] in problem or (same is not None and same in problem)
 
 
 def line(finding: Mapping[str, Any]) -> str:

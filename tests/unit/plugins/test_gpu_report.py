@@ -12,9 +12,19 @@ import pytest
 from ansible_collections.llmops.gce_vllm.plugins.action import drift
 from ansible_collections.llmops.gce_vllm.plugins.callback.drift_records import CallbackModule
 from ansible_collections.llmops.gce_vllm.plugins.filter.gpu_report import gpu_report
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.host import (
+    gpu_findings,
+    gpu_health,
+    gpu_probe,
+)
+
+from tests.unit.plugins.test_broken_hosts import H100, answering
 
 L4 = {"name": "NVIDIA L4"}
 XID = {"gpu": "0000:00:04", "kind": "xid", "text": "Xid 109 (1 times), hung", "action": "reset"}
+HOT = {"gpu": "0000:00:05", "kind": "throttling", "text": "it is too hot", "action": "go on"}
+LOST = "Only 7 of the machine type's 8 GPUs answer. Move it."
+OF_XID = "GPU 0000:00:04: the kernel's log has Xid 109 (1 times), hung: reboot the host."
 
 
 def answer(*findings: dict[str, str], **more: Any) -> dict[str, Any]:
@@ -32,6 +42,16 @@ def answer(*findings: dict[str, str], **more: Any) -> dict[str, Any]:
                 "GPU 0000:00:04: Xid 109 (1 times), hung: reset (reboot the host)",
             ],
         ),
+        # What no finding tells comes first, whatever else was found.
+        (
+            answer(XID, HOT, problems=[OF_XID, LOST]),
+            [
+                "GPUs of a: 2 x NVIDIA L4",
+                LOST,
+                "GPU 0000:00:04: Xid 109 (1 times), hung: reset (reboot the host)",
+                "GPU 0000:00:05: it is too hot: go on",
+            ],
+        ),
         # A fault that is no finding is a person's to mend.
         (
             answer(status="no_driver", gpus=[], problems=["There is no driver."]),
@@ -47,6 +67,36 @@ def test_lines_of_a_host(result: dict[str, Any], lines: list[str]) -> None:
     [host] = found["hosts"]
     assert host["looked_at"] is ("findings" in result)
     assert host["findings"] == result.get("findings", [])
+
+
+AILMENTS = {
+    "spare rows": ("remapped_row_failure>No<", "remapped_row_failure>Yes<"),
+    "rows": ("remapped_row_pending>No<", "remapped_row_pending>Yes<"),
+    "cells": ("<dram_uncorrectable>0<", "<dram_uncorrectable>2<"),
+    "sram": ("<sram_threshold_exceeded>No<", "<sram_threshold_exceeded>Yes<"),
+    "recovery": ("recovery_action>None<", "recovery_action>Reset<"),
+}
+
+
+@pytest.mark.parametrize("name", AILMENTS)
+def test_nothing_is_told_twice(name: str) -> None:
+    was, becomes = AILMENTS[name]
+    assert was in H100
+    facts = gpu_probe.collect(answering(H100.replace(was, becomes, 1)))
+    assert (len(facts["problems"]), len(facts["findings"])) == (1, 1)
+    [_head, line] = gpu_report({"a": facts})["lines"]
+    assert line == gpu_findings.line(facts["findings"][0])
+
+
+def test_an_xid_is_told_once_and_a_lost_gpu_besides() -> None:
+    log = "NVRM: Xid (PCI:0000:00:06): 79, GPU has fallen off the bus."
+    host = answering(H100, log=log)
+    facts = gpu_probe.collect(host, needs=gpu_health.Needs(brought=8))
+    lines = gpu_report({"a": facts})["lines"]
+    assert [("Xid 79" in line, "Only 1 of" in line) for line in lines[1:]] == [
+        (False, True),
+        (True, False),
+    ]
 
 
 def test_a_run_of_drift_keeps_the_last_look_at_each_host(
