@@ -43,6 +43,8 @@ def smaller_machine(
         room: how many times that a machine has to make.
         needs: `length` of the longest request, and `kv_tokens` in use at once; 0 is not known.
     """
+    # One that is not sold on demand has its price on Spot, which is no saving on demand.
+    machines = [one for one in machines if one.get("price_model") == "STANDARD"]
     here = next((one for one in machines if one["machine_type"] == machine), None)
     if not here or not here["price_per_hour"] or not tokens_per_second:
         return None
@@ -228,7 +230,8 @@ def of_host(one: Mapping[str, Any]) -> Json:
     busiest = max((tokens / 3600 for _, tokens in hours), default=None)
     running = watched.get("running")
     needs = {
-        "length": seen["longest"] or 0,
+        # Without a bound a request may have been as long as is allowed.
+        "length": seen["longest"] or int(plan.get("max_model_len") or 0),
         "kv_tokens": (running or 0) * (seen["mean_tokens"] or 0),
     }
     found = [

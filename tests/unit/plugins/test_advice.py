@@ -22,6 +22,7 @@ def machine(name: str, price: float | None, **more: Any) -> dict[str, Any]:
     """Makes 1,000 tokens a second or more at a price of 3.6 USD for a million of them."""
     row = {
         "machine_type": name,
+        "price_model": "STANDARD",
         "price_per_hour": price,
         "fits": True,
         "price_range_per_million_tokens": price and [price / 7.2, price / 3.6],
@@ -50,6 +51,9 @@ SMALL = machine("g2", 0.7)
         ([NOW, machine("g2", None)], 400.0, 2, {}, None),
         ([NOW, {**SMALL, "price_range_per_million_tokens": None}], 400.0, 2, {}, None),
         ([NOW, machine("dearer", 12.0)], 400.0, 2, {}, None),
+        # A price on Spot is no saving on demand, and has nothing to be compared with.
+        ([NOW, {**SMALL, "price_model": "SPOT"}], 400.0, 2, {}, None),
+        ([{**NOW, "price_model": "SPOT"}, SMALL], 400.0, 2, {}, None),
         ([SMALL], 400.0, 2, {}, None),
         ([machine("a3", None), SMALL], 400.0, 2, {}, None),
         ([NOW, SMALL], None, 2, {}, None),
@@ -252,6 +256,19 @@ def test_a_host_is_judged_by_all_of_it() -> None:
     }
     assert "max_num_seqs is not judged without Prometheus (monitoring_enabled)." in one["notes"]
     assert any("smaller GPU, saves 7519.00 USD a month" in line for line in result["lines"])
+
+
+def test_a_request_without_a_bound_may_be_as_long_as_allowed() -> None:
+    endless = [
+        *(bucket(name, end, n) for name in (histograms.PROMPT, histograms.ANSWER)
+          for end, n in (("100.0", 0), ("+Inf", 2))),
+    ]  # fmt: skip
+    short = {**SMALL, "max_model_len": 4096}
+    plan = {"machine_types": [NOW, short], "max_model_len": 8192}
+    [one] = advice([host(samples=endless, plan=plan, scheduled=True)])["hosts"]
+    assert one["advice"] == []
+    [one] = advice([host(plan=plan, scheduled=True)])["hosts"]
+    assert [each["what"] for each in one["advice"]] == ["smaller GPU"], "of known length it fits"
 
 
 def answer(value: str) -> dict[str, Any]:
