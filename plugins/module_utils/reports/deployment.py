@@ -24,14 +24,7 @@ def document(found: Mapping[str, Any]) -> Json:
     """
     hosts = list(found["hosts"])
     instances = {str(one["name"]): one for one in found["instances"]}
-    used = usage.report(
-        {
-            "host": one["host"],
-            "usage": one.get("usage"),
-            "hour_price": found["prices"].get(one["host"]),
-        }
-        for one in hosts
-    )["document"]
+    used = _used(hosts, found["prices"])
     gpus = [gpu for one in hosts for gpu in _gpus(one)]
     made: Json = {
         "deployment": found["name"],
@@ -62,7 +55,7 @@ def summary(made: Mapping[str, Any]) -> list[str]:
     hosts, drift = made["hosts"], made["drift"]
     reached = sum(one["reached"] for one in hosts)
     failed = [one["what"] for one in made["checklist"] if one["outcome"] == "failed"]
-    cost = made["usage"]["cost"]
+    cost, unread = made["usage"]["cost"], made["usage"]["unread"]
     lines = [f"{reached} of {len(hosts)} hosts answer." if hosts else "No host runs."]
     if made["checklist"]:
         lines.append(
@@ -86,7 +79,24 @@ def summary(made: Mapping[str, Any]) -> list[str]:
         )
     if cost is not None:
         lines.append(f"Used since {made['usage']['first']}: USD {cost['total']:.2f} (list price).")
+    elif unread:
+        lines.append(f"Usage of {', '.join(unread)} could not be read, so the cost is not known.")
     return lines
+
+
+def _used(hosts: Iterable[Mapping[str, Any]], prices: Mapping[str, Any]) -> Json:
+    """Usage of all hosts, and as `unread` those of which it is not known."""
+    known = [
+        {"host": one["host"], "usage": one.get("usage"), "hour_price": prices.get(one["host"])}
+        for one in hosts
+    ]
+    used: Json = usage.report(known)["document"]
+    used["unread"] = [one["host"] for one in known if not one["usage"]]
+    if used["unread"]:
+        # Part of the cost would pass for all of it.
+        used["cost"] = None
+        used["rows"] = [{**row, "cost": None} for row in used["rows"]]
+    return used
 
 
 def _counted(number: int, what: str) -> str:

@@ -232,6 +232,35 @@ def test_what_is_not_known_is_said() -> None:
     assert page(TEMPLATE, nobody)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"host": "b", "reached": False, "why": "no route"},
+        {"host": "b", "reached": True, "usage": None, "usage_why": "not a database"},
+    ],
+)
+def test_part_of_the_cost_is_not_told_as_all(other: dict[str, Any]) -> None:
+    alone = made([other])
+    assert not [line for line in alone["summary"] if line.startswith("Used since")]
+    assert alone["usage"]["cost"] is None
+    text = page(TEMPLATE, alone)
+    assert "Usage of b could not be read" in text
+    assert "No request was counted" not in text and "USD 0.00" not in text
+
+    both = made([ANSWERED, other])
+    said = "Usage of b could not be read, so the cost is not known."
+    assert said in both["summary"]
+    assert both["usage"]["cost"] is None
+    assert [row["cost"] for row in both["usage"]["rows"]] == [None]
+    text = page(TEMPLATE, both)
+    # What was counted is shown, with the word that it is not all.
+    assert "partner" in text and "Usage of b could not be read" in text
+    assert "because the price of an hour is not" not in text
+    assert [row["what"] for row in both["plan"][0]["rows"]] == [
+        row["what"] for row in made([ANSWERED], prices={"llm": None})["plan"][0]["rows"]
+    ]
+
+
 def test_results_of_tasks_become_what_was_read() -> None:
     variables = {
         "__report_reached": {"ping": "pong"},
