@@ -85,7 +85,7 @@ def _widest(shape: Shape, engine: Engine, scheme: Quantization | None, each: flo
     more = 0 if engine.eager else shape.hidden
     for mixer in _mixers(shape, engine, scheme, each):
         found.append((mixer + more) * step + _expanded(shape, engine, each) + kept + library)
-    if shape.experts is not None:
+    if "moe" in shape.feeds:
         found.append((_beside_experts(shape, engine) + more) * step + kept + library)
     return max(found, default=0.0)
 
@@ -169,7 +169,8 @@ def _expanded(shape: Shape, engine: Engine, each: float) -> float:
 
 def _experts_bytes(shape: Shape, engine: Engine, each: float) -> float:
     """What experts work in: it is kept from the first of their layers on."""
-    if shape.experts is None:
+    # Some are configured and in no layer, as where `mlp_only_layers` names all.
+    if shape.experts is None or "moe" not in shape.feeds:
         return 0.0
     one = shape.experts
     inner = one.intermediate / engine.tensor_parallel

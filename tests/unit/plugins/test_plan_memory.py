@@ -127,6 +127,20 @@ def test_experts_keep_what_they_work_in() -> None:
     assert more == 320 * MIB
 
 
+def test_experts_that_no_layer_has_take_nothing() -> None:
+    """As qwen2-moe with `mlp_only_layers`: what is configured of experts is not used."""
+    config = measured_runs.MODELS["qwen1.5-moe-a2.7b"]["config"]
+    dense = config | {"mlp_only_layers": list(range(config["num_hidden_layers"]))}
+    gpu = gpus.GPUS["nvidia-h100-80gb"]
+    peaks = []
+    for active in (2, 8):
+        shape = model_shape.parse(dense | {"num_experts_per_tok": active})
+        assert shape.experts is not None and "moe" not in shape.feeds
+        engine = engine_args.resolve({"enforce_eager": True}, shape, gpu, release="0.25.1")
+        peaks.append(activations.peak(shape, engine, None))
+    assert peaks[0] == peaks[1] > 0
+
+
 def test_what_each_release_counts_when_it_sizes_the_cache() -> None:
     shape = model_shape.parse(measured_runs.MODELS["qwen2.5-0.5b"]["config"])
     gpu = gpus.GPUS["nvidia-h100-80gb"]
