@@ -11,6 +11,8 @@ from typing import Any
 from . import kernel_log, nvidia_xid
 
 _REBOOT = "reboot the host"
+# So begin names of a GPU's instances.
+_INSTANCE = "MIG-"
 _MOVE = (
     "stop and start the instance, so that it moves to other hardware (a reboot alone keeps the "
     "hardware); if it comes back, report it to Google"
@@ -140,12 +142,21 @@ def _names(asked: str) -> list[str]:
     return [name.strip() for name in asked.split(",") if name.strip()]
 
 
+def _chooses_instance(asked: str) -> bool:
+    """Whether CUDA_VISIBLE_DEVICES names an instance (MIG) of a GPU that is split."""
+    return any(name.startswith(_INSTANCE) for name in _names(asked))
+
+
 def _numbered(names: Sequence[str]) -> bool:
     return all(name.isdigit() for name in names)
 
 
 def _is_named(gpu: Mapping[str, Any], at: int, name: str) -> bool:
-    """By its number, its UUID, or as much of that as tells it apart."""
+    """By its number, its UUID or as much of that as tells it apart, or an instance (MIG) of it."""
+    if name.startswith(_INSTANCE):
+        # An instance's own UUID tells nothing of its GPU. Drivers before 470 name that one instead.
+        of = name.removeprefix(_INSTANCE).partition("/")[0]
+        return bool(gpu["mig_devices"]) and (not of.startswith("GPU-") or of == gpu["uuid"])
     return name == str(at) or (not name.isdigit() and str(gpu["uuid"]).startswith(name))
 
 
@@ -154,9 +165,7 @@ def not_there(gpus: Sequence[Mapping[str, Any]], asked: str) -> list[str]:
     wrong = [
         name
         for name in _names(asked)
-        # An instance of a GPU that is split is named so, and is not listed here.
-        if not name.startswith("MIG-")
-        and not any(_is_named(gpu, at, name) for at, gpu in enumerate(gpus))
+        if not any(_is_named(gpu, at, name) for at, gpu in enumerate(gpus))
     ]
     if not wrong:
         return []
@@ -212,6 +221,7 @@ def problems(
     xid_errors: Sequence[Mapping[str, Any]],
     own_units: Sequence[str],
     foreign_memory_mib: int,
+    asked: str = "",
 ) -> list[str]:
     """What keeps a model from being served on these GPUs.
 
@@ -220,11 +230,14 @@ def problems(
         xid_errors: as `kernel_gpu.xid_errors` gives them.
         own_units: systemd services that may hold a GPU's memory.
         foreign_memory_mib: how much others may hold of one GPU together.
+        asked: value of CUDA_VISIBLE_DEVICES.
 
     Returns:
         One sentence each, with the remedy; empty where all is well.
     """
-    found = [sentence for gpu in gpus for sentence in _of_one(gpu, own_units, foreign_memory_mib)]
+    found = [
+        sentence for gpu in gpus for sentence in _of_one(gpu, own_units, foreign_memory_mib, asked)
+    ]
     for error in xid_errors:
         what = nvidia_xid.meaning(error["code"], error["last"], architecture_of(gpus))
         if what.action in _REMEDIES:
@@ -258,13 +271,15 @@ def missing(gpus: Sequence[Mapping[str, Any]], log: str, brought: int) -> list[s
     return [f"{gone.text}. The kernel's log says: {' | '.join(kernel_log.last_lines(log))}"]
 
 
-def _of_one(gpu: Mapping[str, Any], own_units: Sequence[str], foreign_mib: int) -> list[str]:
+def _of_one(
+    gpu: Mapping[str, Any], own_units: Sequence[str], foreign_mib: int, asked: str
+) -> list[str]:
     name = f"GPU {gpu['pci_bus_id'] or gpu['uuid']} ({gpu['name']})"
     found = [
         *_memory_cells(gpu),
         *_repairs(gpu),
         *_fabric(gpu),
-        *_modes(gpu),
+        *_modes(gpu, chosen=_chooses_instance(asked)),
         *_unread(gpu),
         *_held(gpu, own_units, foreign_mib),
     ]
@@ -318,13 +333,14 @@ def _fabric(gpu: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _modes(gpu: Mapping[str, Any]) -> list[str]:
+def _modes(gpu: Mapping[str, Any], *, chosen: bool) -> list[str]:
+    """Of its modes; `chosen` is one of its instances already, so that it is meant to be split."""
     found = []
     for mode in ("ecc", "mig"):
         if gpu[f"{mode}_pending"] not in (None, gpu[mode]):
             wish = "on" if gpu[f"{mode}_pending"] else "off"
             found.append(f"was told to switch {mode.upper()} {wish}: {_REBOOT}")
-    if gpu["mig"] and gpu["mig_devices"]:
+    if gpu["mig"] and gpu["mig_devices"] and not chosen:
         sizes = ", ".join(f"{one} MiB" for one in gpu["mig_memory_mib"] if one) or "unknown size"
         found.append(
             f"is split into {gpu['mig_devices']} MIG instances ({sizes}), of which vLLM gets one "

@@ -126,7 +126,7 @@ def _judged(
     gpus, used = facts["gpus"], gpu_health.visible(facts["gpus"], needs.visible)
     facts = {**facts, "visible": [gpu["uuid"] for gpu in used]}
     xids = kernel_gpu.without(facts["xid_errors"], [gpu for gpu in gpus if gpu not in used])
-    found = gpu_health.problems(used, xids, own_units, foreign_memory_mib)
+    found = gpu_health.problems(used, xids, own_units, foreign_memory_mib, needs.visible)
     found += gpu_health.missing(gpus, log, needs.brought)
     found += gpu_health.not_there(gpus, needs.visible) or gpu_health.unmet(
         {**facts, "gpus": used}, needs

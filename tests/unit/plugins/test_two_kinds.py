@@ -99,3 +99,35 @@ def test_a_name_of_none_is_told(asked: str) -> None:
     (sentence,) = facts(answering(FABRIC), count=1, visible=asked)["problems"]
     assert f"CUDA_VISIBLE_DEVICES is {asked}" in sentence
     assert f"{FIRST} ({NAME})" in sentence
+
+
+MIG = "MIG-5c89852c-d268-c3f3-1b07-005d5ae1dc3f"
+
+
+def split() -> RecordedHost:
+    """The recorded pair, the second one split into two instances."""
+    head, tail = FABRIC.rsplit("<current_mig>Disabled", 1)
+    tail = tail.replace("<pending_mig>Disabled", "<pending_mig>Enabled", 1)
+    listed = "".join(
+        f"<mig_device><index>{n}</index><fb_memory_usage><total>40000 MiB</total>"
+        "</fb_memory_usage></mig_device>"
+        for n in range(2)
+    )
+    at = tail.index("<mig_devices>")
+    end = tail.index("</mig_devices>")
+    return answering(f"{head}<current_mig>Enabled{tail[:at]}<mig_devices>{listed}{tail[end:]}")
+
+
+@pytest.mark.parametrize("asked", [MIG, f"MIG-{SECOND}/1/0"])
+def test_an_instance_of_a_gpu_stands_for_the_gpu_that_is_split(asked: str) -> None:
+    (sentence,) = facts(split(), count=2)["problems"]
+    assert "is split into 2 MIG instances" in sentence
+    assert "or set CUDA_VISIBLE_DEVICES to one" in sentence
+    # It is set, so nothing is left to be told.
+    found = facts(split(), capability="7.5", count=1, visible=asked)
+    assert (found["problems"], found["visible"]) == ([], [SECOND])
+
+
+def test_an_instance_where_no_gpu_is_split() -> None:
+    (sentence,) = facts(answering(FABRIC), count=1, visible=MIG)["problems"]
+    assert f"the host has no GPU {MIG}" in sentence
