@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import fnmatch
+import shlex
 
 import pytest
+from gpu_check.__main__ import arguments
 
 from tests.support.role_values import directives, files, values
 
@@ -44,6 +46,16 @@ def test_gpus_are_verified_before_they_are_used(written: list[str]) -> None:
     # It answers once, and has to go on counting as done.
     assert (unit["Type"], unit["RemainAfterExit"]) == (["oneshot"], ["yes"])
     assert int(unit["TimeoutStartSec"][0]) > 100
+
+
+def test_gpus_that_vllm_sees_are_one_word_of_the_command() -> None:
+    given = {"__gpu_host_choice": CHOICE, "gpu_host_visible": "0, 1"}
+    [text] = files("gpu_host", ["gpu-check.service"], **given)
+    [command] = directives(text.replace("\\\n", " "))["ExecStart"]
+    words = shlex.split(command)
+    args = arguments(words[words.index("gpu_check") + 1 :])
+    assert args.visible == "0,1"
+    assert args.foreign_memory_mib == 1024
 
 
 def test_a_host_boots_without_its_data_disk() -> None:
