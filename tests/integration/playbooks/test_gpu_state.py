@@ -64,9 +64,20 @@ def played(site: Site, name: str) -> tuple[int, str, Json]:
 
 
 def test_status_says_what_the_gpus_ask_for(ailing: Site) -> None:
+    # Here it can't even be tried to log in, which Ansible takes for a failure.
+    ailing.servers["far"] = {
+        "gcp_labels": {"gce-vllm-name": NAME},
+        "ansible_connection": "google.cloud.iap",
+        "ansible_host": "127.0.0.1",
+        "ansible_gcloud_executable": str(ailing.folder / "missing"),
+        "ansible_ssh_timeout": 1,
+    }
     code, said, found = played(ailing, "status")
     assert code == 0, said
-    [one] = found["gpu_hosts"]
+    one, far = found["gpu_hosts"]
+    assert (far["host"], far["looked_at"]) == ("far", False)
+    assert "IAP tunnel" in far["why"]
+    assert "GPUs of far: not looked at, " in said
     assert (one["host"], one["looked_at"], one["why"]) == (NAME, True, "")
     assert one["findings"] == [WORN, HOT]
     assert "has no spare rows of memory left" in one["problems"][0]
