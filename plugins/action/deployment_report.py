@@ -26,7 +26,7 @@ READ = {
     "samples": ("__report_metrics", "samples"),
     "packages": ("__report_packages", "packages"),
     "usage": ("__report_usage", "rows"),
-    "gpu": ("__report_gpu", "status"),
+    "gpu": ("__gpu_host_state", "status"),
     "plan": ("__preflight_fit", "plan"),
 }
 #: Their whole result counts, and not the field that it is known by.

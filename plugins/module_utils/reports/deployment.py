@@ -250,3 +250,6 @@ def _missing(one: Mapping[str, Any]) -> Iterable[str]:
     ):
         if one.get(name) is None:
             yield f"{host}: {what} could not be read: {one.get(f'{name}_why') or 'no reason'}"
+    # Without a reason they were not asked, as on a host that serves on its CPU.
+    if one.get("gpu") is None and one.get("gpu_why"):
+        yield f"{host}: the state of its GPUs could not be read: {one['gpu_why']}"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from llm_server.ledger.store import Store
 
+from tests.integration.playbooks.test_gpu_state import RECORDED, SMI
 from tests.support.modules_fixtures import Json, free_port
 from tests.support.site_fixture import KEY, NAME, ROOT, Site
 
@@ -102,21 +104,46 @@ def report(site: Site, *options: str) -> tuple[Json, str, str]:
     return found, (folder / "report.html").read_text(encoding="utf-8"), said
 
 
-def test_a_host_that_answers_and_one_that_does_not(reported: Site) -> None:
+def test_a_host_that_answers_and_one_that_does_not(
+    reported: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One of its two GPUs is gone.
+    program = reported.folder / "nvidia-smi"
+    program.write_text(SMI.format(log=RECORDED))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{reported.folder}:{os.environ['PATH']}")
+    reported.servers[NAME] |= {"llm_device": "cuda", "gpu_host_brought": 2}
+    # Here it can't even be tried to log in, which Ansible takes for a failure.
+    reported.servers["llm-3"] = {
+        "ansible_connection": "google.cloud.iap",
+        "ansible_host": "127.0.0.1",
+        "ansible_gcloud_executable": str(reported.folder / "missing"),
+        "ansible_ssh_timeout": 1,
+    }
     options = ("--check", "-e", "report_drift=false", "-e", "usage_hour_price=2")
     found, page, said = report(reported, *options)
-    assert {one["host"]: one["reached"] for one in found["hosts"]} == {NAME: True, "llm-2": False}
-    assert "1 of 2 hosts answer." in said
-    [missing] = found["missing"]
-    assert missing.startswith("llm-2 did not answer, so nothing of it is here: ")
-    assert "onnection refused" in missing
+    assert {one["host"]: one["reached"] for one in found["hosts"]} == {
+        NAME: True,
+        "llm-2": False,
+        "llm-3": False,
+    }
+    assert "1 of 3 hosts answer." in said
+    refused, not_tried = found["missing"]
+    assert refused.startswith("llm-2 did not answer, so nothing of it is here: ")
+    assert "onnection refused" in refused
+    assert not_tried.startswith("llm-3 did not answer, so nothing of it is here: ")
+    assert "IAP tunnel" in not_tried
+    [lost] = found["findings"]
+    assert (lost["host"], "Only 1 of the machine type's 2 GPUs" in lost["text"]) == (NAME, True)
     outcomes = {one["what"]: one["outcome"] for one in found["checklist"]}
     assert outcomes["server"] == outcomes["local API"] == "failed"
     [host] = [one for one in found["hosts"] if one["reached"]]
     assert (host["state"], host["versions"]["vLLM"]) == ("healthy", "0.32.0")
     assert host["versions"]["kernel"]
     [row] = found["usage"]["rows"]
-    assert (row["key"], row["tokens_out"], row["cost"]) == ("partner", 45, 4)
+    # Of two hosts it is not known, and half of a cost is none.
+    assert (row["key"], row["tokens_out"], row["cost"]) == ("partner", 45, None)
+    assert found["usage"]["unread"] == ["llm-2", "llm-3"]
     figures = {one["what"]: one for one in found["plan"][0]["rows"]}
     cache = figures["tokens in the KV cache"]
     assert cache["measured"] == 23296

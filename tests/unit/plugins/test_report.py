@@ -267,13 +267,23 @@ def test_results_of_tasks_become_what_was_read() -> None:
         "__report_metrics": {"failed": False, "msg": "refused\nand more", "failed_when_result": 0},
         "__report_packages": {"packages": [1]},
         "__report_usage": {"rows": [], "by": "month"},
-        "__report_gpu": {"skipped": True},
+        "__gpu_host_state": {"failed": True, "msg": "Missing sudo password"},
     }
     found = read_host("h", variables)
     assert (found["reached"], found["samples"], found["samples_why"]) == (True, None, "refused")
     assert (found["packages"], found["gpu"]) == ([1], None)
     assert found["usage"] == {"rows": [], "by": "month"}
     assert not read_host("h", {"__report_reached": {"unreachable": True, "msg": "m"}})["reached"]
+
+
+def test_gpus_that_could_not_be_looked_at() -> None:
+    result = {"failed": True, "msg": "Missing sudo password"}
+    variables = {"__report_reached": {"ping": "pong"}, "__gpu_host_state": result}
+    text = "h: the state of its GPUs could not be read: Missing sudo password"
+    assert text in made([read_host("h", variables)])["missing"]
+    # A host that serves on its CPU is not asked.
+    del variables["__gpu_host_state"]
+    assert "GPUs" not in "".join(made([read_host("h", variables)])["missing"])
 
 
 def test_hosts_cannot_write_into_the_page() -> None:
