@@ -74,7 +74,7 @@ def test_status_says_what_the_gpus_ask_for(ailing: Site) -> None:
     }
     code, said, found = played(ailing, "status")
     assert code == 0, said
-    one, far = found["gpu_hosts"]
+    far, one = found["gpu_hosts"]
     assert (far["host"], far["looked_at"]) == ("far", False)
     assert "IAP tunnel" in far["why"]
     assert "GPUs of far: not looked at, " in said
