@@ -21,7 +21,7 @@ options:
     default: [llm-server.service, llm-server-preemption.service, gpu-check.service]
   since:
     description: Begin of the time that is read, as V(90s), V(30m), V(2h), V(3d) ago, or as a time
-      in UTC, as V(2026-11-30T08:00).
+      in UTC, as V(2026-11-30T08:00). Empty for all that the journal has.
     type: str
     default: 1h
   before:
@@ -155,7 +155,7 @@ journal_begins:
   returned: without O(follow)
   type: float
 since:
-  description: O(since) as seconds since 1970, by the host's clock.
+  description: O(since) as seconds since 1970, by the host's clock. Null where that is empty.
   returned: without O(follow)
   type: float
 cursor:
@@ -193,7 +193,7 @@ def answer(options: dict[str, Any], now: float) -> dict[str, Any]:
     )
     if options["follow"]:
         return journal.after(options["units"], question, options["cursor"], now, options["wait"])
-    since = moment(options["since"], now)
+    since = moment(options["since"], now) if options["since"] else None
     before = moment(options["before"], now) if options["before"] else None
     found = journal.newest(options["units"], question, since, before, options["timeout"])
     return {**found, "since": since, "journal_begins": journal.begins()}

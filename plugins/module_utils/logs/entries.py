@@ -28,6 +28,8 @@ EVENTS = {
     "5eb03494b6584870a536b337290809b3": "restart",
     "ae8f7b866b0347b9af31fe1c80b127c0": "resources",
 }
+# How a line begins that belongs to the one before it.
+GOES_ON = "  "
 # The server's own lines are 2048 bytes at most; those of others may be anything.
 LONGEST = 2048
 _CONTROLS = {
@@ -76,11 +78,16 @@ class Entry:
     @property
     def goes_on(self) -> bool:
         """Whether it belongs to the line before it of the same process."""
-        return self.source == "server" and self.text.startswith("  ")
+        return self.source == "server" and self.text.startswith(GOES_ON)
 
 
-def parsed(line: str | bytes) -> Entry | None:
-    """The entry of one line; None where it is none, as journalctl's own remarks."""
+def parsed(line: str | bytes, about: str = "") -> Entry | None:
+    """The entry of one line; None where it is none, as journalctl's own remarks.
+
+    Args:
+        about: what a text has to name, or it is left out: masking it takes nearly all the time.
+            What goes on with another line stays whole.
+    """
     try:
         found = json.loads(line)
         time_us = int(found["__REALTIME_TIMESTAMP"])
@@ -88,6 +95,8 @@ def parsed(line: str | bytes) -> Entry | None:
         return None
     unit, source = _origin(found)
     text = _text(found.get("MESSAGE"))
+    if about not in text and not text.startswith(GOES_ON):
+        text = ""
     data = _object(text) if source == "server" else {}
     request = data if set(data) >= _OF_A_REQUEST else None
     content_of = str(data["content_of"]) if {"content_of", "content"} <= set(data) else ""

@@ -39,12 +39,17 @@ def matches(units: Sequence[str]) -> list[str]:
 
 
 def newest(
-    units: Sequence[str], question: Question, since: float, until: float | None, seconds: float
+    units: Sequence[str],
+    question: Question,
+    since: float | None,
+    until: float | None,
+    seconds: float,
 ) -> dict[str, Any]:
     """What the question asks for between two moments.
 
     Args:
-        since: seconds since 1970.
+        since: seconds since 1970; None for all that the journal has.
+        until: the same; None for now.
         seconds: how long reading may take.
 
     Returns:
@@ -55,8 +60,9 @@ def newest(
     Raises:
         JournalError: nothing can be read.
     """
-    times = [f"--since=@{since:.6f}"] + ([f"--until=@{until:.6f}"] if until is not None else [])
-    seen = _Seen()
+    ends = {"since": since, "until": until}
+    times = [f"--{name}=@{end:.6f}" for name, end in ends.items() if end is not None]
+    seen = _Seen(question.request)
     with (
         _journalctl("--reverse", *times, *matches(units)) as running,
         _ended(running, seconds) as late,
@@ -109,13 +115,14 @@ def begins() -> float | None:
 class _Seen:
     """What was read, by the way."""
 
-    def __init__(self) -> None:
+    def __init__(self, about: str) -> None:
+        self.about = about
         self.first = ""
         self.last_us = 0
 
     def watch(self, lines: IO[bytes] | None) -> Iterator[Entry]:
         for line in lines or ():
-            entry = parsed(line)
+            entry = parsed(line, self.about)
             if entry is not None:
                 self.first = self.first or entry.cursor
                 self.last_us = entry.time_us

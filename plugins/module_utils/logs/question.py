@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -141,7 +142,9 @@ _CHECKED: dict[str, Any] = {
 
 def _times(given: Mapping[str, str], now: float) -> list[str]:
     try:
-        since = moment(given["since"], now) if given["since"] else now - 3600
+        # One request is looked for in all that there is.
+        begin = -math.inf if given["request"] else now - 3600
+        since = moment(given["since"], now) if given["since"] else begin
         until = moment(given["until"], now) if given["until"] else now
     except (ValueError, OverflowError):
         return []  # told already

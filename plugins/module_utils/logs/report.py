@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -46,16 +47,32 @@ def report(logs: Mapping[str, Mapping[str, Any]], lines: int) -> dict[str, Any]:
 
 def _remarks(host: str, found: Mapping[str, Any]) -> list[str]:
     """What of the time that was asked for is not there, and nothing at all."""
-    if not found["in_time"]:
-        reached = f"to {clock(found['reached'])}" if found["reached"] else "to no line"
-        return [f"{host}: reading took too long and came back {reached}. Ask for less time."]
     since, begins = found["since"], found["journal_begins"]
+    if not found["in_time"]:
+        reached = found["reached"]
+        back = f"to {clock(reached)}" if reached else "to no line"
+        on = "Ask for less time."
+        if since is None and reached:
+            on = f"logs_until={clock(math.ceil(reached))[:19].replace(' ', 'T')} reads on from there."
+        return [f"{host}: reading took too long and came back {back}. {on}"]
     if begins is None:
         return [f"{host}: the journal is empty."]
+    if since is None:
+        return [f"{host}: {_all_read(found)}."]
     remarks = [] if found["records"] else [f"{host}: no such lines since {clock(since)}."]
     if begins > since + 1 and found["complete"]:
         remarks.append(f"{host}: the journal begins at {clock(begins)}.")
     return remarks
+
+
+def _all_read(found: Mapping[str, Any]) -> str:
+    """How far back was read where the whole journal was to be."""
+    begins = clock(found["journal_begins"])
+    if not found["complete"]:
+        return f"the journal was read back to {clock(found['reached'])}"
+    if not found["records"]:
+        return f"no such lines since {begins}, where its journal begins"
+    return f"the journal was read from its start, {begins}"
 
 
 def clock(seconds: float) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.logs import (
     choice,
     entries,
@@ -26,7 +27,10 @@ from ansible_collections.llmops.gce_vllm.plugins.modules import server_logs_info
 from llm_server.logs import request_line
 from llm_server.record import RequestRecord
 
+from tests.support.role_values import ROOT, values
+
 RECORDED = Path(__file__).parents[2] / "fixtures" / "journal" / "restarts.jsonl"
+READ = "Read the journal"
 UNIT = "llm-server.service"
 NOW = moment("2026-11-30T12:00:00Z", 0)
 Record = dict[str, Any]
@@ -81,6 +85,7 @@ def test_times(text: str, seconds: float) -> None:
         ({"since": "9999999d"}, "no time"),
         ({"since": "2026-12-01"}, "yet to come"),
         ({"until": "2h"}, "logs_until (2h) is not after logs_since (1h)"),
+        ({"until": "2h", "request": "a"}, ""),
         ({"since": "1h", "until": "1h"}, "not after"),
         ({"lines": "0"}, "a number from 1 to 10000"),
         ({"lines": "many"}, "a number from 1 to 10000"),
@@ -166,6 +171,16 @@ def test_one_request_or_key(question: dict[str, Any], number: int, requests: lis
     records = asked(**question)
     assert len(records) == number, records
     assert ids(records) == requests
+
+
+@pytest.mark.parametrize("request_id", ["boom-1", "late.1", "late", "b1", "path-1", "no-such"])
+def test_what_is_left_unread_of_others_changes_no_answer(request_id: str) -> None:
+    lines = RECORDED.read_text().splitlines()[::-1]
+    named = [entries.parsed(line, request_id) for line in lines]
+    question = Question(request=request_id, content=True)
+    assert list(choice.chosen(filter(None, named), question)) == (
+        list(choice.chosen(newest_first(), question))
+    )
 
 
 def test_the_newest_are_kept() -> None:
@@ -378,6 +393,38 @@ def test_what_is_not_shown_is_told() -> None:
     assert found["failed"] == ["off: Connection timed out"]
 
 
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            result(asked(lines=1)),
+            ["host: the journal was read from its start, 2026-11-30 09:13:21 UTC."],
+        ),
+        (
+            result([]),
+            ["host: no such lines since 2026-11-30 09:13:21 UTC, where its journal begins."],
+        ),
+        (
+            result(asked(lines=1), complete=False, reached=NOW),
+            [
+                "host: the journal was read back to 2026-11-30 12:00:00 UTC.",
+                "There are older lines. logs_lines=200 is how many are shown.",
+            ],
+        ),
+        (
+            result([], complete=False, in_time=False, reached=NOW),
+            [
+                "host: reading took too long and came back to 2026-11-30 12:00:00 UTC. "
+                "logs_until=2026-11-30T12:00:00 reads on from there."
+            ],
+        ),
+        (result([], journal_begins=None), ["host: the journal is empty."]),
+    ],
+)
+def test_how_far_back_was_read_is_told_where_all_was_to_be(found: Record, said: list[str]) -> None:
+    assert report.report({"host": {**found, "since": None}}, 200)["remarks"] == said
+
+
 def test_a_request_is_one_line() -> None:
     [record] = asked(request="4f0c6f2e9f6d4c7c8c5d0c1b2a394857")
     assert report.of_request(record["request"]) == (
@@ -425,6 +472,36 @@ def test_reading_ends_with_the_lines_that_are_wanted(journalctl: Any) -> None:
     assert found["in_time"]
     assert found["cursor"] == next(newest_first()).cursor
     assert found["journal_begins"] == pytest.approx(1796027019.956506)
+
+
+def test_without_a_begin_the_whole_journal_is_read(journalctl: Any, tmp_path: Path) -> None:
+    journalctl(reverse=f'echo "$*" >{tmp_path}/asked; tac {RECORDED}')
+    options = {**OPTIONS, "since": "", "before": "0s", "request": "boom-1"}
+    found = server_logs_info.answer(options, NOW)
+    assert found["records"] == asked(request="boom-1")
+    assert (found["since"], found["complete"]) == (None, True)
+    assert found["cursor"] == next(newest_first()).cursor
+    words = (tmp_path / "asked").read_text()
+    assert "--until" in words
+    assert "--since" not in words
+
+
+@pytest.mark.parametrize(
+    ("settings", "since"),
+    [
+        ({}, "1h"),
+        ({"logs_request": "a"}, ""),
+        ({"logs_request": "a", "logs_since": "2d"}, "2d"),
+        ({"logs_request": "", "logs_since": ""}, "1h"),
+    ],
+)
+def test_one_request_is_looked_for_in_all_that_there_is(
+    settings: dict[str, str], since: str
+) -> None:
+    plays = yaml.safe_load((ROOT / "playbooks" / "logs.yml").read_text())
+    [task] = [task for play in plays for task in play.get("tasks", []) if task["name"] == READ]
+    given = {"given": task["llmops.gce_vllm.server_logs_info"]["since"], **settings}
+    assert values("llm_server", ["given"], **given) == [since]
 
 
 def test_reading_is_given_up(journalctl: Any) -> None:
