@@ -53,7 +53,8 @@ def _remarks(host: str, found: Mapping[str, Any]) -> list[str]:
         back = f"to {clock(reached)}" if reached else "to no line"
         on = "Ask for less time."
         if since is None and reached:
-            on = f"logs_until={clock(math.ceil(reached))[:19].replace(' ', 'T')} reads on from there."
+            until = datetime.fromtimestamp(math.ceil(reached), tz=timezone.utc)  # for Python 3.10
+            on = f"logs_until={until:%Y-%m-%dT%H:%M:%S} reads on from there."
         return [f"{host}: reading took too long and came back {back}. {on}"]
     if begins is None:
         return [f"{host}: the journal is empty."]
