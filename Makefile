@@ -54,10 +54,11 @@ bench: setup-dev ## the servers compared on the CPU (build/bench-cpu), and what 
 mutants: setup-dev ## plant faults in a copy, one at a time, and see which tests notice them (build/mutants)
 	@$(PY) -m benchmarks.mutants
 
-docs: setup-dev ## write the roles' READMEs, docs/reference and docs/private-apis.md from the code
+docs: setup-dev ## write the roles' READMEs, docs/reference, docs/private-apis.md and files/grafana from the code
 	@$(PY) docs/tools/generate_role_docs.py
 	@$(PY) -m docs.tools.generate_reference
 	@$(PY) docs/tools/generate_private_apis.py
+	@$(PY) -m docs.tools.generate_grafana
 
 audit: ## look the locks' packages up in the public lists of vulnerabilities (needs the public Python package index)
 	@requirements/audit.sh

@@ -7,6 +7,7 @@ GCE_VLLM_SCREENSHOTS=FOLDER keeps what docs/images shows.
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import re
 import subprocess
@@ -23,6 +24,7 @@ from llm_dashboard.panels import SECTIONS, expressions
 from playwright.sync_api import Browser, Page
 
 from tests import debian
+from tests.support import grafana
 from tests.support.browser import open_browser
 from tests.support.dashboard_host import KEY, OTHER_KEY, Host, host
 from tests.support.modules_fixtures import free_port
@@ -155,6 +157,18 @@ def test_prometheus_takes_each_expression(running: Host) -> None:
         query = urllib.parse.urlencode({"query": expr.replace("WINDOW", "60s")})
         with urllib.request.urlopen(f"{running.prometheus}/api/v1/query?{query}") as answer:  # noqa: S310
             assert answer.status == 200, name
+
+
+def test_each_panel_in_grafana_has_data(running: Host) -> None:
+    folder = Path(__file__).parents[3] / "files/grafana"
+    for file in ("llm-server.json", "llm-hosts.json"):
+        asked = grafana.expressions(json.loads((folder / file).read_text()))
+        series = {name: grafana.ask(running.prometheus, expr, 3600) for name, expr in asked}
+        # No alert fired and no GPU had an Xid; errors that were corrected are those of panel B.
+        never = {"Alerts A", "mark Alerts", "mark Xid errors"}
+        never |= {"Errors of GPUs A", "Errors of GPUs C"}
+        assert {name for name, count in series.items() if not count} == never & set(series)
+        assert len(series) > 15
 
 
 def test_node_exporter_has_what_is_asked_of_it() -> None:
