@@ -42,7 +42,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(targets), the releases to choose from, best last; C(left), the release that the
+  description: C(targets), the releases to choose from, best last; C(current), the one that the link
+    leads to, with its version; C(refusal), why there are no targets; C(left), the release that the
     last rollback left; C(arrived), whether what that rollback chose serves.
   type: dict
 """

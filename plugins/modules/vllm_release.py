@@ -40,7 +40,7 @@ attributes:
     description: Says what would change without changing it.
   diff_mode:
     support: full
-    description: Shows where the link leads, and the releases that are removed.
+    description: Shows where the link leads, with the version of vLLM, and what is removed.
 author:
   - gce-vllm maintainers (@llmops)
 """
@@ -103,6 +103,8 @@ def switch(module: AnsibleModule) -> dict[str, object]:
         )
     target = known.target_of(link)
     previous = target.name if target and target.parent == Path(os.path.realpath(folder)) else ""
+    # Before anything is moved.
+    version = known.vllm_version(link)
     moved = ""
     if target is None and link.exists():
         if not link.is_dir():
@@ -136,8 +138,8 @@ def switch(module: AnsibleModule) -> dict[str, object]:
         "diff": {
             "before_header": str(link),
             "after_header": str(link),
-            "before": _text(previous, [*removed]),
-            "after": _text(name, []),
+            "before": _text(known.titled(previous, version if previous else ""), removed),
+            "after": _text(known.titled(name, known.vllm_version(folder / name)), []),
         },
     }
 

@@ -45,6 +45,7 @@ releases:
       refused: {}
       current: true
       running: true
+      version: 0.32.0
       used: 1767322800.0
 last_served:
   description: Path of the release that served last; empty where none did.

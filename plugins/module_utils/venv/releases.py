@@ -38,6 +38,7 @@ class Release:
         served_at: when it was last found to serve, ISO 8601 in UTC; empty where it never was.
         refused: empty, or `reason`, `at`, the `fingerprint` of the settings it failed with, which
             is empty where it was left by hand, and then its `successor`, a release's name.
+        version: of vLLM, as its package says; empty where none is installed.
         used: seconds since the epoch at which anything was last said of it.
     """
 
@@ -48,6 +49,7 @@ class Release:
     refused: dict[str, str]
     current: bool
     running: bool
+    version: str
     used: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,6 +77,17 @@ def write_note(path: Path, note: dict[str, Any]) -> None:
 def target_of(link: Path) -> Path | None:
     """Where the link leads, whole; None where it is no link."""
     return Path(os.path.realpath(link)) if link.is_symlink() else None
+
+
+def vllm_version(environment: Path) -> str:
+    """The version of vLLM in there; empty where there is none."""
+    found = sorted(environment.glob("lib/python3*/site-packages/vllm-*.dist-info"))
+    return found[-1].name.removeprefix("vllm-").removesuffix(".dist-info") if found else ""
+
+
+def titled(name: str, version: str) -> str:
+    """A release as people are told of it: its name alone says nothing of vLLM."""
+    return f"{name} (vLLM {version})" if version else name
 
 
 def names_in(folder: Path) -> list[str]:
@@ -145,6 +158,7 @@ def list_releases(folder: Path, link: Path, proc: Path = Path("/proc")) -> list[
                 refused=read_note(notes[2]),
                 current=current == path,
                 running=name in busy,
+                version=vllm_version(path),
                 used=max(one.stat().st_mtime for one in [path, *notes] if one.exists()),
             )
         )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .releases import titled
+
 Release = Mapping[str, Any]
 
 
@@ -22,7 +24,9 @@ def choice(releases: Sequence[Release], serving: str, name: str = "") -> dict[st
     Returns:
         `left`, the release that the last rollback left (empty where there is none, or site.yml has
         made another one serve since); `arrived`, whether that rollback's choice serves;
-        `targets`, the releases to choose from, best last.
+        `targets`, the releases to choose from, best last, each with its `title` for people;
+        `current`, the title of the one that the link leads to; `refusal`, why there are no
+        targets, to stand behind the host's name.
     """
     left = _left(releases)
     successors = [one for one in releases if left and one["name"] == _successor(left)]
@@ -37,7 +41,9 @@ def choice(releases: Sequence[Release], serving: str, name: str = "") -> dict[st
     return {
         "left": left,
         "arrived": any(_arrived(one, serving) for one in successors),
-        "targets": sorted(targets, key=lambda one: str(one["served_at"])),
+        "targets": [{**one, "title": _title(one)} for one in sorted(targets, key=_when)],
+        "current": _titles(one for one in releases if one["current"]),
+        "refusal": "" if targets else _refusal(releases, name),
     }
 
 
@@ -57,6 +63,36 @@ def cut_off(releases: Sequence[Release], path: str, serving: str) -> bool:
 def lines(releases: Iterable[Release]) -> list[str]:
     """One line for each release."""
     return [_line(one) for one in releases]
+
+
+def _refusal(releases: Sequence[Release], name: str) -> str:
+    named = _titles(one for one in releases if one["name"] == name)
+    if name:
+        return f"can't go back to {named}, which never served" if named else f"has no release {name}"
+    if not releases:
+        return "has no release of vLLM"
+    others = [one for one in releases if not one["current"]]
+    if not others:
+        return f"has no other release than {_titles(releases)}, so there is nothing to go back to"
+    served = sorted((one for one in others if one["served_at"]), key=_when)
+    if not served:
+        return f"has no other release that served; never did: {_titles(others)}"
+    return (
+        f"has no release to go back to by itself; failed or left before: {_titles(served)}. "
+        f"-e rollback_to={served[-1]['name']} goes there all the same"
+    )
+
+
+def _when(one: Release) -> str:
+    return str(one["served_at"])
+
+
+def _title(one: Release) -> str:
+    return titled(str(one["name"]), str(one["version"]))
+
+
+def _titles(releases: Iterable[Release]) -> str:
+    return ", ".join(map(_title, releases))
 
 
 def _left(releases: Sequence[Release]) -> Release:
@@ -80,7 +116,7 @@ def _arrived(one: Release, serving: str) -> bool:
 
 
 def _line(one: Release) -> str:
-    text = str(one["name"])
+    text = _title(one)
     text += ", current" if one["current"] else ""
     text += ", running" if one["running"] else ""
     text += f", served (noted {one['served_at']})" if one["served_at"] else ", never served"

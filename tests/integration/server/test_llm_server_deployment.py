@@ -356,14 +356,23 @@ def test_going_back_by_hand_is_told_first_and_stays(machine: Machine) -> None:
     for name in ("a", "b"):
         machine.build(name)
         switch(machine, name)
+        version = {"a": "0.32.0", "b": "0.33.0"}[name]
+        packages = f"/opt/vllm/releases/{name}/lib/python3.12/site-packages"
+        machine.shell(f"mkdir -p {packages}/vllm-{version}.dist-info")
         assert machine.run(name, llm_server_shutdown_timeout={"a": 30, "b": 8}[name])[1]
         time.sleep(1.1)
+        if name == "a":
+            said, worked = machine.rollback("--check", "--diff")
+            assert not worked and "no other release than a (vLLM 0.32.0)" in said, said
+            assert "site.yml -e vllm_venv_version=" in said, said
     fourth = machine.serves()[2]
     said, worked = machine.rollback("--check", "--diff")
-    assert worked and "Release a would serve" in said and "shutdown_timeout: 30" in said, said
+    assert worked and "shutdown_timeout: 30" in said, said
+    assert "-> b (vLLM 0.33.0)" in said and "-> a (vLLM 0.32.0)" in said, said
+    assert "Release a (vLLM 0.32.0) would serve in place of b (vLLM 0.33.0)" in said, said
     assert machine.serves() == ("b", "b", fourth)
     said, worked = machine.rollback()
-    assert worked and "Release a serves" in said and "answered 200" in said, said
+    assert worked and "Release a (vLLM 0.32.0) serves" in said and "answered 200" in said, said
     assert machine.serves()[:2] == ("a", "a")
     fifth = machine.serves()[2]
     said, worked = machine.run("b", llm_server_shutdown_timeout=9)
@@ -371,7 +380,7 @@ def test_going_back_by_hand_is_told_first_and_stays(machine: Machine) -> None:
     said, worked = machine.run("a")
     assert worked and "changed=0" in said and machine.serves() == ("a", "a", fifth), said
     said, worked = machine.rollback()
-    assert not worked and "rollback_to" in said and "b, served" in said, said
+    assert not worked and "rollback_to" in said and "b (vLLM 0.33.0), served" in said, said
     said, worked = machine.rollback(rollback_to=full_name("b"))
     assert worked and machine.serves()[:2] == ("b", "b"), said
     said, worked = machine.rollback(rollback_to="nope")

@@ -139,6 +139,28 @@ def test_the_link_is_switched_once(host: Path) -> None:
     assert not switch(host, C)["changed"]
 
 
+def installed(release: Path, version: str) -> None:
+    (release / f"lib/python3.12/site-packages/vllm-{version}.dist-info").mkdir(parents=True)
+
+
+def test_a_switch_tells_the_versions(host: Path) -> None:
+    installed(host / "releases" / B, "0.33.0")
+    installed(host / "releases" / C, "0.32.0+cpu")
+    (host / f"releases/{C}/lib/python3.12/site-packages/vllm_plugin-9.dist-info").mkdir()
+    assert [one.version for one in listed(host)] == ["", "0.33.0", "0.32.0+cpu"]
+    for check in (True, False):
+        told = switch(host, C, check, keep=1)["diff"]
+        assert told["before"] == f"-> {B} (vLLM 0.33.0)\n{A}\n"
+        assert told["after"] == f"-> {C} (vLLM 0.32.0+cpu)\n"
+
+
+def test_a_real_folder_tells_its_version_before_it_is_moved(host: Path) -> None:
+    (host / "venv").unlink()
+    installed(host / "venv", "0.31.0")
+    for check in (True, False):
+        assert switch(host, C, check)["diff"]["before"] == "-> earlier (vLLM 0.31.0)\n"
+
+
 def test_old_releases_go_with_the_switch_but_never_the_one_before(host: Path) -> None:
     (host / "releases/dddddddddddd-cpu").mkdir()
     assert switch(host, C, check=True, keep=1)["removed"] == [A, D]

@@ -26,6 +26,7 @@ def release(name: str, served: int = 0, current: bool = False, **refused: Any) -
         "passed": True,
         "served_at": DAY.format(served) if served else "",
         "refused": refused,
+        "version": "",
         "current": current,
         "running": current,
         "used": 0.0,
@@ -85,6 +86,45 @@ def test_choice(case: str) -> None:
     assert [one["name"] for one in found["targets"]] == targets
     assert found["left"].get("name", "") == left
     assert found["arrived"] is arrived
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("nothing there", "has no release of vLLM"),
+        ("the current one alone", "has no other release than a, so there is nothing to go back to"),
+        ("what never served", "has no other release that served; never did: a"),
+        (
+            "what failed",
+            "has no release to go back to by itself; failed or left before: a. "
+            "-e rollback_to=a goes there all the same",
+        ),
+        ("by a name that never served", "can't go back to a, which never served"),
+        ("by a name that nothing has", "has no release nope"),
+        ("by the name of the only one", ""),
+    ],
+)
+def test_where_there_is_nothing_to_go_back_to_it_says_why(case: str, said: str) -> None:
+    named = {
+        "by a name that nothing has": ([release("a", 1, True)], "a", "nope"),
+        "by the name of the only one": ([release("a", 1, True)], "a", "a"),
+    }
+    releases, serving, name = named[case] if case in named else CASES[case][:3]
+    assert rollback.choice(releases, f"/r/{serving}", name)["refusal"] == said
+
+
+def test_releases_have_their_version_of_vllm() -> None:
+    releases = [
+        {**release("a", 1), "version": "0.32.0"},
+        {**release("b", 2, True), "version": "0.33.0"},
+    ]
+    found = rollback.choice(releases, "/r/b")
+    assert found["targets"][0]["title"] == "a (vLLM 0.32.0)"
+    assert found["current"] == "b (vLLM 0.33.0)"
+    assert rollback.lines(releases)[1].startswith("b (vLLM 0.33.0), current, running, served")
+    alone = rollback.choice(releases[1:], "/r/b")
+    assert "no other release than b (vLLM 0.33.0)" in alone["refusal"]
+    assert rollback.choice([release("a", 1)], "")["current"] == ""
 
 
 @pytest.mark.parametrize(
