@@ -44,10 +44,11 @@ class Guardian:
         """Forks; call it before anything else is open, while there is one thread."""
         read, write = os.pipe()
         server = os.getpid()
+        family = Family(server)  # here: in the child it could be gone already
         pid = os.fork()
         if pid == 0:
             os.close(write)
-            _live(server, read)
+            _live(server, read, family)
         os.close(read)
         os.set_blocking(write, False)
         made = cls(pid, write)
@@ -84,14 +85,13 @@ class Guardian:
             os.write(self._pipe, line)
 
 
-def _live(server: int, pipe: int) -> NoReturn:
+def _live(server: int, pipe: int, family: Family) -> NoReturn:
     """The child: watches until the server has gone, and ends what is left."""
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         with contextlib.suppress(OSError):
             Path("/proc/self/comm").write_text("llm-guardian", encoding="ascii")
-        family = Family(server)
         _watch(server, pipe, family)
         family.end()
     except Exception:
@@ -102,11 +102,12 @@ def _live(server: int, pipe: int) -> NoReturn:
 
 
 def _watch(server: int, pipe: int, family: Family) -> None:
-    """Returns when the server has gone."""
+    """Returns when the server has gone, and all that it told is heard."""
     pause = LOADING_S
     rest = b""
-    while os.getppid() == server:
-        if select.select([pipe], [], [], pause)[0]:
+    while True:
+        lives = os.getppid() == server
+        if select.select([pipe], [], [], pause if lives else 0)[0]:
             said = os.read(pipe, 4096)
             if not said:
                 return
@@ -114,7 +115,10 @@ def _watch(server: int, pipe: int, family: Family) -> None:
             family.add(int(line) for line in lines if line.isdigit())
             if _SERVES.strip() in lines:
                 pause = SERVING_S
-        family.look()
+        elif not lives:
+            return
+        if lives:
+            family.look()
 
 
 class Family:

@@ -18,8 +18,15 @@ ROOT = Path(__file__).parents[3]
 
 #: A server with a guardian; says its guardian's number and those of its family, and waits.
 SERVER = """
-import multiprocessing, os, signal, subprocess, sys, threading, time
+import fcntl, multiprocessing, os, signal, subprocess, sys, termios, threading, time
 from llm_server.process.guardian import Guardian
+
+def heard(guardian):
+    # When it reads the second line it has looked around because of the first.
+    for _ in range(2):
+        guardian.serves()
+        while fcntl.ioctl(guardian._pipe, termios.FIONREAD, bytes(4)) != bytes(4):
+            time.sleep(0.01)
 
 def engine(say):
     worker = subprocess.Popen(["sleep", "600"])  # knows nothing of any guardian
@@ -39,13 +46,12 @@ if __name__ == "__main__":
     thread.join()
     family = ours.recv()
     if serves == "serves":
-        guardian.serves()
-        time.sleep(0.5)
+        heard(guardian)
     if then == "stopped":
         for pid in family:
             os.kill(pid, signal.SIGSTOP)
     if then == "orphaned":
-        time.sleep(0.5)
+        heard(guardian)  # by then it has seen the worker, which nobody tells it of
         os.kill(family[0], signal.SIGKILL)
     print(guardian.pid, *family, flush=True)
     if then == "ends":
@@ -108,8 +114,8 @@ def test_nothing_outlives_the_server(
     server = begin(script, left, kind, serves, then)
     if then != "ends":
         server.kill()
-    server.communicate(timeout=60)
-    deadline = time.monotonic() + 60
+    server.communicate(timeout=180)
+    deadline = time.monotonic() + 120
     while alive(left) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert alive(left) == []
@@ -122,4 +128,4 @@ def test_the_guardian_stays_while_the_server_does(script: Path, left: list[psuti
     time.sleep(0.2)
     assert alive(left) == left
     server.kill()
-    server.communicate(timeout=60)
+    server.communicate(timeout=180)
