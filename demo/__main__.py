@@ -16,6 +16,7 @@ from typing import Any
 import requests
 
 from demo import daemon, host, package_sources, paths, report, settings
+from demo.ports import free_port
 from emulator.machines import image
 from emulator.machines.podman_backend import PodmanBackend
 from emulator.world.backend import MachineError
@@ -46,9 +47,7 @@ def up() -> None:
         machines = PodmanBackend(settings.OWNER)
         image.ensure(machines.podman)
     with timed(phases, "emulator"):
-        chosen = settings.load() or settings.Settings(
-            daemon.free_port(), daemon.free_port(), daemon.free_port()
-        )
+        chosen = settings.load() or settings.Settings(free_port(), free_port(), free_port())
         chosen.gateway = machines.operator_address()
         chosen.packages = package_sources.discover()
         settings.save(chosen)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,14 +21,6 @@ STOP_SECONDS = 30.0
 
 class DaemonError(Exception):
     """The emulator does not run; the text says why and where to look."""
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nothing uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def healthy(port: int) -> bool:

@@ -223,7 +223,7 @@ class Hanging:
 
     def collect(self) -> Iterator[Any]:
         self.asked.set()
-        assert self.let_go.wait(10)
+        assert self.let_go.wait(120)
         return iter(())
 
 
@@ -241,14 +241,14 @@ def test_a_driver_that_hangs_is_asked_once() -> None:
     first = threading.Thread(target=get, args=(page,))
     first.start()
     try:
-        assert hanging.asked.wait(10)
+        assert hanging.asked.wait(120)
         for _each in range(3):
             status, body = get(page)
             assert status.startswith("503")
             assert b"has not answered" in body
     finally:
         hanging.let_go.set()
-        first.join(10)
+        first.join(120)
     assert get(page)[0].startswith("200")
 
 

@@ -57,4 +57,4 @@ def test_a_process_that_nobody_follows_ends(tmp_path: Path, end: str) -> None:
             os.utime(heartbeat, (0, 0))
         else:
             heartbeat.unlink()
-        assert process.wait(30) == ABANDONED
+        assert process.wait(120) == ABANDONED

@@ -186,6 +186,6 @@ def post(path: str, body: Any = None, *more: str, key: str = KEY) -> bytes:
 
 async def answer(reader: asyncio.StreamReader) -> tuple[int, Any]:
     """Status and JSON of one answer."""
-    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode().lower()
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 50)).decode().lower()
     length = int(head.split("content-length:")[1].split()[0])
     return int(head.split()[1]), json.loads(await reader.readexactly(length))

@@ -77,13 +77,13 @@ def app() -> FastAPI:
 
 
 def run(play: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(play, 30))
+    return asyncio.run(asyncio.wait_for(play, 120))
 
 
 async def closed(reader: asyncio.StreamReader) -> bytes:
     """What still came before the server closed the connection."""
     try:
-        return await asyncio.wait_for(reader.read(), 20)
+        return await asyncio.wait_for(reader.read(), 50)
     except ConnectionResetError:
         return b""
 
@@ -98,7 +98,7 @@ async def quiet(_scope: Any, receive: Any, send: Any) -> None:
 
 
 async def until(condition: Any) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
@@ -108,7 +108,8 @@ async def until(condition: Any) -> None:
 def test_a_connection_without_a_whole_head_is_closed(asked: bool, before: bytes) -> None:
     async def play() -> None:
         serving = Serving(app())
-        serving.server.connections.head_seconds = 0.3
+        # Who asks first has to be quicker than that, also on a busy machine.
+        serving.server.connections.head_seconds = 2 if asked else 0.3
         async with serving.open():
             reader, writer = await serving.connect()
             if asked:
@@ -117,7 +118,7 @@ def test_a_connection_without_a_whole_head_is_closed(asked: bool, before: bytes)
             writer.write(before)
             began = time.monotonic()
             await closed(reader)
-            assert time.monotonic() - began < 15
+            assert time.monotonic() - began < 40
             assert not serving.server.connections.silent
 
     run(play())
@@ -125,8 +126,8 @@ def test_a_connection_without_a_whole_head_is_closed(asked: bool, before: bytes)
 
 def test_who_asks_is_not_closed_while_the_answer_takes_long() -> None:
     async def play() -> None:
-        serving = Serving(app(), max_request_seconds=1)
-        serving.server.connections.head_seconds = 0.1
+        serving = Serving(app(), max_request_seconds=2)
+        serving.server.connections.head_seconds = 1
         async with serving.open():
             reader, _ = await serving.connect(post("/hang"))
             assert (await answer(reader))[0] == 504
@@ -215,7 +216,7 @@ def test_a_client_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(edge, "LAST_WORDS_S", 0.2)
 
     async def play() -> None:
-        serving = Serving(app(), max_request_seconds=0.3, max_requests=1)
+        serving = Serving(app(), max_request_seconds=3, max_requests=1)
         async with serving.open():
             _, blocked = await serving.connect(post("/big"), 4096)
             await until(lambda: serving.state.in_flight)
@@ -235,7 +236,7 @@ def test_an_app_that_hangs_is_cut_off(path: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(edge, "GRACE_S", 0.1)
 
     async def play() -> None:
-        serving = Serving(quiet if path == "/quiet" else app(), max_request_seconds=0.1)
+        serving = Serving(quiet if path == "/quiet" else app(), max_request_seconds=1)
         async with serving.open():
             reader, _ = await serving.connect(post(path, None, "Connection: close"))
             text = (await closed(reader)).decode()
@@ -312,7 +313,7 @@ def test_a_batch_that_is_far_too_large(stream: bool) -> None:
             began = time.monotonic()
             health, _ = await serving.connect(HEALTH + b"\r\n")
             assert (await answer(health))[0] == 200
-            assert time.monotonic() - began < 20
+            assert time.monotonic() - began < 50
             status, body = await answer(reader)
             assert status == 400
             assert "10000 entries; this server takes 128" in body["error"]["message"]
@@ -412,20 +413,20 @@ def test_a_websocket_counts_as_a_connection_and_is_not_closed_for_a_new_one() ->
 
 
 def test_the_end_of_the_server_is_not_put_off_by_a_request_that_takes_too_long() -> None:
-    async def play() -> tuple[float | None, float]:
-        now = asyncio.get_running_loop().time()
+    async def play() -> tuple[float | None, float | None]:
         record = RequestRecord("id", "POST", "/generate")
         async with asyncio.timeout(None) as time_left:
             call = edge._Call(record, time_left)
             call.end(Refusal(503, "stopping"), grace=0.5)
+            first = time_left.when()
             call.end()
             when = time_left.when()
             time_left.reschedule(None)
-        return when, now
+        return when, first
 
-    when, now = run(play())
+    when, first = run(play())
     assert when is not None
-    assert when < now + 1
+    assert when == first
 
 
 def test_last_words_that_cannot_be_said_still_close_the_connection() -> None:

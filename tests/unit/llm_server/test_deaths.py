@@ -38,7 +38,7 @@ def test_the_first_death_is_told_once() -> None:
         await asyncio.sleep(0.05)
         assert told == []
         two.kill()
-        await asyncio.wait_for(seen.wait(), 30)
+        await asyncio.wait_for(seen.wait(), 120)
         one.kill()
         one.wait()
         await asyncio.sleep(0.05)
@@ -58,7 +58,7 @@ def test_a_child_of_a_child() -> None:
         child = int(parent.stdout.readline())
         deaths.watch({child: "a worker"})
         subprocess.run(["kill", "-KILL", str(child)], check=True)
-        await asyncio.wait_for(seen.wait(), 30)
+        await asyncio.wait_for(seen.wait(), 120)
         parent.kill()
         parent.wait()
         parent.stdout.close()

@@ -38,7 +38,7 @@ def run(program: str, python: str = sys.executable) -> str:
         env=os.environ | {"PYTHONPATH": str(ROOT / "files")},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -52,11 +52,13 @@ def test_a_closed_connection_ends_although_the_child_lives() -> None:
             here, there = socket.socketpair()
             guard = ForkGuard(asyncio.get_running_loop(), lambda: [here.fileno()])
             guard.install()
-            pid = await asyncio.to_thread(fork, lambda: time.sleep(20))
+            pid = await asyncio.to_thread(fork, lambda: time.sleep(600))
             here.close()
-            there.settimeout(3)
-            print("end" if there.recv(1) == b"" else "data", guard.forked.is_set())
-            os.kill(pid, signal.SIGKILL)
+            there.settimeout(60)
+            try:
+                print("end" if there.recv(1) == b"" else "data", guard.forked.is_set())
+            finally:
+                os.kill(pid, signal.SIGKILL)
         asyncio.run(main())
     """)
     assert out.split() == ["end", "True"]
@@ -98,11 +100,13 @@ def test_a_signal_to_the_child_does_not_reach_the_parents_loop() -> None:
             got = []
             loop.add_signal_handler(signal.SIGTERM, got.append, "signal")
             ForkGuard(loop, list).install()
+            read, write = os.pipe()
             def child():
                 signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
-                time.sleep(20)
+                os.write(write, b"x")
+                time.sleep(600)
             pid = await asyncio.to_thread(fork, child)
-            await asyncio.sleep(0.3)
+            await asyncio.to_thread(os.read, read, 1)
             os.kill(pid, signal.SIGTERM)
             _, status = await asyncio.to_thread(os.waitpid, pid, 0)
             await asyncio.sleep(0.3)
@@ -134,6 +138,11 @@ def test_a_loop_that_is_busy_for_long_is_waited_for() -> None:
         fork_guard.SAY_EVERY_S = 0.1
         import logging
         logging.basicConfig(stream=sys.stdout, format="%(levelname)s")
+        said = threading.Event()
+        class Heard(logging.Handler):
+            def emit(self, _):
+                said.set()
+        logging.getLogger().addHandler(Heard())
         async def main():
             guard = ForkGuard(asyncio.get_running_loop(), list)
             guard.install()
@@ -145,7 +154,7 @@ def test_a_loop_that_is_busy_for_long_is_waited_for() -> None:
             thread = threading.Thread(target=forks, daemon=True)
             thread.start()
             begins.wait()
-            time.sleep(1)
+            said.wait(60)
             print("before", len(children))
             while not children:
                 await asyncio.sleep(0.01)

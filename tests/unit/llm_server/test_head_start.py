@@ -82,7 +82,7 @@ class Stage:
             raise self.engine_error
         if self.forks:
             self.guard.forked.set()
-        assert self.rendered.wait(10), "the renderer waited for the engine"
+        assert self.rendered.wait(120), "the renderer waited for the engine"
         self.events.append("engine ready")
         return self.client
 

@@ -111,7 +111,7 @@ class Server:
     def end(self) -> None:
         self._loop.call_soon_threadsafe(self._control.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(120)
         self._loop.close()
 
 

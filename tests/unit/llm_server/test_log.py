@@ -222,7 +222,7 @@ def test_whose_lines_are_written(
         [sys.executable, script, method, end],
         env={"PYTHONPATH": str(FILES), "JOURNAL_STREAM": stream, "PATH": os.environ["PATH"]},
         stderr=write,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     os.set_blocking(read, False)
@@ -260,7 +260,7 @@ asyncio.run(main())
 
 def test_health_is_answered_where_nobody_reads_the_log(pipe: tuple[int, int]) -> None:
     _, write = pipe
-    http = httpx.Client(timeout=60)
+    http = httpx.Client(timeout=300)
     process = subprocess.Popen(
         [sys.executable, "-c", SERVES],
         env=os.environ | {"PYTHONPATH": f"{FILES}:{FILES.parent}"},

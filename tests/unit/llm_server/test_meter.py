@@ -73,7 +73,8 @@ def test_what_is_cut_off_is_closed_counted_and_aborted(kind: str) -> None:
         client.pause = hold.wait
         running = client.generate("p", params(kind), "r")
         first = asyncio.ensure_future(anext(running))
-        await asyncio.sleep(0.01)
+        while not client.output_processor.request_states:
+            await asyncio.sleep(0.01)
         mine.expire()
         await asyncio.sleep(0)
         first.cancel()
@@ -222,9 +223,10 @@ def test_an_abort_that_fails_is_told(caplog: pytest.LogCaptureFixture) -> None:
         mine.expire()
         await asyncio.sleep(0.01)
         await running.aclose()
-        await asyncio.sleep(0.01)
+        while "no socket" not in caplog.text:
+            await asyncio.sleep(0.01)
 
-    asyncio.run(play())
+    asyncio.run(asyncio.wait_for(play(), 120))
     assert "no socket" in caplog.text
 
 

@@ -18,7 +18,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
     address = str(tmp_path / "n") if request.param == "path" else f"@llm-server-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind("\0" + address[1:] if address[0] == "@" else address)
-        listener.settimeout(2)
+        listener.settimeout(60)
         yield address, listener
 
 

@@ -49,7 +49,7 @@ def run(metadata: MetadataServer, tmp_path: Path, seconds: str) -> subprocess.Po
 
 
 def wait_for_question(metadata: MetadataServer) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not any("last_etag=" in one and "last_etag=0" not in one for one in metadata.asked):
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -63,7 +63,7 @@ def test_the_notice_stops_the_service_and_then_cuts_off(
     assert process.poll() is None
     assert not (tmp_path / "told").exists()
     metadata.set("preempted", "TRUE")
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert (tmp_path / "told").read_text().splitlines() == [
         "stop --no-block llm-server.service",
@@ -89,14 +89,14 @@ def test_who_is_in_has_time_to_finish_before_it_is_cut_off(
 def test_a_notice_that_was_there_before_it_began(metadata: MetadataServer, tmp_path: Path) -> None:
     metadata.set("preempted", "TRUE")
     process = run(metadata, tmp_path, "0")
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert "stop --no-block" in (tmp_path / "told").read_text()
 
 
 def test_others_are_never_taken_back(metadata: MetadataServer, tmp_path: Path) -> None:
     metadata.set("scheduling/preemptible", "FALSE")
     process = run(metadata, tmp_path, "0")
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "no Spot instance" in said
     assert not (tmp_path / "told").exists()

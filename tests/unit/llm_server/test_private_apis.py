@@ -23,7 +23,7 @@ LOCKS = sorted((ROOT / "roles/vllm_venv/files/locks").glob("vllm-*.txt"))
 
 def test_the_page_is_what_its_script_writes() -> None:
     script = ROOT / "docs" / "tools" / "generate_private_apis.py"
-    done = subprocess.run([sys.executable, script, "--check"], check=False, timeout=60)
+    done = subprocess.run([sys.executable, script, "--check"], check=False, timeout=300)
     assert done.returncode == 0, "run python docs/tools/generate_private_apis.py"
 
 

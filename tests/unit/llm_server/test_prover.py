@@ -42,7 +42,7 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(play: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(play, 60))
+    asyncio.run(asyncio.wait_for(play, 180))
 
 
 async def until_no_tries(prover: Prover) -> None:
@@ -152,7 +152,8 @@ def work(task):
 async def main():
     prover = Prover(lambda: work)
     task = asyncio.ensure_future(prover.prove({}, 300))
-    await asyncio.sleep(0.5)
+    while not prover.pid:
+        await asyncio.sleep(0.02)
     print(prover.pid, flush=True)
     await task
 asyncio.run(main())
@@ -166,10 +167,14 @@ def test_nothing_outlives_the_server() -> None:
         assert server.stdout is not None
         pid = int(server.stdout.readline())
         prover = psutil.Process(pid)
-        processes = [prover, *prover.children()]
+        until = time.monotonic() + 60
+        while not (children := prover.children()):
+            assert time.monotonic() < until, "nothing is tried"
+            time.sleep(0.02)
+        processes = [prover, *children]
         server.kill()
         server.wait()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes):
         assert time.monotonic() < deadline
         time.sleep(0.05)

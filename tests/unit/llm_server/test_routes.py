@@ -27,9 +27,10 @@ class Echo:
 
     def __init__(self, seconds: float = 0) -> None:
         self.seconds = seconds
-        self.cancelled = False
+        self.began = self.cancelled = False
 
     async def generate(self, request: GenerateRequest) -> Generated:
+        self.began = True
         try:
             await asyncio.sleep(self.seconds)
         except asyncio.CancelledError:
@@ -170,10 +171,11 @@ def test_a_client_that_leaves_cancels_the_work() -> None:
             "app": app,
         }
         call = asyncio.ensure_future(app(scope, inbox.get, send))
-        await asyncio.sleep(0.1)
+        while not echo.began and not call.done():
+            await asyncio.sleep(0.01)
         assert not call.done()
         inbox.put_nowait({"type": "http.disconnect"})
-        await asyncio.wait_for(call, 20)
+        await asyncio.wait_for(call, 50)
         return echo.cancelled, sent
 
     cancelled, sent = asyncio.run(play())

@@ -108,7 +108,7 @@ def test_a_start_is_not_held_up_by_a_date(tmp_path: Path, caplog: pytest.LogCapt
 
 
 def run(play: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(play, 60))
+    return asyncio.run(asyncio.wait_for(play, 180))
 
 
 def test_a_renewed_certificate_is_read_and_a_wrong_one_is_not(

@@ -35,4 +35,4 @@ def test_one_at_a_time_for_each_key() -> None:
         assert sorted(log) == ["a0", "a2", "b", "c"]
         assert (len(turns), turns._locks) == (0, {})
 
-    asyncio.run(asyncio.wait_for(play(), 30))
+    asyncio.run(asyncio.wait_for(play(), 120))

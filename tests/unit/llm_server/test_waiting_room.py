@@ -49,7 +49,7 @@ while True:
 idle = socket.create_connection(address)
 half = socket.create_connection(address)
 half.sendall(b"GET /health HTTP/1.1\\r\\n")
-time.sleep(0.2)
+assert ask()[0] == "room"  # which has accepted by then who came before
 
 async def main():
     server = HttpServer(front("model")[1])
@@ -70,9 +70,9 @@ async def main():
 answers = asyncio.run(main())
 assert len(answers) >= 2, answers
 assert answers[-1][0] == "model", answers
-assert max(took for _, took in answers) < 10, answers
+assert max(took for _, took in answers) < 30, answers
 for client in (idle, half):
-    client.settimeout(20)
+    client.settimeout(60)
     try:
         assert client.recv(1) == b"", "nobody keeps what the room had open"
     except ConnectionResetError:
@@ -87,7 +87,7 @@ def test_somebody_accepts_all_the_time_also_with_idle_connections() -> None:
         env=os.environ | {"PYTHONPATH": str(ROOT / "files")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.host import gpu_probe, this_host
 
 RECORDED = Path(__file__).parents[2] / "fixtures" / "nvidia_smi" / "h100"
-SLEEPS = "#!/bin/sh\n{first}sleep 30\n"
+SLEEPS = "#!/bin/sh\n{first}sleep 300\n"
 
 
 def program(folder: Path, first: str = "") -> str:
@@ -28,7 +28,7 @@ def program(folder: Path, first: str = "") -> str:
 def test_a_hung_driver_has_its_own_message(tmp_path: Path, first: str) -> None:
     begin = time.monotonic()
     facts = gpu_probe.collect(this_host.ThisHost(0.3), program=program(tmp_path, first))
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 60
     assert facts["status"] == "hung"
     (sentence,) = facts["problems"]
     assert "driver hangs" in sentence and "reboot the host" in sentence
