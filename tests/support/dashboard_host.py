@@ -50,24 +50,33 @@ class Host:
 @contextlib.contextmanager
 def host(folder: Path) -> Iterator[Host]:
     """Runs all of it, and ends it."""
-    load = _series(folder)
-    _ledger(folder / "ledger.sqlite", load)
     access = folder / "access.yaml"
     keys = [_key("operator", KEY, "metrics"), _key("asker", OTHER_KEY, "inference")]
     access.write_text(yaml.safe_dump({"keys": keys}))
-    ports = [free_port() for _ in range(2)]
-    prometheus, url = (f"http://127.0.0.1:{port}" for port in ports)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
+        watching, load = stack.enter_context(prometheus(folder))
+        _ledger(folder / "ledger.sqlite", load)
         server = stack.enter_context(_server())
-        stack.enter_context(_running(_prometheus(folder, ports[0]), f"{prometheus}/-/ready"))
         dashboard = [
-            sys.executable, "-m", "llm_dashboard", "--port", str(ports[1]),
-            "--prometheus", prometheus, "--alertmanager", server, "--server", server,
+            sys.executable, "-m", "llm_dashboard", "--port", str(port),
+            "--prometheus", watching, "--alertmanager", server, "--server", server,
             "--ledger", str(folder / "ledger.sqlite"), "--access-file", str(access),
             "--hour-price", "3.5", "--unit", "llm-dashboard-test.service",
         ]  # fmt: skip
         stack.enter_context(_running(dashboard, f"{url}/login"))
-        yield Host(url, prometheus, access, load)
+        yield Host(url, watching, access, load)
+
+
+@contextlib.contextmanager
+def prometheus(folder: Path) -> Iterator[tuple[str, Load]]:
+    """Prometheus alone: its address, and what it has."""
+    load = _series(folder)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with _running(_prometheus(folder, port), f"{url}/-/ready"):
+        yield url, load
 
 
 def _series(folder: Path) -> Load:

@@ -19,7 +19,8 @@ _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _AGO = re.compile(
     r"(?:(?P<d>\d{1,5})d)?(?:(?P<h>\d{1,5})h)?(?:(?P<m>\d{1,6})m)?(?:(?P<s>\d{1,8})s)?"
 )
-_HOW = (
+#: How a person writes a time.
+HOW = (
     "Write how long ago it was (90s, 30m, 2h, 1h30m, 3d), or a time in UTC "
     "(2026-11-30T08:00, or 2026-11-30)"
 )
@@ -45,6 +46,14 @@ class Question:
     content: bool = False
 
 
+def length(text: str) -> int | None:
+    """Seconds of `90s`, `30m` or `1h30m`; None where it is no such thing."""
+    found = _AGO.fullmatch(text)
+    if not text or not found:
+        return None
+    return sum(int(number or 0) * _UNITS[unit] for unit, number in found.groupdict().items())
+
+
 def moment(text: str, now: float) -> float:
     """Seconds since 1970 of what a person wrote.
 
@@ -55,11 +64,9 @@ def moment(text: str, now: float) -> float:
         ValueError: it is no time.
     """
     text = text.strip()
-    ago = _AGO.fullmatch(text)
-    if text and ago:
-        return now - sum(
-            int(number or 0) * _UNITS[unit] for unit, number in ago.groupdict().items()
-        )
+    ago = length(text)
+    if ago is not None:
+        return now - ago
     if not re.match(r"\d{4}-\d\d-\d\d", text):
         raise ValueError(text)
     # So that Python 3.10 reads it as well.
@@ -89,7 +96,7 @@ def _is_moment(name: str, text: str) -> str:
     try:
         moment(text, 0)
     except (ValueError, OverflowError):
-        return f"logs_{name} is {text!r}, which is no time. {_HOW}."
+        return f"logs_{name} is {text!r}, which is no time. {HOW}."
     return ""
 
 
@@ -150,7 +157,7 @@ def _times(given: Mapping[str, str], now: float) -> list[str]:
         return []  # told already
     # A minute for clocks that differ.
     if since > now + 60:
-        return [f"logs_since is {given['since']!r}, which is yet to come. {_HOW}."]
+        return [f"logs_since is {given['since']!r}, which is yet to come. {HOW}."]
     if until <= since:
         return [
             f"logs_until ({given['until'] or 'now'}) is not after logs_since "
