@@ -35,6 +35,7 @@ def _of_hosts(text: str) -> str:
     text = _ALERTS.sub('ALERTS{instance=~"$instance|"}', text)
     # What the expression asks for itself comes behind.
     text = text.replace('"}{', '",')
+    text = text.replace("on () ", "on (instance) ")
     text = _SUMMED_BY.sub(r"\1 by (instance, ", text)
     return _SUMMED.sub(r"\1 by (instance) (", text)
 

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from . import peaks
+
 #: Routes that ask the model nothing, as in llm-rules.yml.
 _OTHER = '"/metrics|/version|/ping|/docs.*|/openapi.json|/v1/models|/|other"'
 _ASKED = f'llm_requests_total{{outcome!="refused",route!~{_OTHER}}}'
 #: Nothing where the server is not watched, and zero where it only has had no such request yet.
 _ZERO = '0 * sum(up{job="llm"})'
+_FLOPS = "vllm:estimated_flops_per_gpu_total"
+#: vLLM has a zero, and no estimate, where it is not told to make one.
+_WORK = f"(sum by (engine) (rate({_FLOPS}[WINDOW])) and sum by (engine) ({_FLOPS}) > 0)"
+_COUNTED = "vLLM estimates it with enable_mfu_metrics of llm_server_vllm_args."
 _DISKS = '{fstype!~"tmpfs|squashfs|ramfs|iso9660|erofs|vfat"}'
 
 
@@ -219,12 +225,20 @@ GPU = Section(
         Panel(
             "gpu-work",
             "Arithmetic done by each GPU",
-            "vLLM's estimate. It tells real use, where a utilisation of 100 % says only that"
-            " something ran.",
+            f"It tells real use, where utilisation says only that something ran. {_COUNTED}",
             "teraflops",
+            (Query(f"{_WORK} / 1e12", "engine {engine}"),),
+        ),
+        Panel(
+            "gpu-mfu",
+            "Arithmetic done, of what is possible (MFU)",
+            "The operations a second of the chart before, divided by NVIDIA's peak for dense"
+            f" bfloat16 in TFLOP/s: {peaks.words()} (T4: float16). Models of 8 bits and less may"
+            " pass it.",
+            "share",
             (
                 Query(
-                    "sum by (engine) (rate(vllm:estimated_flops_per_gpu_total[WINDOW])) / 1e12",
+                    f"{_WORK} / on () group_left () ({peaks.EXPRESSION})",
                     "engine {engine}",
                 ),
             ),

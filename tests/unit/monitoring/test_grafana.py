@@ -112,6 +112,11 @@ def test_no_panel_covers_another(path: Any) -> None:
             ' (rate(vllm:x_bucket{instance=~"$instance"}[$__rate_interval])))',
         ),
         ("max by (x) (ALERTS)", 'max by (instance, x) (ALERTS{instance=~"$instance|"})'),
+        (
+            "sum by (a) (llm_x) / on () group_left () (max(llm_y))",
+            'sum by (instance, a) (llm_x{instance=~"$instance"})'
+            ' / on (instance) group_left () (max by (instance) (llm_y{instance=~"$instance"}))',
+        ),
         ("avg_over_time(up[5m])", 'avg_over_time(up{instance=~"$instance"}[5m])'),
     ],
 )
