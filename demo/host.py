@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 from emulator.machines import runtime
 
@@ -31,11 +32,22 @@ def ready() -> None:
         raise HostError(f"Missing: {' '.join(missing)}. Install them with your package manager.")
     sys.stderr.write(f"Installing from Debian: {' '.join(missing)}\n")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
+    commands = (
         ["apt-get", "update", "-qq"],
         ["apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing],
-    ):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = (done.stderr or done.stdout)[-1500:]
+    )
+    # A mirror may fail for a moment, and somebody else may be at apt.
+    for pause in (10, 30, 60, None):
+        for command in commands:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                break
+        else:
+            return
+        said = (done.stderr or done.stdout)[-1500:]
+        if pause is None:
             raise HostError(f"{' '.join(command[:2])} failed:\n{said}")
+        sys.stderr.write(f"{said}\nAgain in {pause} s\n")
+        time.sleep(pause)

@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 #: Long enough for a slow mirror.
 TIMEOUT_S = 900
+#: A mirror may fail for a moment, and somebody else may be at apt: pauses between the attempts.
+PAUSES_S = (10, 30, 60)
 
 
 def install(*programs: str) -> None:
@@ -20,29 +25,15 @@ def install(*programs: str) -> None:
     Raises:
         RuntimeError: it is missing and cannot be installed; the text says what to do.
     """
-    with (Path(tempfile.gettempdir()) / f"gce-vllm-debian-{os.getuid()}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone():
         missing = [name for name in programs if shutil.which(name, path=_path()) is None]
         if not missing:
             return
         if shutil.which("apt-get") is None or os.geteuid() != 0:
             raise RuntimeError(f"Missing: {' '.join(missing)}. Install them and run again.")
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for command in (
-            ["apt-get", "update", "-qq"],
-            ["apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing],
-        ):
-            done = subprocess.run(
-                command,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_S,
-                check=False,
-            )
-            if done.returncode:
-                said = (done.stderr or done.stdout)[-1500:]
-                raise RuntimeError(f"{' '.join(command[:2])} failed:\n{said}")
+        added = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing]
+        if said := _again_and_again(["apt-get", "update", "-qq"], added):
+            raise RuntimeError(f"{' '.join(missing)} can't be installed:\n{said}")
 
 
 def unpacked(package: str, program: str) -> str:
@@ -53,31 +44,64 @@ def unpacked(package: str, program: str) -> str:
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gce-vllm" / "debian"
     base.mkdir(parents=True, exist_ok=True)
-    with (base / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        found = base / package / "usr/bin" / program
+    found = base / package / "usr/bin" / program
+    if found.exists():
+        return str(found)
+    with _alone():
         if found.exists():
             return str(found)
         if shutil.which("apt-get") is None:
             raise RuntimeError(f"Missing: {program}. These tests need Debian or Ubuntu.")
         with tempfile.TemporaryDirectory(dir=base) as folder:
-            said = _tried(["apt-get", "download", "-qq", package], folder)
-            if said and os.geteuid() == 0:  # its lists may be of another day, or not there
-                said = _tried(["apt-get", "update", "-qq"], folder)
-                said = said or _tried(["apt-get", "download", "-qq", package], folder)
+            download = ["apt-get", "download", "-qq", package]
+            if said := _tried(download, folder):
+                # Its lists may be of another day, or not there.
+                renewed = [["apt-get", "update", "-qq"]] if os.geteuid() == 0 else []
+                said = _again_and_again(*renewed, download, folder=folder)
             if said:
                 raise RuntimeError(f"{package} can't be downloaded:\n{said}")
             (file,) = Path(folder).glob("*.deb")
-            subprocess.run(["dpkg-deb", "-x", file, base / package], check=True, timeout=TIMEOUT_S)
+            whole = Path(folder) / "whole"
+            subprocess.run(["dpkg-deb", "-x", file, whole], check=True, timeout=TIMEOUT_S)
+            # Who is killed meanwhile leaves nothing that the next would take for the program.
+            shutil.rmtree(base / package, ignore_errors=True)
+            whole.rename(base / package)
         return str(found)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One at a time, also of steps that run side by side: apt refuses a second one at once."""
+    with (Path(tempfile.gettempdir()) / f"gce-vllm-debian-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _again_and_again(*commands: list[str], folder: str = "/") -> str:
+    """What the commands said at the last attempt, if that failed too, else nothing."""
+    for pause in (*PAUSES_S, 0):
+        said = next(filter(None, (_tried(command, folder) for command in commands)), "")
+        if not said:
+            break
+        time.sleep(pause)
+    return said
 
 
 def _tried(command: list[str], folder: str) -> str:
     """What a command said that failed, else nothing."""
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        command,
+        cwd=folder,
+        env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
     )
-    return (done.stderr or done.stdout)[-1500:] if done.returncode else ""
+    if done.returncode == 0:
+        return ""
+    said = (done.stderr or done.stdout)[-1500:]
+    return f"{' '.join(command[:2])} ended with {done.returncode}: {said}"
 
 
 def program(name: str) -> str:

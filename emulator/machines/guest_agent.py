@@ -131,7 +131,7 @@ def wait_for_ssh(seconds: float) -> str | None:
 def missing_for_ssh() -> str | None:
     """Return what keeps users from logging in; None if nothing does."""
     try:
-        with socket.create_connection(("127.0.0.1", 22), timeout=2) as connection:
+        with socket.create_connection(("127.0.0.1", 22), timeout=10) as connection:
             if connection.recv(4) != b"SSH-":
                 return "sshd accepts connections but does not greet"
     except OSError as error:

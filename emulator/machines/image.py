@@ -50,6 +50,9 @@ PACKAGES = (
 UNREAD = ("doc", "info", "lintian", "linda", "man", "locale", "bash-completion")
 UNWANTED_UNITS = ("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer")
 
+#: Between the attempts to build it.
+PAUSES_S = (10, 30)
+
 # mmdebstrap runs each with the root folder as $1
 HOOKS = (
     'chmod 0440 "$1/etc/sudoers.d/google_sudoers"',
@@ -127,7 +130,7 @@ def ensure(podman: Podman) -> str:
             return name()
         tarball = cache_folder() / f"machine-{fingerprint()}.tar"
         if not tarball.exists():
-            _build(tarball)
+            _build_again_and_again(tarball)
         _say(f"importing {tarball}")
         command = f"CMD {json.dumps(BOOT)}"
         podman.run("import", "--change", command, str(tarball), name(), timeout=600)
@@ -136,6 +139,17 @@ def ensure(podman: Podman) -> str:
 
 def _exists(podman: Podman) -> bool:
     return bool(podman.run("images", "--quiet", "--filter", f"reference={name()}").strip())
+
+
+def _build_again_and_again(tarball: Path) -> None:
+    """A mirror may fail for a moment."""
+    for pause in PAUSES_S:
+        try:
+            return _build(tarball)
+        except MachineError as error:
+            _say(f"{error}\nAgain in {pause} s")
+            time.sleep(pause)
+    return _build(tarball)
 
 
 def _build(tarball: Path) -> None:

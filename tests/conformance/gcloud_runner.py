@@ -66,7 +66,7 @@ class Gcloud:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
         if done.returncode:
             raise GcloudError(done.stderr)

@@ -112,12 +112,12 @@ for name, kind, gpus in (("lib-l4", "g2-standard-4", []), ("lib-t4", "n1-standar
             access_configs=[c.AccessConfig(name="External NAT", type_="ONE_TO_ONE_NAT")])],
         tags=c.Tags(items=["llm-server"]),
         metadata=c.Metadata(items=[c.Items(key="install-nvidia-driver", value="True")]),
-    )).result(60)
+    )).result(300)
 c.FirewallsClient().insert(project=project, firewall_resource=c.Firewall(
     name="lib-api", source_ranges=["192.0.2.0/24"], target_tags=["llm-server"],
-    allowed=[c.Allowed(I_p_protocol="tcp", ports=["8000"])])).result(60)
+    allowed=[c.Allowed(I_p_protocol="tcp", ports=["8000"])])).result(300)
 c.AddressesClient().insert(
-    project=project, region=region, address_resource=c.Address(name="lib-ip")).result(60)
+    project=project, region=region, address_resource=c.Address(name="lib-ip")).result(300)
 """
 
 
@@ -130,7 +130,7 @@ def test_what_the_library_made(cloud: m.Cloud) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     adopted(cloud, "gce_instance", **gpu_machine("lib-l4", "g2-standard-4"))

@@ -32,7 +32,7 @@ def body(name, machine_type):
     )
 
 wanted = body("lib-vm", "g2-standard-8")
-instances.insert(project=project, zone=zone, instance_resource=wanted).result(30)
+instances.insert(project=project, zone=zone, instance_resource=wanted).result(300)
 vm = instances.get(project=project, zone=zone, instance="lib-vm")
 seen["status"], seen["disk"] = vm.status, vm.disks[0].disk_size_gb
 seen["gpus"] = [
@@ -40,32 +40,32 @@ seen["gpus"] = [
 
 instances.set_labels(project=project, zone=zone, instance="lib-vm",
     instances_set_labels_request_resource=c.InstancesSetLabelsRequest(
-        labels={"app": "llm", "stage": "test"}, label_fingerprint=vm.label_fingerprint)).result(30)
+        labels={"app": "llm", "stage": "test"}, label_fingerprint=vm.label_fingerprint)).result(300)
 try:
     instances.set_labels(project=project, zone=zone, instance="lib-vm",
         instances_set_labels_request_resource=c.InstancesSetLabelsRequest(
-            labels={}, label_fingerprint=vm.label_fingerprint)).result(30)
+            labels={}, label_fingerprint=vm.label_fingerprint)).result(300)
 except GoogleAPICallError as error:
     seen["stale"] = error.code
 request = c.AggregatedListInstancesRequest(
     project=project, filter="labels.stage = test", max_results=1)
 scopes = instances.aggregated_list(request=request)
 seen["listed"] = [i.name for _, scope in scopes for i in scope.instances]
-instances.stop(project=project, zone=zone, instance="lib-vm").result(30)
+instances.stop(project=project, zone=zone, instance="lib-vm").result(300)
 seen["stopped"] = instances.get(project=project, zone=zone, instance="lib-vm").status
-instances.start(project=project, zone=zone, instance="lib-vm").result(30)
+instances.start(project=project, zone=zone, instance="lib-vm").result(300)
 try:
     instances.insert(project=project, zone=zone,
-        instance_resource=body("too-big", "g2-standard-96")).result(30)
+        instance_resource=body("too-big", "g2-standard-96")).result(300)
 except GoogleAPICallError as error:
     details = [(e.code, "NVIDIA_L4_GPUS" in e.message) for e in error.errors]
     seen["quota"] = [error.code, details]
 firewalls.insert(project=project, firewall_resource=c.Firewall(
     name="lib-rule", source_ranges=["192.0.2.0/24"],
-    allowed=[c.Allowed(I_p_protocol="tcp", ports=["8000"])])).result(30)
+    allowed=[c.Allowed(I_p_protocol="tcp", ports=["8000"])])).result(300)
 seen["rules"] = sorted(r.name for r in firewalls.list(project=project))
-firewalls.delete(project=project, firewall="lib-rule").result(30)
-instances.delete(project=project, zone=zone, instance="lib-vm").result(30)
+firewalls.delete(project=project, firewall="lib-rule").result(300)
+instances.delete(project=project, zone=zone, instance="lib-vm").result(300)
 try:
     instances.get(project=project, zone=zone, instance="lib-vm")
 except NotFound as error:
@@ -83,7 +83,7 @@ def test_life_of_an_instance(emulator: Emulator) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {

@@ -24,9 +24,9 @@ from pathlib import Path
 import yaml
 from llm_server.ledger.store import Store
 
+from demo.ports import free_port
 from tests import debian
 from tests.support.dashboard_series import SECONDS, Load, openmetrics
-from tests.support.modules_fixtures import free_port
 
 ROOT = Path(__file__).parents[2]
 KEY, OTHER_KEY = "a-key-of-the-tests-0123456789", "a-key-that-asks-0123456789"
@@ -35,6 +35,14 @@ HEALTH = {"status": "healthy", "model_loaded": True, "model": "a-model", "second
 ALERTS = ROOT / "tests/fixtures/metrics/alertmanager-0.25.json"
 #: A bound against hanging, as machines may be busy.
 WAIT_S = 120.0
+#: The dashboard, which waits here as long for its sources: else a busy machine is a remark on it.
+PATIENT = f"""
+import runpy
+from llm_dashboard import board, local
+board.LIMIT_S = local.TIMEOUT_S = {WAIT_S}
+local.Fetch.__init__.__defaults__ = (local.TIMEOUT_S,)
+runpy.run_module("llm_dashboard", run_name="__main__", alter_sys=True)
+"""
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ def host(folder: Path) -> Iterator[Host]:
         _ledger(folder / "ledger.sqlite", load)
         server = stack.enter_context(_server())
         dashboard = [
-            sys.executable, "-m", "llm_dashboard", "--port", str(port),
+            sys.executable, "-c", PATIENT, "--port", str(port),
             "--prometheus", watching, "--alertmanager", server, "--server", server,
             "--ledger", str(folder / "ledger.sqlite"), "--access-file", str(access),
             "--hour-price", "3.5", "--unit", "llm-dashboard-test.service",
@@ -81,7 +89,7 @@ def prometheus(folder: Path) -> Iterator[tuple[str, Load]]:
 
 def _series(folder: Path) -> Load:
     # Some minutes longer than now, as if the load went on while a test looks.
-    text, load = openmetrics(int(time.time()) // 60 * 60 - SECONDS + 300)
+    text, load = openmetrics(int(time.time()) // 60 * 60 - SECONDS + 600)
     (folder / "series.txt").write_text(text)
     promtool = debian.unpacked("prometheus", "promtool")
     subprocess.run(

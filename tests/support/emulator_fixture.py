@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from google.auth.transport.requests import Request
 from google.oauth2 import service_account
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Longest that one answer may take; a bound against hanging, as machines may be busy.
+TIMEOUT_S = 300.0
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 Json = dict[str, Any]
 
@@ -81,7 +84,7 @@ class Emulator:
         if self.process is None:
             return 0
         self.process.send_signal(number)
-        status = self.process.wait(timeout=20)
+        status = self.process.wait(timeout=TIMEOUT_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.process = None
@@ -89,7 +92,8 @@ class Emulator:
 
     def admin(self, verb: str, path: str, body: Json | None = None) -> Json:
         """One of the emulator's own controls; `path` is below /emulator/v1/."""
-        answer = requests.request(verb, f"{self.url}/emulator/v1/{path}", json=body, timeout=10)
+        url = f"{self.url}/emulator/v1/{path}"
+        answer = requests.request(verb, url, json=body, timeout=TIMEOUT_S)
         answer.raise_for_status()
         result: Json = answer.json()
         return result
@@ -132,7 +136,7 @@ class Api:
     ) -> tuple[int, Json]:
         """Status and JSON."""
         url = f"{self.base}/{path}".rstrip("/")
-        answer = self.session.request(verb, url, json=body, params=params, timeout=30)
+        answer = self.session.request(verb, url, json=body, params=params, timeout=TIMEOUT_S)
         return answer.status_code, answer.json()
 
     def get(self, path: str, **params: str) -> Json:
@@ -158,10 +162,13 @@ class Api:
     def wait(self, operation: Json) -> Json:
         """The operation once it is DONE."""
         path = operation["selfLink"].split(f"/projects/{self.base.rsplit('/', 1)[1]}/")[1]
-        status, done = self.call("POST", f"{path}/wait")
-        assert status == 200
-        assert done["status"] == "DONE"
-        return done
+        until = time.monotonic() + TIMEOUT_S
+        while True:  # it answers after two minutes also where it has not ended
+            status, done = self.call("POST", f"{path}/wait")
+            assert status == 200
+            if done["status"] == "DONE":
+                return done
+            assert time.monotonic() < until, done
 
     def must(self, verb: str, path: str, body: Json | None = None, **params: str) -> Json:
         """Like run, for an operation that must succeed."""

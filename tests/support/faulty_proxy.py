@@ -86,7 +86,7 @@ def faulty_proxy(
 
         def forward(self, body: bytes) -> tuple[int, bytes]:
             upstream = urlsplit(proxy.target)
-            connection = http.client.HTTPConnection(upstream.netloc, timeout=60)
+            connection = http.client.HTTPConnection(upstream.netloc, timeout=300)
             kept = {
                 k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")
             }

@@ -55,7 +55,7 @@ def ask(prometheus: str, expr: str, seconds: int) -> int:
     query = {"query": expr, "start": end - seconds, "end": end, "step": 15}
     url = f"{prometheus}/api/v1/query_range?{urllib.parse.urlencode(query)}"
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - one of the tests'
+        with urllib.request.urlopen(url, timeout=300) as answer:  # noqa: S310 - one of the tests'
             return len(json.load(answer)["data"]["result"])
     except urllib.error.HTTPError as error:
         # Any other may answer later.

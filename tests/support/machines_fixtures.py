@@ -68,7 +68,7 @@ class Ssh:
         known.write_text("".join(f"{self.address} {t} {k}\n" for t, k in self.host_keys.items()))
         options = {
             "BatchMode": "yes",
-            "ConnectTimeout": "5",
+            "ConnectTimeout": "60",
             "GlobalKnownHostsFile": "/dev/null",
             "IdentitiesOnly": "yes",
             "StrictHostKeyChecking": "yes",
@@ -77,7 +77,7 @@ class Ssh:
         words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
         target = f"{USER}@{self.address}"
         argv = ["ssh", "-F", "none", *words, "-i", str(self.folder / "key"), target, command]
-        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
 
 
 def probe(address: str, port: int, seconds: float = 1.5) -> str:
@@ -123,7 +123,7 @@ def serve(backend: PodmanBackend, name: str, port: int) -> None:
     )
     unit = f"--unit=test-{port}"
     inside(backend, name, "systemd-run", "--quiet", "--collect", unit, "python3", "-c", code)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 120
     while probe_from(backend, name, "127.0.0.1", port) != "open":
         assert time.monotonic() < until, f"nothing listens on port {port}"
         time.sleep(0.1)

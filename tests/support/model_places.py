@@ -198,7 +198,7 @@ class Places:
         request.wfile.flush()
         if hang is not None:
             self.hanging.set()
-            self.released.wait(30)
+            self.released.wait(600)
         return None
 
 

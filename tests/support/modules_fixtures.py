@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import uuid
 from pathlib import Path
 from typing import Any
 
+from demo import ports
 from tests.support.emulator_fixture import Emulator
 from tests.support.module_runs import MODULES, run_module
 
@@ -87,11 +87,7 @@ def module_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT / "collections")}
 
 
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+free_port = ports.free_port
 
 
 def new_name(prefix: str) -> str:

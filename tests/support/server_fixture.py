@@ -21,6 +21,8 @@ import psutil
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from demo.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 KEY = "integration-test-key-0123456789"
 MODEL_NAME = "test-model"
@@ -69,9 +71,7 @@ class Server:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self.config = self.folder / "settings.yaml"
         self.log = self.folder / "log.txt"
         self.access = self.folder / "access.yaml"
@@ -103,7 +103,7 @@ class Server:
         """SIGHUP, and until the log says that it was heard."""
         before = self.log.read_text(errors="replace").count("Read keys and limits")
         self.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while self.log.read_text(errors="replace").count("Read keys and limits") == before:
             assert time.monotonic() < deadline, self.tail()
             time.sleep(0.05)
@@ -116,8 +116,8 @@ class Server:
         """
         mark = f"mark-{uuid.uuid4().hex}"
         with contextlib.suppress(httpx.TransportError):
-            answer = self.authorised.get("/version", headers={"X-Request-Id": mark}, timeout=10)
-            deadline = time.monotonic() + 30
+            answer = self.authorised.get("/version", headers={"X-Request-Id": mark})
+            deadline = time.monotonic() + 120
             while answer.headers.get("x-request-id") == mark and time.monotonic() < deadline:
                 if mark in self.log.read_text(errors="replace"):
                     break
@@ -214,7 +214,7 @@ class Server:
             if "EngineCore" in " ".join([*process.cmdline(), process.name()])
         )
 
-    def wait_until_idle(self, timeout: float = 60) -> None:
+    def wait_until_idle(self, timeout: float = 120) -> None:
         """Until the engine says of itself that no request runs or waits.
 
         Raises:
@@ -231,7 +231,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(60)
+            return self.process.wait(180)
         finally:
             self._receive()
 
@@ -240,7 +240,7 @@ class Server:
         if self.process.poll() is None:
             for process in reversed(self.processes()):
                 process.kill()
-            self.process.wait(30)
+            self.process.wait(120)
         self.notify.close()
         self.open.close()
         self.authorised.close()
@@ -274,7 +274,7 @@ class Server:
                 return
 
 
-def all_gone(processes: list[psutil.Process], timeout: float = 5) -> list[psutil.Process]:
+def all_gone(processes: list[psutil.Process], timeout: float = 60) -> list[psutil.Process]:
     """Those of the processes that still run after the timeout; zombies count as gone."""
     deadline = time.monotonic() + timeout
     while True:

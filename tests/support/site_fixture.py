@@ -81,7 +81,7 @@ class Site:
             stderr=theirs,
         )
         os.close(theirs)
-        text, again, until = "", 0.0, time.monotonic() + 90
+        text, again, until = "", 0.0, time.monotonic() + 600
         while time.monotonic() < until and process.poll() is None:
             if select.select([ours], [], [], 0.2)[0]:
                 with contextlib.suppress(OSError):  # the terminal goes with the process

@@ -56,7 +56,7 @@ def kept(server: Server, name: str) -> dict[str, Counter[str]]:
 
 def wait_for_kept(server: Server, name: str, expected: dict[str, Counter[str]]) -> None:
     """Until the ledger has exactly that; it is written once a second."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 120
     while (found := kept(server, name)) != expected and time.monotonic() < deadline:
         time.sleep(0.2)
     assert found == expected

@@ -26,7 +26,7 @@ VMS = f"zones/{ZONE}/instances"
 def _get(emulator: Emulator, token: str | None, project: str | None = None) -> requests.Response:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     url = f"{emulator.endpoint}/projects/{project or emulator.project}"
-    return requests.get(url, headers=headers, timeout=10)
+    return requests.get(url, headers=headers, timeout=120)
 
 
 @pytest.mark.parametrize("token", [None, "", "made-up", "a.b.c"])
@@ -211,7 +211,7 @@ def test_firewall_rules_follow_tags(emulator: Emulator, api: Api) -> None:
 def _connect(emulator: Emulator, line: str) -> str:
     with socket.create_connection(("127.0.0.1", urlsplit(emulator.proxy_url).port)) as peer:
         peer.sendall(f"{line}\r\n\r\n".encode())
-        peer.settimeout(10)
+        peer.settimeout(120)
         return peer.recv(4096).decode().splitlines()[0]
 
 
@@ -235,7 +235,7 @@ def test_other_google_services_are_not_there(emulator: Emulator) -> None:
     session.verify = str(emulator.ca_file)
     session.trust_env = False
     path = "v1/projects/-/serviceAccounts/a@b/allowedLocations"
-    answer = session.get(f"https://iamcredentials.googleapis.com/{path}", timeout=10)
+    answer = session.get(f"https://iamcredentials.googleapis.com/{path}", timeout=120)
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == 404
 
@@ -256,7 +256,7 @@ def _batch(emulator: Emulator, *requests_: tuple[str, str, Any]) -> list[str]:
             "Content-Type": 'multipart/mixed; boundary="edge"',
             "Authorization": f"Bearer {access_token(emulator)}",
         },
-        timeout=10,
+        timeout=120,
     )
     assert answer.status_code == 200
     edge = answer.headers["Content-Type"].split("boundary=")[1]
@@ -276,12 +276,12 @@ def test_batch(emulator: Emulator) -> None:
 
 
 def test_a_batch_that_is_none(emulator: Emulator) -> None:
-    answer = requests.post(f"{emulator.url}/batch/compute/v1", data="x", timeout=10)
+    answer = requests.post(f"{emulator.url}/batch/compute/v1", data="x", timeout=120)
     assert answer.status_code == 400
     assert answer.json()["error"]["errors"][0]["reason"] == "badRequest"
 
 
 def test_wrong_json(emulator: Emulator, api: Api) -> None:
-    answer = api.session.post(f"{api.base}/global/networks", data="{", timeout=10)
+    answer = api.session.post(f"{api.base}/global/networks", data="{", timeout=120)
     assert answer.status_code == 400
     assert answer.json()["error"]["errors"][0]["reason"] == "parseError"

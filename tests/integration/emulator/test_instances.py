@@ -116,7 +116,7 @@ def test_a_change_takes_effect_in_its_operation(emulator: Emulator, api: Api) ->
     """A client that does not wait sees the old state."""
     api.must("POST", VMS, instance_body("vm"))
     vm = api.get(f"{VMS}/vm")
-    emulator.admin("PUT", "operation-delay", {"seconds": 1})
+    emulator.admin("PUT", "operation-delay", {"seconds": 5})
     body = {"labels": {"a": "b"}, "labelFingerprint": vm["labelFingerprint"]}
     status, operation = api.call("POST", f"{VMS}/vm/setLabels", body)
     assert (status, operation["status"]) == (200, "RUNNING")

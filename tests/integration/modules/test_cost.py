@@ -110,14 +110,14 @@ def test_pages_of_the_catalog(cloud: m.Cloud, api: Api) -> None:
     token = ""
     while True:
         query = {"pageSize": "20", "pageToken": token}
-        page = api.session.get(url, params=query, timeout=10).json()
+        page = api.session.get(url, params=query, timeout=120).json()
         found += page["skus"]
         token = page["nextPageToken"]
         if not token:
             break
     assert len({one["skuId"] for one in found}) == len(found) > 40
     assert found[0]["category"]["serviceDisplayName"] == "Compute Engine"
-    wrong = api.session.get(url, params={"filter": "x"}, timeout=10)
+    wrong = api.session.get(url, params={"filter": "x"}, timeout=120)
     assert wrong.status_code == 400
 
 

@@ -83,7 +83,7 @@ def test_the_wait_for_an_operation_fails(cloud: m.Cloud, effect: Json) -> None:
 
 def test_an_answer_that_never_comes_ends_at_the_timeout(cloud: m.Cloud) -> None:
     rules(cloud, {"path": "*/instances/*", "hold": "before"})
-    failed = cloud.fails("gce_instance_info", zone=m.ZONE, name="x", timeout=1)
+    failed = cloud.fails("gce_instance_info", zone=m.ZONE, name="x", timeout=5)
     assert "could not be reached" in failed["msg"]
 
 
@@ -123,8 +123,12 @@ def test_an_emulators_token_goes_nowhere_else(
     cloud.admin("PUT", f"service-accounts/{BORROWED}")
     looked_up: list[Any] = []
     resolve = socket.getaddrinfo
+    # What a test before this one has left is none of this one's.
+    others = set(threading.enumerate()) - {threading.current_thread()}
 
     def record(host: Any, *args: Any, **more: Any) -> Any:
+        if threading.current_thread() in others:
+            return resolve(host, *args, **more)
         looked_up.append(host)
         if host != "127.0.0.1":
             raise OSError(f"{host} is not to be asked")
@@ -135,12 +139,12 @@ def test_an_emulators_token_goes_nowhere_else(
     before = set(threading.enumerate())
     session = authorized_session(
         Login(cloud.options["service_account_file"], impersonate=impersonate, endpoint=endpoint),
-        time.monotonic() + 20,
+        time.monotonic() + 120,
     )
     with session:
         assert session.get(f"{endpoint}/projects/{cloud.emulator.project}").ok
         for thread in set(threading.enumerate()) - before:
-            thread.join(30)
+            thread.join(120)
     assert set(looked_up) == {"127.0.0.1"}
     cloud.admin("DELETE", f"service-accounts/{BORROWED}")
 
@@ -164,7 +168,7 @@ def test_impersonation_by_the_environment_and_googles_own_names(cloud: m.Cloud, 
     run = subprocess.run(
         [sys.executable, "-m", f"{m.MODULES}.gce_instance_info",
          json.dumps({"ANSIBLE_MODULE_ARGS": arguments})],
-        env=environment, capture_output=True, text=True, timeout=60, check=False, cwd=m.ROOT,
+        env=environment, capture_output=True, text=True, timeout=300, check=False, cwd=m.ROOT,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     assert json.loads(run.stdout)["instance"] is None

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support import modules_fixtures as m
+from tests.support.module_processes import ModuleProcesses, module_processes
 
 BASE: dict[str, Any] = {
     "source_ranges": ["203.0.113.7"],
@@ -152,21 +152,25 @@ def test_wrong_input_says_what_would_be_right(
         assert word in failed["msg"]
 
 
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleProcesses]:
+    with module_processes(tmp_path_factory.mktemp("modules")) as processes:
+        yield processes
+
+
 @pytest.mark.parametrize("other", [{}, {"priority": 900}], ids=["the same", "another"])
-def test_two_at_once_make_one_rule(cloud: m.Cloud, rule: str, other: dict[str, Any]) -> None:
+def test_two_at_once_make_one_rule(
+    cloud: m.Cloud, modules: ModuleProcesses, rule: str, other: dict[str, Any]
+) -> None:
     """Both have looked before either has made it."""
-    slow = {"method": "POST", "path": "*/firewalls", "latency": 2}
+    slow = {"method": "POST", "path": "*/firewalls", "latency": 4}
     cloud.admin("PUT", "faults", {"rules": [slow]})
+    # Forked: one that starts anew might look when the other has made it already.
     runs = [
-        subprocess.Popen(
-            cloud.command("gce_firewall", **{"name": rule, **BASE, **more}),
-            env=m.module_environment(),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        modules.start("gce_firewall", {**cloud.options, "name": rule, **BASE, **more})
         for more in ({}, other)
     ]
-    results = [json.loads(run.communicate(timeout=60)[0]) for run in runs]
+    results = [run.result() or {} for run in runs]
     assert [one.get("msg") for one in results] == [None, None]
     assert [one["changed"] for one in results] == [True, True]
     [made] = [one for one in cloud.stored("firewalls") if one["name"] == rule]

@@ -417,12 +417,12 @@ def test_killed_run_is_finished_by_the_next(cloud: m.Cloud, name: str, state: st
     before = cloud.stored("operations")
     command = cloud.command("gce_instance", **m.machine(name, state=state))
     run = subprocess.Popen(command, env=m.module_environment(), stdout=subprocess.DEVNULL)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while len(cloud.stored("operations")) == len(before):
         assert time.monotonic() < end and run.poll() is None
         time.sleep(0.05)
     run.send_signal(signal.SIGKILL)
-    run.wait(timeout=5)
+    run.wait(timeout=60)
     finished = cloud.ok("gce_instance", **m.machine(name, state=state))
     cloud.admin("PUT", "operation-delay", {"seconds": 0})
     left = [one for one in cloud.stored("instances") if one["name"] == name]

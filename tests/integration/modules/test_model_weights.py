@@ -238,7 +238,7 @@ def test_a_killed_run_is_taken_up_again(places: Places, tmp_path: Path, after: i
     command = [sys.executable, "-m", f"{MODULES}.model_weights", json.dumps(arguments)]
     process = subprocess.Popen(command, env=module_environment(), stdout=subprocess.PIPE)
     part = tmp_path.glob(f".m.*.partial/{BIG}.part")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         part = tmp_path.glob(f".m.*.partial/{BIG}.part")
         if places.hanging.is_set() and sum(one.stat().st_size for one in part) >= after:

@@ -20,7 +20,7 @@ OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "B" * 43
 
 
 def profile(api: Api, cloud: m.Cloud, user: str) -> Json:
-    answer = api.session.get(f"{cloud.emulator.url}/v1/users/{user}/loginProfile", timeout=10)
+    answer = api.session.get(f"{cloud.emulator.url}/v1/users/{user}/loginProfile", timeout=120)
     assert answer.status_code == 200
     found: Json = answer.json()
     return found
@@ -68,7 +68,7 @@ def test_expiry_is_set_renewed_and_taken_away(cloud: m.Cloud, api: Api) -> None:
 
     def left() -> float:
         return (
-            int(api.session.get(path, timeout=10).json()["expirationTimeUsec"]) / 1e6 - time.time()
+            int(api.session.get(path, timeout=120).json()["expirationTimeUsec"]) / 1e6 - time.time()
         )
 
     assert 3500 < left() <= 3600

@@ -235,12 +235,12 @@ def killed_after(cloud: m.Cloud, count: int, options: Json) -> None:
     before = len(cloud.stored("operations"))
     command = cloud.command("gce_instance", **options)
     run = subprocess.Popen(command, env=m.module_environment(), stdout=subprocess.DEVNULL)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while len(cloud.stored("operations")) < before + count:
         assert time.monotonic() < end and run.poll() is None
         time.sleep(0.03)
     run.send_signal(signal.SIGKILL)
-    run.wait(timeout=5)
+    run.wait(timeout=60)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -36,7 +36,7 @@ def limit(cloud: m.Cloud) -> float:
 def preferences(api: Api) -> list[Json]:
     project = api.base.rsplit("/", 1)[1]
     url = f"{api.base.split('/compute/')[0]}/v1/projects/{project}/locations/global"
-    answer = api.session.get(f"{url}/quotaPreferences", timeout=10)
+    answer = api.session.get(f"{url}/quotaPreferences", timeout=120)
     assert answer.status_code == 200
     found: list[Json] = answer.json()["quotaPreferences"]
     return found
@@ -123,8 +123,8 @@ def test_request_that_others_filed_is_found(cloud: m.Cloud, api: Api) -> None:
         "contactEmail": "ops@example.com",
     }
     url = f"{root}/quotaPreferences/by-hand"
-    assert api.session.patch(url, json=body, timeout=10).status_code == 404
-    made = api.session.patch(url, json=body, params={"allowMissing": "true"}, timeout=10)
+    assert api.session.patch(url, json=body, timeout=120).status_code == 404
+    made = api.session.patch(url, json=body, params={"allowMissing": "true"}, timeout=120)
     assert made.status_code == 200 and made.json()["reconciling"] is True
     found = cloud.ok("gce_quota_request", **options(cloud))
     assert (found["changed"], found["outcome"]) == (False, "pending")

@@ -352,7 +352,7 @@ def test_one_that_goes_down_again_is_not_waited_for(
             cloud.admin("POST", "preempt", where)
 
     monkeypatch.setattr(instance_calls.InstanceCalls, "call", taken_back)
-    failed = cloud.fails("gce_instance", **m.machine(name, scheduling=spot), timeout=20)
+    failed = cloud.fails("gce_instance", **m.machine(name, scheduling=spot), timeout=120)
     if action == "STOP":
         assert failed["reason"] == "downAgain"
         assert "again: Instance was preempted" in failed["msg"]

@@ -52,11 +52,11 @@ def test_patience_ends_at_the_timeout_with_googles_word(cloud: m.Cloud) -> None:
             name="x",
             state="absent",
             endpoint=f"{proxy.address}/compute/v1",
-            timeout=3,
+            timeout=8,
         )
         took = time.monotonic() - begin
         assert len(proxy.seen) >= 3
-    assert took < 60
+    assert took < 120
     assert failed["http_status"] == 503
     assert "status.cloud.google.com" in failed["msg"]
 

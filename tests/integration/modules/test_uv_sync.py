@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -67,7 +68,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         "--no-deps",
         "--only-binary=:all:",
     ]
-    subprocess.run([*pip, "--requirement", UV_LOCK], check=True)
+    # A package index may fail for a moment.
+    environment = os.environ | {"PIP_RETRIES": "8"}
+    subprocess.run([*pip, "--requirement", UV_LOCK], check=True, env=environment)
     locks = {}
     for version in ("1.0", "2.0"):
         lines = []
@@ -149,8 +152,11 @@ def test_the_next_run_repairs_one_that_was_killed(
     monkeypatch.setenv("UV_CONCURRENT_INSTALLS", "1")
     moments = MOMENTS[before]
     killed, caught = 0, set()
-    for moment in moments:
-        venv = tmp_path / f"at-{moment}"
+    for turn, moment in itertools.product(range(5), moments):
+        # On a busy machine one may end before it is seen at its moment: then all once more.
+        if turn and killed >= 5 and len(caught) >= 4:
+            break
+        venv = tmp_path / f"at-{moment}-{turn}"
         if before:
             site.run(venv, before)
             (venv / ".passed").touch()
@@ -163,7 +169,6 @@ def test_the_next_run_repairs_one_that_was_killed(
             os.killpg(process.pid, signal.SIGKILL)
         assert process.stdout is not None
         process.stdout.close()
-        # On a busy machine one may end before it is seen at its moment.
         killed += process.wait() == -signal.SIGKILL
         assert not (venv / ".passed").exists()
         caught.add(progress(venv))

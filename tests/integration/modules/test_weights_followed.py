@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -75,7 +76,7 @@ class Role:
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
 
@@ -135,7 +136,7 @@ def test_a_killed_controller_leaves_a_job_that_the_next_run_waits_for(
     process = subprocess.Popen(
         role.command(), env=role.environment(), cwd="/", stdout=subprocess.PIPE, text=True
     )
-    assert places.hanging.wait(60)
+    assert places.hanging.wait(300)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     refused = role.run(llm_model_wait=1)
@@ -149,7 +150,7 @@ def test_a_killed_controller_leaves_a_job_that_the_next_run_waits_for(
     since = time.monotonic()
     done = role.run()
     assert done.returncode == 0, done.stdout
-    assert time.monotonic() - since < 60
+    assert time.monotonic() - since < 300
     assert all((role.model / name).read_bytes() == content for name, content in FILES.items())
     # It may have lost patience with the server before that, and asked once more.
     begun = [start for name, start in places.asked if name == BIG]
@@ -172,19 +173,20 @@ def test_the_token_is_shown_nowhere(role: Role, places: Places) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert places.hanging.wait(60)
-    arguments = [
-        path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()
-    ]
+    assert places.hanging.wait(300)
+    arguments = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            arguments.append(path.read_bytes())
     assert not [line for line in arguments if MARKER.encode() in line]
     places.hang_at.clear()
     places.released.set()
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=600)
     assert process.returncode == 0, out
     assert MARKER not in out
     assert {one for path, one in places.tokens if path.startswith("/api/")} == {f"Bearer {MARKER}"}
     # Ansible's copy of the module is removed by the job's guard, which looks every 5 seconds.
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 120
     while any((role.folder / "tmp").iterdir()) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not [*(role.folder / "tmp").rglob("*")], out

@@ -176,7 +176,7 @@ def test_another_run_is_named_and_waited_for_no_longer_than_told(
     command = [sys.executable, "-m", f"{MODULES}.model_weights", json.dumps(arguments)]
     process = subprocess.Popen(command, env=module_environment(), stdout=subprocess.PIPE)
     try:
-        assert places.hanging.wait(30)
+        assert places.hanging.wait(120)
         since = time.monotonic()
         progress = tmp_path / "progress"
         second = get(places, "hub", dest, wait=1, progress=str(progress))

@@ -25,7 +25,7 @@ from playwright.sync_api import Browser, Page
 
 from tests import debian
 from tests.support import grafana
-from tests.support.browser import open_browser
+from tests.support.browser import STEP_TIMEOUT_MS, open_browser
 from tests.support.dashboard_host import KEY, OTHER_KEY, Host, host
 from tests.support.modules_fixtures import free_port
 from tests.support.page_tabs import DARK, DESKTOP, PHONE
@@ -52,6 +52,7 @@ def browser() -> Iterator[Browser]:
 def logged_in(browser: Browser, url: str, **view: Any) -> Iterator[tuple[Page, list[str]]]:
     """A tab at the page, and what it said to its console."""
     with browser.new_context(**view) as context:
+        context.set_default_timeout(STEP_TIMEOUT_MS)
         page = context.new_page()
         said: list[str] = []
         page.on("console", lambda message: said.append(message.text))
@@ -117,7 +118,7 @@ def test_counts_are_those_of_the_load(running: Host, browser: Browser) -> None:
 def test_each_range_is_answered(running: Host, browser: Browser) -> None:
     with logged_in(browser, running.url, **DESKTOP) as (page, _):
         for word in ("6h", "30d"):
-            text = page.request.get(f"{running.url}/?range={word}").text()
+            text = page.request.get(f"{running.url}/?range={word}", timeout=STEP_TIMEOUT_MS).text()
             assert f'href="?range={word}" aria-current' in text
             assert 'class="remark"' not in text
             assert text.count('class="serie-0"') > 20, word
@@ -140,7 +141,8 @@ def test_the_page_renews_itself(running: Host, browser: Browser) -> None:
 def test_the_page_is_small_and_closed_to_others(running: Host, browser: Browser) -> None:
     with logged_in(browser, running.url, **DESKTOP) as (page, _):
         sent = [
-            page.request.get(f"{running.url}/{name}") for name in ("", "style.css", "refresh.js")
+            page.request.get(f"{running.url}/{name}", timeout=STEP_TIMEOUT_MS)
+            for name in ("", "style.css", "refresh.js")
         ]
         assert sum(len(gzip.compress(one.body())) for one in sent) < MOST_BYTES
         assert sent[0].headers["content-encoding"] == "gzip"

@@ -492,7 +492,7 @@ def test_prometheus_takes_what_the_page_shows(promtool: str, tmp_path: Path) -> 
             [promtool, "check", "config", config],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -35,7 +35,7 @@ def show(
         *("-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}"),
         *("-e", f"t={folder / 'file'}", folder / "play.yml", *options),
         environment={**BRIEF, **environment},
-        timeout=180,
+        timeout=600,
         merged=True,
     )
     assert "\x1b" not in done.stdout and "\r" not in done.stdout

@@ -148,7 +148,7 @@ def preflight(site: Site) -> str:
 def asked(site: Site) -> list[Json]:
     """The requests for quota that Google has."""
     url = f"{site.emulator.url}/v1/projects/{site.emulator.project}/locations/global"
-    found: list[Json] = site.api.session.get(f"{url}/quotaPreferences", timeout=10).json()[
+    found: list[Json] = site.api.session.get(f"{url}/quotaPreferences", timeout=120).json()[
         "quotaPreferences"
     ]
     return found

@@ -55,7 +55,7 @@ def test_the_tunnel_is_asked_for_by_name_and_the_host_key_is_checked(tmp_path: P
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

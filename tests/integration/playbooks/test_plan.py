@@ -68,7 +68,7 @@ def play(
             "HF_ENDPOINT": hf_endpoint,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         },
-        timeout=120,
+        timeout=300,
     )
 
 

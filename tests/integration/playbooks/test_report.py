@@ -16,6 +16,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from llm_server.ledger.store import Store
 
 from tests.integration.playbooks.test_gpu_state import RECORDED, SMI
+from tests.support.days import await_a_day_that_lasts
 from tests.support.modules_fixtures import Json, free_port
 from tests.support.site_fixture import KEY, NAME, ROOT, Site
 
@@ -81,6 +82,7 @@ def reported(site: Site, endpoint: None) -> Iterator[Site]:
         "llm_model_token": PLANTED,
     }
     site.servers["llm-2"] = {"ansible_host": "127.0.0.1", "ansible_port": free_port()}
+    await_a_day_that_lasts()
     hour = int(datetime.now(UTC).timestamp() // 3600)
     entries = {
         (hour, "partner", INJECTED, "ok"): 3,

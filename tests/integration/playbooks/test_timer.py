@@ -201,7 +201,7 @@ def test_installed_judged_by_systemd_never_overlapping_and_removed(
     assert command[command.index("0") + 1] == str(lock)
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        idle = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        idle = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (idle.returncode, idle.stdout) == (0, "")
 
     # It would bring back what these take away.

@@ -105,7 +105,7 @@ def test_the_key_goes_to_a_checked_server_alone(
         (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
         run = ansible_playbook(
             *("-i", "localhost,", "-e", f"@{tmp_path / 'settings.json'}", tmp_path / "play.yml"),
-            timeout=180,
+            timeout=600,
             merged=True,
         )
     assert run.returncode == 0, run.stdout

@@ -125,7 +125,9 @@ def uv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """uv, once for all, as the role itself installs it."""
     place = tmp_path_factory.mktemp("role") / "uv"
     host = Host(place.parent / "host", place)
-    said, changed = host.run(vllm_venv_find_links=[])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIP_RETRIES", "8")  # a package index may fail for a moment
+        said, changed = host.run(vllm_venv_find_links=[])
     # It gets as far as the packages, which no index has.
     assert changed is None and (place / "bin/uv").exists(), said
     return place
