@@ -71,6 +71,16 @@ others:
     labels:
       description: Its labels.
       type: dict
+    machineType:
+      description: Its machine type, as the API shows it. So are the next two.
+      type: str
+    guestAccelerators:
+      description: Its GPUs.
+      type: list
+      elements: dict
+    scheduling:
+      description: Its scheduling, with the provisioning model.
+      type: dict
   sample: []
 other_zones:
   description: Further zones with an instance of this name, in the order of their names.
@@ -126,12 +136,17 @@ def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, An
         "instance": without_secrets(found),
         "zone": zone,
         "other_zones": sorted(named),
-        "others": [
-            {"zone": at, "status": one.get("status"), "labels": one.get("labels", {})}
-            for at, one in sorted(named.items())
-        ],
+        "others": [_other(at, one) for at, one in sorted(named.items())],
         "addresses": addresses(found),
     }
+
+
+def _other(zone: str, found: dict[str, Any]) -> dict[str, Any]:
+    """What tells whose an instance is, and what it takes to start it where it is."""
+    placed = {field: found.get(field) for field in ("machineType", "guestAccelerators")}
+    labels, scheduling = found.get("labels", {}), found.get("scheduling", {})
+    told = {"zone": zone, "status": found.get("status"), "labels": labels}
+    return {**told, **placed, "scheduling": scheduling}
 
 
 def main() -> None:

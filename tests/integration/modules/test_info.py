@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.llmops.gce_vllm.plugins.filter.start_placements import start_placements
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.gce.instance import (
     guest_attributes,
 )
@@ -433,7 +434,13 @@ def test_instance_info(cloud: m.Cloud) -> None:
     assert found["addresses"] == made["addresses"]
     other = cloud.ok("gce_instance_info", zone="us-central1-b", name=name)
     assert (other["instance"], other["other_zones"]) == (None, [m.ZONE])
-    assert other["others"] == [{"zone": m.ZONE, "status": "RUNNING", "labels": {"owner": "tests"}}]
+    [there] = other["others"]
+    assert (there["zone"], there["status"], there["labels"]) == (
+        *(m.ZONE, "RUNNING"),
+        {"owner": "tests"},
+    )
+    # As much as start.yml needs to try it where it is, before any other place.
+    assert start_placements([], there)[0]["machine_type"] == m.machine(name)["machine_type"]
     several = cloud.ok("gce_instance_info", zones=["us-central1-b", m.ZONE], name=name)
     assert (several["zone"], several["instance"]) == (m.ZONE, made["instance"])
     assert several["others"] == []

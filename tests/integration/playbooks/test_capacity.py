@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.support.emulator_fixture import instance_body
@@ -214,6 +216,17 @@ def test_start_goes_to_another_zone_only_where_it_may_lose_the_disk(placed: Site
     assert "It is still there, stopped" in said and "allow_recreate: true" in said
     for zone in ZONES:
         assert f"{zone} g2-standard-4 STANDARD" in said.split("PLACEMENT")[1]
+    assert where(placed) == ZONES[0]
+
+    # Where the list lacks its zone that one comes first all the same, and the others wait.
+    rest = json.dumps({"gce_instance_placements": [{"zone": zone} for zone in ZONES[1:]]})
+    refused = placed.play("playbooks/start.yml", "-e", rest)
+    said = " ".join(refused.stdout.split())
+    assert refused.returncode == 2
+    assert f"{ZONES[0]} is in no entry of gce_instance_placements" in said
+    assert "It is still there, stopped" in said and "allow_recreate: true" in said
+    first, second = (said.split("PLACEMENT")[1].index(zone) for zone in ZONES[:2])
+    assert first < second
     assert where(placed) == ZONES[0]
 
     theirs = {"name": f"{NAME}-ip", "description": "theirs"}
