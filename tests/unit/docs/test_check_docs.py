@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from docs.tools import check_docs
 from docs.tools.check_docs import problems
+from docs.tools.names import SETTING
 from docs.tools.page import Page
 
 README = (
@@ -81,6 +83,11 @@ def test_what_is_there_may_be_named(repository: Path, text: str) -> None:
         ("`docs/gone.md`\n", "there is no file docs/gone.md"),
         ("`llmops.gce_vllm.gce_thong`\n", "the collection has no gce_thong"),
         ("`llm_model_revison`\n", "nothing is called llm_model_revison"),
+        ("`monitoring_enabld`\n", "nothing is called monitoring_enabld"),
+        ("`-e logs_sinc=2d`\n", "nothing is called logs_sinc"),
+        ("`usage_form`\n", "nothing is called usage_form"),
+        ("`report_outptu`\n", "nothing is called report_outptu"),
+        ("`advise_outptu`\n", "nothing is called advise_outptu"),
     ],
 )
 def test_what_is_not_there_is_found(repository: Path, text: str, problem: str) -> None:
@@ -128,6 +135,25 @@ def test_anchors_are_as_hosts_make_them(repository: Path) -> None:
         "a",
         "a-1",
     }
+
+
+def settings() -> set[str]:
+    """Every variable of a role or playbook that the reference has."""
+    tools = check_docs.ROOT / "docs" / "tools"
+    known = yaml.safe_load((tools / "shared_variables.yml").read_text(encoding="utf-8"))
+    found = {*known["shared"]}
+    for one in known["playbooks"].values():
+        found |= {*one.get("settings", {})}
+    for path in check_docs.ROOT.glob("roles/*/defaults/main.yml"):
+        found |= {*yaml.safe_load(path.read_text(encoding="utf-8"))}
+    return found
+
+
+def test_every_setting_is_one_that_the_pages_are_checked_for() -> None:
+    missed = {one for one in settings() if not SETTING.fullmatch(one)}
+    # Without a prefix to know others like them by.
+    assert missed == {"confirm", "vllm_args"}
+    assert len(settings()) > 200
 
 
 def test_this_repository_is_among_those_that_are_checked() -> None:
