@@ -95,7 +95,7 @@ def playbook(name: str, *extra: str) -> None:
 
 def emulator_state(chosen: settings.Settings) -> dict[str, Any]:
     """Everything that the emulator holds of the demo's project."""
-    answer = requests.get(f"{chosen.url}/emulator/v1/state", timeout=10)
+    answer = requests.get(f"{chosen.url}/emulator/v1/state", timeout=120)
     answer.raise_for_status()
     state: dict[str, Any] = answer.json()["projects"][settings.PROJECT]
     return state

@@ -15,7 +15,7 @@ import requests
 
 from demo import paths
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 STOP_SECONDS = 30.0
 
 
@@ -26,7 +26,7 @@ class DaemonError(Exception):
 def healthy(port: int) -> bool:
     """Whether the emulator answers on that port of loopback."""
     try:
-        return requests.get(f"http://127.0.0.1:{port}/emulator/v1/health", timeout=2).ok
+        return requests.get(f"http://127.0.0.1:{port}/emulator/v1/health", timeout=20).ok
     except requests.RequestException:
         return False
 

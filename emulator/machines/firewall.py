@@ -41,7 +41,7 @@ def script(rules: Sequence[IngressRule]) -> str:
 def apply(namespace: str, rules: Sequence[IngressRule]) -> None:
     """Load the rules into the network namespace at the path `namespace`."""
     argv = ["nsenter", f"--net={namespace}", "nft", "-f", "-"]
-    execute(argv, stdin=script(rules), timeout=30)
+    execute(argv, stdin=script(rules), timeout=120)
 
 
 def _statements(rule: IngressRule) -> list[str]:

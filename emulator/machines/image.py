@@ -133,7 +133,7 @@ def ensure(podman: Podman) -> str:
             _build_again_and_again(tarball)
         _say(f"importing {tarball}")
         command = f"CMD {json.dumps(BOOT)}"
-        podman.run("import", "--change", command, str(tarball), name(), timeout=600)
+        podman.run("import", "--change", command, str(tarball), name(), timeout=1800)
     return name()
 
 

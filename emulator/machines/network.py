@@ -82,4 +82,4 @@ def _route(peer: str, own: str) -> str:
 
 def _batch(namespace: str, commands: Iterable[str]) -> None:
     argv = ["nsenter", f"--net={namespace}", "ip", "-batch", "-"]
-    execute(argv, stdin="\n".join(commands) + "\n", timeout=30)
+    execute(argv, stdin="\n".join(commands) + "\n", timeout=120)

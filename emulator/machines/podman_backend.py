@@ -18,8 +18,8 @@ from emulator.machines.runtime import Podman, check_host
 from emulator.machines.store import Store
 from emulator.world.backend import IngressRule, MachineError, MachineKey, MachineSpec
 
-BOOT_SECONDS = 60
-END_SECONDS = 10  # podman sees a moment later that the first process is gone
+BOOT_SECONDS = 300  # three on an idle machine; a busy one may take many times that
+END_SECONDS = 120  # podman sees a moment later that the first process is gone
 OWNER = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -110,7 +110,7 @@ class PodmanBackend:
         """Shut it down as systemd does, within its limit of seconds."""
         found = self._find(key)
         if found is not None and found.running:
-            self.podman.run("stop", found.name, timeout=containers.SHUTDOWN_SECONDS + 30)
+            self.podman.run("stop", found.name, timeout=containers.SHUTDOWN_SECONDS + 300)
 
     def delete(self, key: MachineKey) -> None:
         """Remove it and its disk."""
@@ -196,11 +196,16 @@ class PodmanBackend:
 
         def ended() -> None:
             until = time.monotonic() + END_SECONDS
-            while self.running(machine.key) and time.monotonic() < until:
+            while self._runs(machine) and time.monotonic() < until:
                 time.sleep(0.2)
             told(machine.key)
 
         self._ends.watch(machine.pid, ended)
+
+    def _runs(self, machine: Container) -> bool:
+        """Whether podman says so of this boot of it, and not of a later one."""
+        found = self._find(machine.key)
+        return found is not None and found.running and found.pid == machine.pid
 
     def _boot(self, name: str) -> str:
         """Bring a stopped container up; its filter is in place before its first process runs."""

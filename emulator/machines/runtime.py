@@ -125,7 +125,7 @@ class Podman:
         """Return the argv of a podman call."""
         return ["podman", *self.oci_runtime, *args]
 
-    def run(self, *args: str, stdin: str | None = None, timeout: float = 120) -> str:
+    def run(self, *args: str, stdin: str | None = None, timeout: float = 300) -> str:
         """Run podman and return its output; `timeout` in seconds. Raises MachineError."""
         return execute(self.command(*args), stdin=stdin, timeout=timeout)
 
@@ -134,7 +134,7 @@ class Podman:
         return json.loads(self.run(*args).strip() or "[]")
 
 
-def execute(argv: list[str], *, stdin: str | None = None, timeout: float = 120) -> str:
+def execute(argv: list[str], *, stdin: str | None = None, timeout: float = 300) -> str:
     """Run a program and return its standard output; a failure is a MachineError that names it."""
     try:
         done = subprocess.run(
