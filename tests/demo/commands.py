@@ -22,7 +22,7 @@ SPARING = {
 
 
 def run(
-    *command: str, environment: dict[str, str] | None = None, seconds: int = 900
+    *command: str, environment: dict[str, str] | None = None, seconds: int = 1800
 ) -> subprocess.CompletedProcess[str]:
     """Run a command from the clone's root; output captured as one text."""
     return subprocess.run(

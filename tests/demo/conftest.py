@@ -24,7 +24,7 @@ def demo() -> Iterator[dict[str, Any]]:
         yield json.loads((ROOT / ".demo" / "summary.json").read_text())
         return
     assert run("make", "demo-destroy").returncode == 0
-    done = run("make", "demo", environment=AS_USERS, seconds=1500)
+    done = run("make", "demo", environment=AS_USERS, seconds=3600)
     sys.stdout.write(done.stdout)
     assert done.returncode == 0
     yield json.loads((ROOT / ".demo" / "summary.json").read_text())

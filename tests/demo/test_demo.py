@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ SUMMARY_KEYS = {
     "checklist",
 }
 CHECKLIST = ["quota", "instance", "vLLM", "server", "local API", "external API"]
+#: Longest that one answer may take; a bound against hanging, as machines may be busy.
+TIMEOUT_S = 300
 #: Off unless somebody switches it on.
 OFF = ["monitoring"]
 
@@ -56,7 +59,7 @@ def api(demo: dict[str, Any], method: str, path: str, body: object = None) -> An
     url = f"{demo['emulator']}/compute/v1/projects/{demo['project']}/{path}"
     credentials.refresh(Request())
     headers = {"Authorization": f"Bearer {credentials.token}"}
-    answer = requests.request(method, url, json=body, headers=headers, timeout=30)
+    answer = requests.request(method, url, json=body, headers=headers, timeout=TIMEOUT_S)
     answer.raise_for_status()
     return answer.json()
 
@@ -82,7 +85,7 @@ def test_generate_continues_a_prompt(demo: dict[str, Any]) -> None:
         f"{demo['endpoint']}/generate",
         json={"prompt": "The capital of France is", "temperature": 0, "max_tokens": 8},
         headers={"Authorization": f"Bearer {key}"},
-        timeout=60,
+        timeout=TIMEOUT_S,
     ).json()
     assert set(answer) == {"text", "prompt", "model", "finish_reason", "usage"}
     assert "Paris" in answer["text"]
@@ -148,6 +151,14 @@ def test_status_sees_the_endpoint(demo: dict[str, Any], tmp_path: Path) -> None:
     assert report["endpoint"] == {"url": demo["endpoint"], "healthy": True, "health": "healthy"}
 
 
+def wait_for_status(url: str, headers: dict[str, str], status: int) -> None:
+    """The server reads its keys a moment after it was told to: on a busy machine, some moments."""
+    deadline = time.monotonic() + 120
+    while (code := requests.get(url, headers=headers, timeout=TIMEOUT_S).status_code) != status:
+        assert time.monotonic() < deadline, code
+        time.sleep(0.2)
+
+
 def test_a_key_comes_and_goes_without_a_restart(demo: dict[str, Any]) -> None:
     key = "another-key-for-the-demo"
     second = json.dumps({"llm_server_keys": [{"name": "second", "key": key}]})
@@ -158,8 +169,7 @@ def test_a_key_comes_and_goes_without_a_restart(demo: dict[str, Any]) -> None:
         done = run(*command, *options)
         assert done.returncode == 0, done.stdout
         assert key not in done.stdout
-        answer = requests.get(f"{demo['endpoint']}/v1/models", headers=headers, timeout=10)
-        assert answer.status_code == status
+        wait_for_status(f"{demo['endpoint']}/v1/models", headers, status)
     assert on_instance(demo, "systemctl show --value --property=MainPID llm-server") == pid
     done = run(*command)
     assert all("changed=0" in line for line in done.stdout.splitlines() if "changed=" in line)
@@ -210,7 +220,7 @@ def test_stop_and_start(demo: dict[str, Any], tmp_path: Path) -> None:
     instance = api(demo, "GET", f"zones/{demo['zone']}/instances/{demo['instance']}")
     address = instance["networkInterfaces"][0]["accessConfigs"][0]["natIP"]
     assert address in done.stdout
-    assert requests.get(f"http://{address}:8000/health", timeout=10).status_code == 200
+    assert requests.get(f"http://{address}:8000/health", timeout=TIMEOUT_S).status_code == 200
     repaired(demo)  # the summary, and with it the tests below, learns the new address
     demo.update(json.loads((ROOT / ".demo" / "summary.json").read_text()))
 
@@ -352,7 +362,7 @@ def test_no_quota_is_one_message_and_creates_nothing(demo: dict[str, Any]) -> No
     quota = f"{demo['emulator']}/emulator/v1/projects/{demo['project']}/regions/us-central1/quotas"
 
     def limit(value: int) -> None:
-        answer = requests.put(f"{quota}/NVIDIA_L4_GPUS", json={"limit": value}, timeout=10)
+        answer = requests.put(f"{quota}/NVIDIA_L4_GPUS", json={"limit": value}, timeout=TIMEOUT_S)
         answer.raise_for_status()
 
     limit(0)

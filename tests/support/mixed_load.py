@@ -97,7 +97,7 @@ def _is_json(text: str) -> bool:
 def client(url: str) -> httpx.Client:
     """One with the usual key."""
     return httpx.Client(
-        base_url=url, timeout=120, headers={"Authorization": f"Bearer {KEY}"}, trust_env=False
+        base_url=url, timeout=300, headers={"Authorization": f"Bearer {KEY}"}, trust_env=False
     )
 
 
@@ -147,7 +147,7 @@ class Load:
         """Asks no more; returns when what was asked is answered."""
         self._stop.set()
         for worker in self._workers:
-            worker.join(150)
+            worker.join(330)
 
     def _work(self) -> None:
         with client(self.url) as http:
@@ -161,7 +161,7 @@ class Load:
         """How many were answered to the end so far."""
         return sum(outcome.whole for outcome in self.outcomes)
 
-    def wait_for(self, more: int, timeout: float = 120) -> None:
+    def wait_for(self, more: int, timeout: float = 600) -> None:
         """Until so many more were answered."""
         wanted, deadline = self.answered() + more, time.monotonic() + timeout
         while self.answered() < wanted:

@@ -16,7 +16,7 @@ def output_of(
     program: str,
     *arguments: str,
     environment: Mapping[str, str] | None = None,
-    timeout: float = 300,
+    timeout: float = 900,
 ) -> str:
     """What a program writes that has to succeed."""
     done = subprocess.run(

@@ -76,7 +76,7 @@ def on_machine(script: str, given: str = "") -> str:
     return done.stdout
 
 
-def until(condition: Callable[[], bool], seconds: float = 40) -> None:
+def until(condition: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -92,6 +92,27 @@ def serve() -> None:
     )
 
 
+def goes_down_slowly() -> None:
+    """Have something that takes a while to end, before the server may: as long as clients ask."""
+    service = "[Service]\nExecStart=sleep infinity\nExecStop=sleep 10\n"
+    unit = f"[Unit]\nAfter=llm-server.service\n{service}"
+    on_machine("cat > /etc/systemd/system/lingers.service", given=unit)
+    on_machine("systemctl daemon-reload; systemctl start lingers")
+
+
+def answers_until_gone(url: str, ask: Callable[[], requests.Response]) -> list[requests.Response]:
+    """Those from the moment on in which the server lets nobody in."""
+    answers: list[requests.Response] = []
+    while requests.get(f"{url}/health", timeout=60).status_code == 200:
+        time.sleep(0.01)
+    try:
+        while True:
+            answers.append(ask())
+            time.sleep(0.05)
+    except (requests.exceptions.ConnectionError, requests.exceptions.Timeout):
+        return answers  # the machine has gone, between two requests
+
+
 class Operator:
     """Runs the role's own tasks over SSH, and is logged in meanwhile."""
 
@@ -105,7 +126,7 @@ class Operator:
         known = self.folder / "known_hosts"
         known.write_text(f"{address} ssh-ed25519 {host_key}\n")
         self.ssh = (
-            f"-o UserKnownHostsFile={known} -o ControlMaster=auto -o ControlPersist=60s"
+            f"-o UserKnownHostsFile={known} -o ControlMaster=auto -o ControlPersist=600s"
             f" -o ControlPath={self.folder}/ssh"
         )
         self.address = address
@@ -179,7 +200,8 @@ def taken_back() -> None:
     on_machine("systemctl kill --signal=USR1 metadata")
     until(lambda: state("llm-server") == "inactive")
     until(lambda: state("llm-server-preemption") == "inactive")
-    assert "Google takes this instance back: stopping llm-server" in said("llm-server-preemption")
+    told = "Google takes this instance back: stopping llm-server"
+    until(lambda: told in said("llm-server-preemption"))
 
 
 def test_the_whole_cycle(real: Emulator, tmp_path: Path) -> None:
@@ -201,13 +223,13 @@ def test_the_whole_cycle(real: Emulator, tmp_path: Path) -> None:
 
     def ask() -> requests.Response:
         headers = {"Authorization": f"Bearer {KEY}"}
-        return requests.post(f"{url}/v1/completions", headers=headers, timeout=10)
+        return requests.post(f"{url}/v1/completions", headers=headers, timeout=60)
 
     assert operator.run("--check") == 2
     assert operator.run() == 5
     assert operator.run() == 0
     # This is not Google's machine: there is nobody to wait for, which is no failure.
-    assert "exec-condition" in said("llm-server-preemption")
+    until(lambda: "exec-condition" in said("llm-server-preemption"))
     assert state("llm-server-preemption") == "inactive"
     assert ask().status_code == 200
     unit = "/etc/systemd/system/llm-server-idle.service"
@@ -216,16 +238,10 @@ def test_the_whole_cycle(real: Emulator, tmp_path: Path) -> None:
     until(lambda: "ann is logged in by SSH" in said())
     assert api.get(VM)["status"] == "RUNNING"
     assert ask().status_code == 200
+    goes_down_slowly()
     operator.log_out()
 
-    answers: list[requests.Response] = []
-    while requests.get(f"{url}/health", timeout=10).status_code == 200:
-        time.sleep(0.01)
-    try:
-        while True:
-            answers.append(ask())
-    except requests.exceptions.ConnectionError:
-        pass  # the machine has gone, between two requests
+    answers = answers_until_gone(url, ask)
     assert answers, "it was gone before it said so"
     for answer in answers:
         assert answer.status_code == 503

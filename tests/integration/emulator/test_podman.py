@@ -64,7 +64,7 @@ def _open(address: str, port: int) -> bool:
 
 
 def _soon(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         if condition():
             return True

@@ -76,7 +76,7 @@ class Instance:
             },
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1800,
             check=False,
         )
         return done.stdout

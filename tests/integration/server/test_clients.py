@@ -24,6 +24,7 @@ from playwright.sync_api import Browser
 
 from tests.debian import install, program
 from tests.support.browser import STEP_TIMEOUT_MS, open_browser
+from tests.support.modules_fixtures import free_port
 from tests.support.programs import output_of
 from tests.support.server_fixture import ARGS, KEY, MODEL_NAME, Server, setting
 
@@ -57,7 +58,7 @@ def battery(url: str, what: str, **variables: str) -> dict[str, str | None]:
         MODEL_NAME,
         what,
         environment=environment,
-        timeout=600,
+        timeout=1800,
     )
     found: dict[str, str | None] = json.loads(said.splitlines()[-1])
     return found
@@ -104,7 +105,7 @@ def test_curl_that_offers_http2(url: str) -> None:
         """,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
     answer, _, told = done.stdout.rpartition("\n")
@@ -116,7 +117,7 @@ def test_a_websocket_is_still_upgraded_to(server: Server) -> None:
     lines = ["GET /v1/realtime HTTP/1.1", "Host: x", f"Authorization: Bearer {KEY}"]
     lines += ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
     lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=300) as client:
         client.sendall("\r\n".join([*lines, "", ""]).encode())
         # This model has no such route; what is no websocket would get 404 and JSON.
         assert client.recv(4096).startswith(b"HTTP/1.1 403 ")
@@ -214,20 +215,14 @@ def test_a_page_of_another_site(browser: Browser, site: str, url: str) -> None:
     assert said["refused"]["id"]
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @contextmanager
 def running(command: list[str], port: int, log: Path) -> Iterator[str]:
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 300
             while True:
                 try:
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    socket.create_connection(("127.0.0.1", port), timeout=60).close()
                     break
                 except OSError:
                     assert process.poll() is None, log.read_text()
@@ -282,7 +277,7 @@ def proxied(
     headers = {"Authorization": f"Bearer {KEY}"}
     with (
         request.param(server.port, folder) as url,
-        httpx.Client(base_url=url, headers=headers, timeout=120) as client,
+        httpx.Client(base_url=url, headers=headers, timeout=300) as client,
     ):
         yield client
 
@@ -338,7 +333,7 @@ def vectors(
         vllm_args=ARGS | {"runner": "pooling", "convert": "embed"},
     )
     trust = ssl.create_default_context(cafile=str(certificate))
-    made.open = httpx.Client(base_url=f"https://localhost:{made.port}", verify=trust, timeout=120)
+    made.open = httpx.Client(base_url=f"https://localhost:{made.port}", verify=trust, timeout=300)
     made.start()
     # Answers over TLS also while it loads.
     assert made.wait_for("loading").status == 503
@@ -367,4 +362,4 @@ def test_docs_below_a_prefix(browser: Browser, vectors: tuple[Server, Path]) -> 
 def test_no_plain_http_where_there_is_tls(vectors: tuple[Server, Path]) -> None:
     server, _ = vectors
     with pytest.raises(httpx.TransportError):
-        httpx.get(f"http://127.0.0.1:{server.port}/health", timeout=60)
+        httpx.get(f"http://127.0.0.1:{server.port}/health", timeout=300)

@@ -48,6 +48,9 @@ ADMINISTRATION = {
     "/v1/responses/{response_id}/cancel",
 }
 
+#: Of the server that most tests share; none is to wait for it for long.
+STALL_S = 10
+
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 CLIENT_CHECKS = (
@@ -124,8 +127,11 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ser
 
 @pytest.fixture(scope="module")
 def server(make: Callable[..., Server]) -> Iterator[Server]:
-    """One that is ready; what it said while it loaded is in `samples` and `early`."""
-    new = make(stall_timeout=3)
+    """One that is ready; what it said while it loaded is in `samples` and `early`.
+
+    A step of its engine may take seconds on a busy machine, which is not yet a stall.
+    """
+    new = make(stall_timeout=STALL_S, shutdown_timeout=120)
     new.start()
     new.wait_for("loading")
     # Idle, and held all the time: what is left to the collector fails another test.
@@ -152,7 +158,8 @@ def test_health_answers_while_the_model_loads(server: Server) -> None:
     steps = list(dict.fromkeys(s.body["detail"] for s in loading))
     assert len(steps) >= 3, steps
     took = sorted(s.took for s in loading)
-    assert took[len(took) * 95 // 100] < 0.5
+    # Where the import or the weights held it up, it would be for a large part of all the time.
+    assert took[len(took) * 95 // 100] < max(0.5, loading[-1].at / 30)
 
 
 def test_requests_while_the_model_loads(server: Server) -> None:
@@ -174,7 +181,8 @@ def test_metrics_while_the_model_loads(server: Server) -> None:
 def test_health_answers_while_the_model_takes_over(server: Server) -> None:
     around = server.samples[-15:]
     assert [s.body["status"] for s in around][-2:] == ["loading", "healthy"]
-    assert max(s.took for s in around[-4:]) < 0.8, (
+    # Of a machine on which the start takes long, an answer may take long too.
+    assert max(s.took for s in around[-4:]) < max(0.8, around[-1].at / 30), (
         "a connection was idle, which held this up by 1 s"
     )
 
@@ -247,7 +255,7 @@ def test_every_route_needs_a_key(server: Server) -> None:
         env=server.environment(),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=True,
     )
     *_, failed, routed = map(json.loads, listed.stdout.splitlines()[-2:])
@@ -266,7 +274,7 @@ def test_every_route_needs_a_key(server: Server) -> None:
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
     }
-    with httpx.Client(base_url=str(server.open.base_url)) as http:
+    with httpx.Client(base_url=str(server.open.base_url), timeout=300) as http:
         answers = {route: http.request(*route).status_code for route in sorted(routes)}
         sockets = {path: http.get(path, headers=upgrade).status_code for path in sorted(paths)}
         wrong = http.get("/metrics", headers={"Authorization": f"Bearer {KEY}x"})
@@ -331,7 +339,7 @@ def raw(server: Server, path: str, body: dict[str, Any], request_id: str) -> byt
 
 def until_generated(server: Server, more: int, before: float) -> None:
     """Waits until the engine has made so many tokens more."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 1200
     while server.metric("vllm:generation_tokens_total") < before + more:
         assert time.monotonic() < deadline, server.tail()
         time.sleep(0.1)
@@ -347,12 +355,10 @@ def test_a_client_that_leaves_frees_its_slot(server: Server, path: str) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(raw(server, path, body | model, request_id))
         until_generated(server, 3, before)
-    deadline = time.monotonic() + 30
-    while server.metric("vllm:num_requests_running") and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert server.metric("vllm:num_requests_running") == 0
+    server.wait_until_idle()
+    deadline = time.monotonic() + 120
     while not (lines := [r for r in server.requests() if r["request_id"] == request_id]):
-        assert time.monotonic() < deadline + 5
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     (line,) = lines
     assert line["status"] == 499
@@ -373,7 +379,7 @@ def test_a_client_that_reads_nothing_is_no_stuck_engine(server: Server) -> None:
         client.sendall(raw(server, "/v1/completions", body | more, "reads-nothing"))
         until_generated(server, 32 * 150, before)
         server.wait_for("healthy")
-        until = time.monotonic() + 6  # twice the stall_timeout
+        until = time.monotonic() + 1.5 * STALL_S
         while time.monotonic() < until:
             assert server.open.get("/health").status_code == 200
             time.sleep(0.2)
@@ -563,8 +569,8 @@ def test_keys_come_and_go_without_a_restart(server: Server) -> None:
     assert server.authorised.get("/v1/models").status_code == 200
 
 
-def test_limits(server: Server) -> None:
-    server.write_access(max_body_bytes=2000, max_sequences=4, max_request_seconds=2, max_requests=2)
+def test_limits_of_size(server: Server) -> None:
+    server.write_access(max_body_bytes=2000, max_sequences=4)
     server.reload()
     try:
         chunks = (b"x" * 1000 for _ in range(5))
@@ -574,6 +580,16 @@ def test_limits(server: Server) -> None:
         assert (many.status_code, "5" in many.text, "4" in many.text) == (400, True, True)
         batch = {"model": MODEL_NAME, "prompt": ["a"] * 5, "max_tokens": 2}
         assert server.authorised.post("/v1/completions", json=batch).status_code == 400
+    finally:
+        server.write_access()
+        server.reload()
+
+
+def test_limits_of_time_and_number(server: Server) -> None:
+    """So many seconds that on a busy machine too all four ask, and a stream begins, before."""
+    server.write_access(max_request_seconds=5, max_requests=2)
+    server.reload()
+    try:
         long = {"prompt": "Count", "max_tokens": 1000, "temperature": 1.5, "top_p": 1}
         answers: list[httpx.Response] = []
         threads = [
@@ -585,7 +601,7 @@ def test_limits(server: Server) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(300)
         assert sorted(a.status_code for a in answers) == [429, 429, 504, 504]
         streamed = {"model": MODEL_NAME, "stream": True, "ignore_eos": True}
         for path, more in (("/generate", {"stream": True}), ("/v1/completions", streamed)):
@@ -594,10 +610,7 @@ def test_limits(server: Server) -> None:
             assert (error["code"], "request_id" in error) == (504, True), text[-500:]
             assert text.endswith("data: [DONE]\n\n")
         assert {a.headers.get("retry-after") for a in answers if a.status_code == 429} == {"2"}
-        deadline = time.monotonic() + 10
-        while server.metric("vllm:num_requests_running") and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert server.metric("vllm:num_requests_running") == 0, "the engine dropped them"
+        server.wait_until_idle()  # the engine dropped them
     finally:
         server.write_access()
         server.reload()
@@ -627,9 +640,7 @@ def test_idle_connections_hold_up_nobody(server: Server) -> None:
 
 
 def test_an_engine_that_hangs_is_stuck_until_it_goes_on(server: Server) -> None:
-    engine = next(
-        p for p in server.processes() if "EngineCore" in " ".join([*p.cmdline(), p.name()])
-    )
+    engine = server.engine()
     body = {"prompt": "Hi", "max_tokens": 4}
     answers: list[httpx.Response] = []
     engine.send_signal(signal.SIGSTOP)
@@ -638,7 +649,7 @@ def test_an_engine_that_hangs_is_stuck_until_it_goes_on(server: Server) -> None:
             target=lambda: answers.append(server.authorised.post("/generate", json=body))
         )
         worker.start()
-        assert server.wait_for("stuck", timeout=20).status == 503
+        assert server.wait_for("stuck").status == 503
         assert server.open.get("/health/live").status_code == 503
         assert server.families()["llm_state"]["stuck",] == 1
         server.notices.clear()
@@ -647,9 +658,17 @@ def test_an_engine_that_hangs_is_stuck_until_it_goes_on(server: Server) -> None:
         assert not any("WATCHDOG=1" in notice for notice in server.notices)
     finally:
         engine.send_signal(signal.SIGCONT)
-    server.wait_for("healthy", timeout=30)
-    worker.join(30)
+    server.wait_for("healthy")
+    worker.join(120)
     assert [a.status_code for a in answers] == [200]
+
+
+def wait_for_in_flight(server: Server, number: int) -> None:
+    """Until the server has let so many requests in, be it without their bodies."""
+    deadline = time.monotonic() + 120
+    while server.families()["llm_in_flight"][()] < number:
+        assert time.monotonic() < deadline, server.tail()
+        time.sleep(0.02)
 
 
 def test_sigterm_answers_what_runs_and_leaves_nothing(server: Server) -> None:
@@ -667,18 +686,18 @@ def test_sigterm_answers_what_runs_and_leaves_nothing(server: Server) -> None:
         f"POST /generate HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(late)}\r\n\r\n".encode()
     )
-    time.sleep(0.3)
+    wait_for_in_flight(server, 2)
     sender = threading.Timer(0.5, slow.sendall, [late])  # once the server has begun to stop
     sender.start()
     server.health()  # takes in what was told so far: the socket's queue holds few messages
     began = time.monotonic()
     assert server.stop() == 0
-    worker.join(10)
+    worker.join(120)
     assert [a.status_code for a in answers] == [200]
     assert answers[0].json()["text"]
     assert slow.recv(100).startswith(b"HTTP/1.1 200"), "it was let in before"
     slow.close()
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 120, "it waited for its shutdown_timeout to end"
     assert all_gone(processes) == []
     assert any("STOPPING=1" in notice for notice in server.notices)
     assert "Traceback" not in server.tail()
@@ -710,7 +729,7 @@ def test_a_model_that_makes_vectors_after_a_plain_start(make: Callable[..., Serv
         env=os.environ | {"API_KEY": KEY},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr + server.tail()
@@ -729,7 +748,7 @@ def test_a_model_that_makes_vectors_after_a_plain_start(make: Callable[..., Serv
             f"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
             "Content-Length: 100\r\n\r\n".encode()
         )
-        time.sleep(0.5)
+        wait_for_in_flight(server, 1)
         assert server.stop() == 0
         answer = late.recv(65536)
     assert answer.startswith(b"HTTP/1.1 503")
@@ -745,10 +764,9 @@ def test_an_engine_that_dies_is_told_and_ends_the_server(make: Callable[..., Ser
     server.start()
     server.wait_for("healthy")
     processes = server.processes()
-    engine = next(p for p in processes if "EngineCore" in " ".join([*p.cmdline(), p.name()]))
-    engine.send_signal(signal.SIGKILL)
-    assert server.wait_for("unhealthy", timeout=5).status == 503
-    assert server.process.wait(30) == 1
+    server.engine().send_signal(signal.SIGKILL)
+    assert server.wait_for("unhealthy").status == 503
+    assert server.process.wait(120) == 1
     assert all_gone(processes) == []
     lines = server.log.read_text(errors="replace").splitlines()
     marked = [line for line in lines if line[:1] == "<" and line[1:2].isdigit() and line[2] == ">"]
@@ -782,7 +800,7 @@ def test_broken_weights_are_named(make: Callable[..., Server], tmp_path: Path) -
     server = make(model_path=str(broken))
     server.start()
     processes = [psutil.Process(server.process.pid)]
-    assert server.process.wait(300) == 1
+    assert server.process.wait(900) == 1
     last = [line for line in server.log.read_text().splitlines() if "CRITICAL llm_server" in line]
     assert len(last) == 1
     assert "The model could not be loaded: SafetensorError" in last[0]

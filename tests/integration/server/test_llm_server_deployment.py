@@ -90,7 +90,7 @@ def start():
     quiet = {"stdin": null, "stdout": null, "stderr": null}
     child = subprocess.Popen(command, start_new_session=True, **quiet)
     pid_file.write_text(str(child.pid))
-    for _ in range(600):
+    for _ in range(6000):
         if child.poll() is not None:
             sys.exit("Job for llm-server.service failed")
         try:
@@ -432,7 +432,10 @@ def test_a_run_that_was_cut_off_after_a_repair_is_made_up_for(machine: Machine) 
 def cut_off(machine: Machine, release: str) -> None:
     """As a run leaves it that was killed while it restarted the service in vain."""
     machine.shell(f"rm -f /opt/vllm/releases/{release}/.served")
-    machine.shell("kill -9 $(cat /run/llm.pid); rm -r /run/llm.pid /run/llm-server; sleep 0.5")
+    machine.shell(
+        "pid=$(cat /run/llm.pid); kill -9 $pid; rm -r /run/llm.pid /run/llm-server;"
+        " while grep -qs . /proc/$pid/cmdline; do sleep 0.1; done"
+    )
 
 
 def test_a_run_that_was_cut_off_while_it_restarted_is_made_up_for(machine: Machine) -> None:

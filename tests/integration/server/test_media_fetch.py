@@ -86,10 +86,12 @@ def test_nothing_is_fetched_unless_it_is_named(asked: tuple[str, list[str]]) -> 
     assert closed is not None and redirects is not None
     done = subprocess.run(
         [setting("GCE_VLLM_TEST_PYTHON"), "-c", PROGRAM, address, closed[1]],
-        env=os.environ | {"VLLM_MEDIA_URL_ALLOW_REDIRECTS": redirects[1]},
+        # It waits for 5 s unless told: a busy machine is no reason to fetch nothing.
+        env=os.environ
+        | {"VLLM_MEDIA_URL_ALLOW_REDIRECTS": redirects[1], "VLLM_IMAGE_FETCH_TIMEOUT": "300"},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,
         check=True,
     )
     found = json.loads(done.stdout.splitlines()[-1])

@@ -129,7 +129,7 @@ def test_the_code_works_as_shown(tab: Tab, shared_server: Server) -> None:
     environment = os.environ | {"API_KEY": KEY}
     said, done = (
         subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=120, check=True
+            command, env=environment, capture_output=True, text=True, timeout=600, check=True
         ).stdout
         for command in (["bash", "-c", curl], [shared_server.python, "-c", python])
     )

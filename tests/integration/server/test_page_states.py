@@ -39,6 +39,14 @@ HOSTILE = """Look: <img src=x onerror="document.title='taken'"> and <b>bold</b>
 ```
 [here](javascript:document.title='taken')"""
 
+#: The word stands there for two seconds, in which a busy machine may not get to look.
+WATCH_BUTTONS = """() => {
+  window.shown = [];
+  const look = () => document.querySelectorAll("button").forEach(
+    (one) => window.shown.push(one.textContent));
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true });
+}"""
+
 
 def event(text: str, reason: str | None = None, chat: bool = True) -> bytes:
     """One event of vLLM's streams."""
@@ -361,8 +369,10 @@ def test_an_answer_is_copied(world: World, browser: Browser, url: str, clipboard
         tab.log_in(KEY)
         tab.say("Name a city.")
         tab.answer()
+        tab.page.evaluate(WATCH_BUTTONS)
         tab.page.click(".meta button:has-text('Copy')")
-        tab.page.wait_for_selector("button:has-text('Copied')")
+        while "Copied" not in tab.page.evaluate("window.shown"):
+            tab.page.wait_for_timeout(50)
         tab.page.focus("#prompt")
         tab.page.keyboard.press("Control+V")
         copied = tab.page.input_value("#prompt")

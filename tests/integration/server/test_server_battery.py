@@ -19,9 +19,9 @@ from tests.support.server_fixture import KEY, MODEL_NAME, Server
 
 pytestmark = pytest.mark.vllm
 
-STALL_S = 5
+STALL_S = 10  # a step of the engine may take seconds on a busy machine
 #: Seconds of idleness after the bodies: some stall time-outs; more where a longer look is wanted.
-IDLE_S = float(os.environ.get("GCE_VLLM_IDLE_SECONDS", str(3 * STALL_S)))
+IDLE_S = float(os.environ.get("GCE_VLLM_IDLE_SECONDS", str(2 * STALL_S)))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,8 @@ def server(make_server: Callable[..., Server]) -> Server:
 
 def tables(server: Server) -> dict[str, int]:
     """The last that it said of them."""
-    lines = server.log.read_text(errors="replace").splitlines()
+    # The last line may be half written.
+    lines = server.log.read_text(errors="replace").split("\n")[:-1]
     said = [line.split("Tables: ")[1] for line in lines if "Tables: " in line]
     found: dict[str, int] = json.loads(said[-1])
     return found
@@ -44,7 +45,7 @@ def tables(server: Server) -> dict[str, int]:
 
 def wait_for_empty_tables(server: Server) -> None:
     server.wait_until_idle()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while any(tables(server).values()):
         assert time.monotonic() < deadline, tables(server)
         time.sleep(0.2)
@@ -54,7 +55,7 @@ def send(server: Server, odd: Odd) -> int:
     """The status; 0 where the client left, or no answer came."""
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
     leaves = random.Random(odd.body).uniform(0.0, 1.0)  # noqa: S311 - the same in each run
-    timeout = httpx.Timeout(leaves) if odd.leaves else httpx.Timeout(300)
+    timeout = httpx.Timeout(leaves) if odd.leaves else httpx.Timeout(600)
     url = f"http://127.0.0.1:{server.port}{odd.path}"
     try:
         return httpx.post(url, content=odd.body, headers=headers, timeout=timeout).status_code
@@ -99,7 +100,7 @@ def test_a_slow_grammar_is_no_stuck_engine(server: Server) -> None:
     slow = json.dumps(body | {"structured_outputs": {"choice": words}}).encode()
     with ThreadPoolExecutor(2) as pool:
         waiting = pool.submit(send, server, Odd("/v1/completions", slow))
-        deadline = time.monotonic() + 3 * STALL_S
+        deadline = time.monotonic() + 2 * STALL_S
         while time.monotonic() < deadline and not waiting.done():
             assert server.authorised.post("/v1/completions", json=body).status_code == 200
             sample = server.health()

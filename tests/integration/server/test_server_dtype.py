@@ -48,7 +48,6 @@ def vllm_args(tmp_path: Path, **given: Any) -> Any:
     done = ansible_playbook(
         *("-i", "localhost,", "-c", "local", "-e", json.dumps(given)),
         tmp_path / "play.yml",
-        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return yaml.safe_load((tmp_path / "settings.yaml").read_text())["vllm_args"]

@@ -35,7 +35,7 @@ def works(server: Server) -> bool:
 
 
 def wait_for_running(server: Server, number: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while server.metric("vllm:num_requests_running") < number:
         assert time.monotonic() < deadline, "the engine never got so many requests"
         time.sleep(0.05)
@@ -74,7 +74,7 @@ def test_a_slow_client_holds_up_nobody(shared_server: Server) -> None:
         load.wait_for(4)
         sender.sendall(text[40:])
         assert b" 200 OK" in sender.recv(100)
-        reader.settimeout(60)
+        reader.settimeout(300)
         said = b""
         while b"[DONE]" not in said:
             part = reader.recv(65536)
@@ -124,7 +124,7 @@ def _begin(server: Server, kind: Kind, tokens: int = ENDLESS) -> socket.socket:
 @pytest.fixture(scope="module")
 def fallen(make_server: Callable[..., Server]) -> Server:
     """The one that is killed again and again."""
-    return make_server(stall_timeout=6, shutdown_timeout=20)
+    return make_server(stall_timeout=10, shutdown_timeout=20)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def families() -> Iterator[list[psutil.Process]]:
     """Processes that must be gone when the test is over."""
     found: list[psutil.Process] = []
     yield found
-    left = all_gone(found, 15)
+    left = all_gone(found)
     for process in left:
         process.kill()
     assert left == []
@@ -157,7 +157,7 @@ def families() -> Iterator[list[psutil.Process]]:
 
 def recover(server: Server, load: Load, killed: float, what: str) -> None:
     """Waits for its end, starts it again, sees that the load is answered, and ends it."""
-    server.process.wait(60)
+    server.process.wait(120)
     start_again(server)
     took = time.monotonic() - killed
     load.wait_for(6)
@@ -176,10 +176,10 @@ def test_sigkill_of_the_engine(server: Server, families: list[psutil.Process]) -
         server.engine().send_signal(signal.SIGKILL)
         # 503, or nobody who listens: what a load balancer takes for the same.
         while (sample := server.health()) and sample.status == 200:
-            assert time.monotonic() - killed < 10, sample
+            assert time.monotonic() - killed < 120, sample
             time.sleep(0.05)
-        assert server.process.wait(60) == 1, "systemd starts again what failed"
-        assert all_gone(families, 15) == []
+        assert server.process.wait(120) == 1, "systemd starts again what failed"
+        assert all_gone(families) == []
         # Nothing was taken for an answer that was none.
         assert {o.status for o in load.outcomes if o.whole} == {200}
         load.end()
@@ -198,23 +198,24 @@ def test_sigkill_of_the_server(server: Server, families: list[psutil.Process]) -
     with Load(url(server)) as load, Steady(server, "steady") as steady:
         load.wait_for(4)
         families += server.processes()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not (written := kept_of(server)):
             assert time.monotonic() < deadline, server.tail()
             time.sleep(0.2)
         killed = time.monotonic()
         server.process.send_signal(signal.SIGKILL)
-        assert server.process.wait(60) == -signal.SIGKILL
+        assert server.process.wait(120) == -signal.SIGKILL
+        ended = time.monotonic()
         # Neither the engine nor systemd ends it: there is no systemd here.
-        assert all_gone(families, 30) == []
+        assert all_gone(families) == []
         print(f"SIGKILL of the server: all gone after {time.monotonic() - killed:.1f} s")  # noqa: T201
         recover(server, load, killed, "SIGKILL of the server")
         steady.end()
     # What was written is kept, all that it answered afterwards is there, and nothing is twice.
     # One request was under way: it may have been answered and lost, or counted and not answered.
-    after = sum(at > killed for at in steady.answered)
+    after = sum(at > ended for at in steady.answered)
     assert after
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 120
     while kept_of(server) < written + after and time.monotonic() < deadline:
         time.sleep(0.2)
     assert written + after - 1 <= kept_of(server) <= len(steady.answered) + 1
@@ -226,8 +227,8 @@ def test_sigkill_of_the_server_while_its_engine_is_stopped(
     families += server.processes()
     server.engine().send_signal(signal.SIGSTOP)
     server.process.send_signal(signal.SIGKILL)
-    assert server.process.wait(60) == -signal.SIGKILL
-    assert all_gone(families, 30) == []
+    assert server.process.wait(120) == -signal.SIGKILL
+    assert all_gone(families) == []
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
@@ -242,8 +243,8 @@ def test_sigkill_while_it_loads(
         time.sleep(0.05)
     families += loading.processes()
     loading.process.send_signal(signal.SIGKILL)
-    assert loading.process.wait(60) == -signal.SIGKILL
-    assert all_gone(families, 30) == []
+    assert loading.process.wait(120) == -signal.SIGKILL
+    assert all_gone(families) == []
 
 
 def test_an_engine_that_stands_still_for_a_while(server: Server) -> None:
@@ -252,12 +253,12 @@ def test_an_engine_that_stands_still_for_a_while(server: Server) -> None:
         load.wait_for(4)
         engine.send_signal(signal.SIGSTOP)
         try:
-            assert server.wait_for("stuck", timeout=60).status == 503
+            assert server.wait_for("stuck").status == 503
             with client(url(server)) as http:
                 assert ask(http, KINDS[0], 2).status == 503
         finally:
             engine.send_signal(signal.SIGCONT)
-        server.wait_for("healthy", timeout=60)
+        server.wait_for("healthy")
         load.wait_for(6)
     # Those that had been accepted were answered, late.
     assert {o.status for o in load.outcomes} <= {200, 503}
@@ -270,17 +271,19 @@ def test_sigterm_while_the_engine_stands_still(
     """It can't answer what it accepted, but it ends in time and leaves nothing."""
     families += server.processes()
     server.write_access()
+    before = _accepted(server)
     outcomes, threads = all_at_once(url(server), 4, 50)
-    wait_for_running(server, 4)
+    wait_for_accepted(server, before + 4)
     server.engine().send_signal(signal.SIGSTOP)
-    server.wait_for("stuck", timeout=60)
+    server.wait_for("stuck")
     began = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     # 20 s are for what runs (shutdown_timeout), 30 more are what the unit's TimeoutStopSec adds.
-    server.process.wait(60)
+    # The rest is for a busy machine.
+    server.process.wait(100)
     print(f"SIGTERM while stuck: ended after {time.monotonic() - began:.1f} s")  # noqa: T201
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(outcomes) == 4, "no client waits for ever"
 
 
@@ -289,17 +292,15 @@ def test_sigterm_answers_all_that_it_accepted(
 ) -> None:
     families += server.processes()
     before = _accepted(server)
-    outcomes, threads = all_at_once(url(server), 32, 16)
-    deadline = time.monotonic() + 60
-    while _accepted(server) < before + 32:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    # So few tokens that a busy machine has made them within the shutdown_timeout.
+    outcomes, threads = all_at_once(url(server), 32, 8)
+    wait_for_accepted(server, before + 32)
     began = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(60) == 0
+    assert server.process.wait(120) == 0
     print(f"SIGTERM with 32 in flight: ended after {time.monotonic() - began:.1f} s")  # noqa: T201
     for thread in threads:
-        thread.join(10)
+        thread.join(120)
     assert [o for o in outcomes if (o.status, o.whole) != (200, True)] == []
     assert len(outcomes) == 32
 
@@ -310,11 +311,18 @@ def _accepted(server: Server) -> float:
     return server.metric(*names)
 
 
+def wait_for_accepted(server: Server, number: float) -> None:
+    deadline = time.monotonic() + 300
+    while _accepted(server) < number:
+        assert time.monotonic() < deadline, "the engine never got so many requests"
+        time.sleep(0.02)
+
+
 def test_workers_that_stand_still_and_die(
     make_server: Callable[..., Server], families: list[psutil.Process]
 ) -> None:
     """The engine's workers are processes of their own, below its own."""
-    server = make_server(stall_timeout=6)
+    server = make_server(stall_timeout=10)
     server.start()
     server.wait_for("healthy")
     families += server.processes()
@@ -323,7 +331,7 @@ def test_workers_that_stand_still_and_die(
     workers[0].send_signal(signal.SIGSTOP)
     try:
         outcomes, threads = all_at_once(url(server), 1, 2)
-        sample = server.wait_for("stuck", timeout=60)
+        sample = server.wait_for("stuck")
         assert "has not answered for" in sample.body["detail"]
         while (later := server.health()) and later.body["detail"] == sample.body["detail"]:
             time.sleep(0.1)
@@ -331,18 +339,18 @@ def test_workers_that_stand_still_and_die(
         assert later.status == 503
     finally:
         workers[0].send_signal(signal.SIGCONT)
-    server.wait_for("healthy", timeout=60)
+    server.wait_for("healthy")
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert [(o.status, o.whole) for o in outcomes] == [(200, True)]
     with Load(url(server)) as load:
         load.wait_for(4)
         killed = time.monotonic()
         workers[0].send_signal(signal.SIGKILL)
         while (sample := server.health()) and sample.status == 200:
-            assert time.monotonic() - killed < 30, sample
+            assert time.monotonic() - killed < 120, sample
         print(f"SIGKILL of a worker: unhealthy after {time.monotonic() - killed:.2f} s")  # noqa: T201
-        assert server.process.wait(60) == 1
+        assert server.process.wait(120) == 1
         print(f"SIGKILL of a worker: ended after {time.monotonic() - killed:.1f} s")  # noqa: T201
         load.end()
     assert "The process of a worker of the engine ended" in server.log.read_text(errors="replace")
@@ -352,4 +360,7 @@ def test_workers_that_stand_still_and_die(
 
 
 def _name(process: psutil.Process) -> str:
-    return " ".join([process.name(), *process.cmdline()])
+    try:
+        return " ".join([process.name(), *process.cmdline()])
+    except psutil.NoSuchProcess:  # one of those that only look at the machine
+        return ""

@@ -78,7 +78,7 @@ BOUND = {
     "POST /v1/messages": "max_tokens",
 }
 #: Seconds that an answer may take on a busy machine; more counts as none.
-TIMEOUT_S = 60
+TIMEOUT_S = 300
 
 #: The document describes no body for this one. A size of 1 is what the server has: any other would
 #: have it start engines.

@@ -56,7 +56,6 @@ def run(tmp_path: Path, **given: Any) -> tuple[Any, Path]:
     done = ansible_playbook(
         *("-i", "localhost,", "-c", "local", "-e", json.dumps(own | given), "--diff", "-vvv"),
         tmp_path / "play.yml",
-        timeout=120,
     )
     return done, etc / "tls.pem"
 

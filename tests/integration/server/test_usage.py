@@ -84,8 +84,11 @@ def test_the_ledger_has_what_clients_got(server: Server) -> None:
     assert tokens["bob", "generation"] == (bob + pirate)["tokens_out"]
 
 
-def reset_of(answer: httpx.Response, resets: datetime) -> None:
-    """That it was refused until then."""
+def refused_until(resets: datetime, http: httpx.Client, body: dict[str, Any], path: str) -> None:
+    """Asks, and sees that it is refused until then."""
+    asked = datetime.now(UTC)
+    answer = http.post(path, json=body)
+    told = datetime.now(UTC)
     assert answer.status_code == 429
     error = answer.json()["error"]
     assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
@@ -93,23 +96,23 @@ def reset_of(answer: httpx.Response, resets: datetime) -> None:
     assert said is not None, error
     assert said[1] == f"{resets:%Y-%m-%dT%H:%M:%SZ}"
     assert said[2] == answer.headers["retry-after"]
-    left = (resets - datetime.now(UTC)).total_seconds()
-    assert left - 1 <= int(said[2]) <= left + 5
+    most, least = ((resets - now).total_seconds() for now in (asked, told))
+    assert least - 1 <= int(said[2]) <= most + 1
     assert answer.headers["x-should-retry"] == "false"
 
 
 def test_a_budget_is_used_up_until_the_next_day(server: Server) -> None:
     now = datetime.now(UTC)
     day = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    if (day - now).total_seconds() < 60:
-        pytest.skip("the day ends within a minute")
+    if (day - now).total_seconds() < 900:
+        pytest.skip("the day may end while a busy machine is at this")
     month = (day - timedelta(days=1)).replace(day=1) + timedelta(days=32)
     spent: Counter[str] = Counter()
     with client(server, "limited") as http:
         while spent["tokens_in"] + spent["tokens_out"] < BUDGET:
             spent += ask(http, chat(4))
-        reset_of(http.post(CHAT, json=chat(4)), day)
-        reset_of(http.post("/tokenize", json={"prompt": "Hi"}), day)
+        refused_until(day, http, chat(4), CHAT)
+        refused_until(day, http, {"prompt": "Hi"}, "/tokenize")
         assert http.get("/v1/models").status_code == 200
         spent += Counter({"requests": 3, "ok": 1, "errors": 2, "budget_day": 2})
         wait_for_kept(server, "limited", {MODEL_NAME: spent})
@@ -118,7 +121,7 @@ def test_a_budget_is_used_up_until_the_next_day(server: Server) -> None:
         more = {"tokens_per_day": 10 * BUDGET, "tokens_per_month": BUDGET}
         server.write_access(key("limited", **more))
         server.reload()
-        reset_of(http.post(CHAT, json=chat(4)), month.replace(day=1))
+        refused_until(month.replace(day=1), http, chat(4), CHAT)
         server.write_access(key("limited", tokens_per_day=10 * BUDGET))
         server.reload()
         spent += ask(http, chat(4))
