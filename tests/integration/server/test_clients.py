@@ -22,9 +22,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
+from demo.ports import free_port
 from tests.debian import install, program
 from tests.support.browser import STEP_TIMEOUT_MS, open_browser
-from tests.support.modules_fixtures import free_port
 from tests.support.programs import output_of
 from tests.support.server_fixture import ARGS, KEY, MODEL_NAME, Server, setting
 

@@ -783,7 +783,8 @@ def test_sigterm_while_loading(make: Callable[..., Server]) -> None:
     server = make()
     server.start()
     server.wait_for("loading")
-    while "engine" not in (server.health() or server.samples[-1]).body["detail"]:
+    while "engine" not in (sample := server.health() or server.samples[-1]).body["detail"]:
+        assert sample.body["status"] == "loading"
         time.sleep(0.02)
     time.sleep(1.5)
     processes = server.processes()

@@ -22,8 +22,8 @@ from typing import Any
 import psutil
 import pytest
 
+from demo.ports import free_port
 from tests.support.exhaustive import only_in_full
-from tests.support.modules_fixtures import free_port
 from tests.support.playbook_runs import PROGRAM, ansible_playbook
 
 pytestmark = pytest.mark.podman
