@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.support.mixed_load import KINDS, Kind, Load, all_at_once, ask, client
-from tests.support.server_fixture import KEY, Server, all_gone
+from tests.support.server_fixture import KEY, LOAD_TIMEOUT_S, Server, all_gone, name_of
 from tests.support.usage_load import Steady, kept, key
 
 pytestmark = pytest.mark.vllm
@@ -237,8 +237,8 @@ def test_sigkill_while_it_loads(
 ) -> None:
     loading = make_server(start_method=method)
     loading.start()
-    deadline = time.monotonic() + 300
-    while not any("EngineCore" in _name(process) for process in loading.processes()):
+    deadline = time.monotonic() + LOAD_TIMEOUT_S
+    while not any("EngineCore" in name_of(process) for process in loading.processes()):
         assert time.monotonic() < deadline, loading.tail()
         time.sleep(0.05)
     families += loading.processes()
@@ -326,8 +326,8 @@ def test_workers_that_stand_still_and_die(
     server.start()
     server.wait_for("healthy")
     families += server.processes()
-    workers = [p for p in server.engine().children() if "Worker" in _name(p)]
-    assert workers, [_name(p) for p in families]
+    workers = [p for p in server.engine().children() if "Worker" in name_of(p)]
+    assert workers, [name_of(p) for p in families]
     workers[0].send_signal(signal.SIGSTOP)
     try:
         outcomes, threads = all_at_once(url(server), 1, 2)
@@ -357,10 +357,3 @@ def test_workers_that_stand_still_and_die(
     assert {o.status for o in load.outcomes if o.whole} == {200}
     # Those that waited for an answer were told why, whole or in their stream.
     assert 503 in {o.status for o in load.outcomes}
-
-
-def _name(process: psutil.Process) -> str:
-    try:
-        return " ".join([process.name(), *process.cmdline()])
-    except psutil.NoSuchProcess:  # one of those that only look at the machine
-        return ""
