@@ -37,7 +37,7 @@ def watched(site: Site, address: str) -> Site:
 
 
 def test_the_hosts_figures_are_written(watched: Site) -> None:
-    target = watched.folder / "new" / "gpu.csv"
+    target = watched.folder / "gpu.csv"
     options = ("-e", f"metrics_output={target}", "-e", "metrics_step=30s")
     said = watched.ok("metrics", *options, "--check", changed=0)
     assert f"Written to {target}." in said
@@ -74,13 +74,14 @@ def test_the_hosts_figures_are_written(watched: Site) -> None:
         (["metrics_since=soon"], "metrics_since is 'soon', which is no time."),
         (["metrics_outptu=x"], "Did you mean metrics_output"),
         (['{"metrics_series": {"a": "sum("}}'], "Prometheus refuses metrics_series.a: "),
+        (["metrics_output=none/x.csv"], "none/x.csv, and there is no such folder for a file."),
     ],
-    ids=["time", "name", "expression"],
+    ids=["time", "name", "expression", "folder"],
 )
 def test_what_is_wrong_is_said(watched: Site, options: list[str], said: str) -> None:
     target = watched.folder / "none.csv"
     given = [part for option in options for part in ("-e", option)]
-    done = watched.play("playbooks/metrics.yml", *given, "-e", f"metrics_output={target}")
+    done = watched.play("playbooks/metrics.yml", "-e", f"metrics_output={target}", *given)
     assert done.returncode != 0
     assert said in " ".join(done.stdout.split())
     assert not target.exists()
