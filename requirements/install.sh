@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 lock=requirements/$1.txt
 # A package index may fail for a moment.
-export PIP_RETRIES="${PIP_RETRIES:-8}" UV_HTTP_RETRIES="${UV_HTTP_RETRIES:-8}"
+export PIP_RETRIES="${PIP_RETRIES:-8}"
 venv=.venv
 
 find_python() {
