@@ -15,9 +15,9 @@ from typing import Any
 
 import requests
 
-from demo import daemon, host, package_sources, paths, report, settings
+from demo import daemon, host, package_sources, paths, report, settings, tunnel
 from demo.ports import free_port
-from emulator.machines import image
+from emulator.machines import added_packages
 from emulator.machines.podman_backend import PodmanBackend
 from emulator.world.backend import MachineError
 
@@ -45,7 +45,7 @@ def up() -> None:
         host.ready()
     with timed(phases, "image"):
         machines = PodmanBackend(settings.OWNER)
-        image.ensure(machines.podman)
+        image = added_packages.ensure(machines.podman, settings.image_packages())
     with timed(phases, "emulator"):
         chosen = settings.load() or settings.Settings(free_port(), free_port(), free_port())
         chosen.gateway = machines.operator_address()
@@ -55,10 +55,12 @@ def up() -> None:
             port=chosen.port,
             tls_port=chosen.tls_port,
             proxy_port=chosen.proxy_port,
-            options=machine_options(chosen),
+            options=[*machine_options(chosen), "--machine-option", f"image={image}"],
         )
     playbook("site.yml")
     outcome = report.Outcome(json.loads(paths.RUN.read_text()), address(chosen), phases)
+    chosen.dashboard_port = tunnel.start(outcome.address, chosen.dashboard_port)
+    settings.save(chosen)
     document = report.summary(chosen, outcome)
     report.save(document)
     report.show(document)
@@ -125,12 +127,15 @@ def status() -> None:
     if paths.SUMMARY.exists():
         document = json.loads(paths.SUMMARY.read_text())
         sys.stdout.write(f"endpoint   {document['endpoint']}\ntry it     {document['try_it']}\n")
+        there = "" if tunnel.runs() else " (no tunnel leads there now: make demo opens one)"
+        sys.stdout.write(f"dashboard  {document['dashboard']}{there}\n")
         report.show(document)
 
 
 def destroy() -> None:
     """Remove instance and rules the way production does, then the emulator itself."""
     chosen = settings.load()
+    tunnel.stop()
     if chosen and daemon.healthy(chosen.port):
         playbook("destroy.yml", "-e", f"confirm={settings.INSTANCE}")
     removed = ["emulator"] if daemon.stop() else []
@@ -146,6 +151,8 @@ def destroy() -> None:
         sys.stdout.write("Nothing to do: the demo is not there.\n")
 
 
+#: What the user can do something about; the text says what.
+ERRORS = (DemoError, daemon.DaemonError, host.HostError, tunnel.TunnelError, MachineError)
 COMMANDS = {"up": up, "status": status, "destroy": destroy}
 
 
@@ -155,7 +162,7 @@ def main() -> int:
     parser.add_argument("command", choices=COMMANDS)
     try:
         COMMANDS[parser.parse_args().command]()
-    except (DemoError, daemon.DaemonError, host.HostError, MachineError) as error:
+    except ERRORS as error:
         sys.stderr.write(f"\n{error}\n")
         return 1
     return 0

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from demo import paths
+from demo import paths, tunnel
 from demo.settings import INSTANCE, PROJECT, ZONE, Settings
 
 
@@ -30,21 +30,18 @@ class Outcome:
 
 def summary(settings: Settings, outcome: Outcome) -> dict[str, Any]:
     """The content of summary.json."""
-    options = (
-        f"-i {paths.HOME}/ssh_key -o UserKnownHostsFile={paths.HOME}/known_hosts "
-        "-o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
-    )
     known = outcome.run["deployments"][INSTANCE]
     return {
         "endpoint": known["endpoint"],
         "api_key_file": known["api_key_file"],
         "try_it": known["try_it"],
+        "dashboard": settings.dashboard,
         "ca_file": None,
         "emulator": settings.url,
         "project": PROJECT,
         "zone": ZONE,
         "instance": INSTANCE,
-        "ssh": f"ssh {options} gce-vllm@{outcome.address}",
+        "ssh": " ".join(["ssh", *tunnel.login(outcome.address)]),
         "changed": outcome.run["changed"],
         "phases": {**outcome.before, **outcome.run["phases"]},
         "checklist": outcome.run["stats"].get("checklist", {}),
@@ -75,6 +72,8 @@ def show(document: dict[str, Any]) -> None:
         "",
         "Seconds:   " + ", ".join(f"{k} {v:.1f}" for k, v in document["phases"].items()),
         "",
+        f"Dashboard     {document['dashboard']}",
+        f"              log in with the key in {document['api_key_file']}",
         f"Look around   {document['ssh']}",
         "              make demo-status",
         "Stop          ansible-playbook -i inventories/demo playbooks/stop.yml",

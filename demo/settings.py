@@ -22,6 +22,7 @@ class Settings:
     """Chosen once, kept until the demo is destroyed.
 
     Attributes:
+        dashboard_port: of this machine, from which a tunnel leads to the dashboard.
         gateway: address that this machine has on the instances' network.
         packages: what `package_sources` found out about this machine's pip.
     """
@@ -29,6 +30,7 @@ class Settings:
     port: int
     tls_port: int
     proxy_port: int
+    dashboard_port: int = 0
     gateway: str = ""
     packages: dict[str, Any] = field(default_factory=dict)
 
@@ -36,6 +38,11 @@ class Settings:
     def url(self) -> str:
         """Base URL of the emulator."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def dashboard(self) -> str:
+        """Where the dashboard is while the tunnel is there."""
+        return f"http://127.0.0.1:{self.dashboard_port}"
 
 
 def load() -> Settings | None:
@@ -64,6 +71,13 @@ def save(settings: Settings) -> None:
     paths.SETTINGS.write_text(json.dumps(document, indent=2) + "\n")
     paths.INVENTORY.parent.mkdir(exist_ok=True)
     paths.INVENTORY.write_text(yaml.safe_dump(_inventory(), sort_keys=False))
+
+
+def image_packages() -> list[str]:
+    """The packages of the role monitoring, which the instance's image brings along."""
+    found = yaml.safe_load((paths.ROOT / "roles/monitoring/vars/main.yml").read_text())
+    names: list[str] = [unit["name"] for unit in found["__monitoring_units"]]
+    return [*names, *found["__monitoring_dashboard_packages"]]
 
 
 def _inventory() -> dict[str, Any]:

@@ -123,22 +123,23 @@ def ensure(podman: Podman) -> str:
     A cold build takes about a minute; with the root file system cached, importing it takes
     seconds. Several processes may ask at once: one builds and the others wait.
     """
-    if _exists(podman):
+    if exists(podman, name()):
         return name()
-    with _only_one():
-        if _exists(podman):
+    with only_one():
+        if exists(podman, name()):
             return name()
         tarball = cache_folder() / f"machine-{fingerprint()}.tar"
         if not tarball.exists():
             _build_again_and_again(tarball)
-        _say(f"importing {tarball}")
+        say(f"importing {tarball}")
         command = f"CMD {json.dumps(BOOT)}"
         podman.run("import", "--change", command, str(tarball), name(), timeout=1800)
     return name()
 
 
-def _exists(podman: Podman) -> bool:
-    return bool(podman.run("images", "--quiet", "--filter", f"reference={name()}").strip())
+def exists(podman: Podman, wanted: str) -> bool:
+    """Whether podman has an image of that name."""
+    return bool(podman.run("images", "--quiet", "--filter", f"reference={wanted}").strip())
 
 
 def _build_again_and_again(tarball: Path) -> None:
@@ -147,14 +148,14 @@ def _build_again_and_again(tarball: Path) -> None:
         try:
             return _build(tarball)
         except MachineError as error:
-            _say(f"{error}\nAgain in {pause} s")
+            say(f"{error}\nAgain in {pause} s")
             time.sleep(pause)
     return _build(tarball)
 
 
 def _build(tarball: Path) -> None:
     """Make the root file system; a half-made one never gets the final name."""
-    _say(f"building the machine image once ({SUITE}, {len(PACKAGES)} packages)")
+    say(f"building the machine image once ({SUITE}, {len(PACKAGES)} packages)")
     started = time.monotonic()
     part = tarball.with_suffix(".part")
     mirror = os.environ.get("GCE_VLLM_DEBIAN_MIRROR")
@@ -170,7 +171,7 @@ def _build(tarball: Path) -> None:
             for line in process.stdout or ():
                 output.write(line)
                 if line.startswith("I: ") and "hook" not in line:
-                    _say(line[3:].strip())
+                    say(line[3:].strip())
         if process.returncode:
             tail = "\n".join(log.read_text().splitlines()[-15:])
             raise MachineError(
@@ -185,16 +186,18 @@ def _build(tarball: Path) -> None:
     finally:
         part.unlink(missing_ok=True)
     size = tarball.stat().st_size / 1e6
-    _say(f"built {tarball.name}: {size:.0f} MB in {time.monotonic() - started:.0f} s")
+    say(f"built {tarball.name}: {size:.0f} MB in {time.monotonic() - started:.0f} s")
 
 
 @contextmanager
-def _only_one() -> Iterator[None]:
+def only_one() -> Iterator[None]:
+    """Let one process build at a time."""
     with (cache_folder() / "image.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tell whoever waits for it what goes on."""
     sys.stderr.write(f"image: {line}\n")
     sys.stderr.flush()

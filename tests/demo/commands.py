@@ -51,6 +51,27 @@ def site(
     )
 
 
+def play(name: str, *extra: str) -> str:
+    """Run a playbook that has to succeed against the demo; what it said."""
+    done = run(
+        ".venv/bin/ansible-playbook", "-i", "inventories/demo", f"playbooks/{name}.yml", *extra
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def on_instance(demo: dict[str, Any], command: str) -> str:
+    """Run a shell line on the instance, by the ssh command that the demo prints."""
+    done = run(*demo["ssh"].split(), command)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def first_key() -> str:
+    """The key that `make demo` made."""
+    return (ROOT / ".demo" / "api_key").read_text().strip()
+
+
 def outcome() -> dict[str, Any]:
     """What the last run left for scripts."""
     document: dict[str, Any] = json.loads((ROOT / ".demo" / "run.json").read_text())

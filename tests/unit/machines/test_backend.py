@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.machines import containers, image, podman_backend
+from emulator.machines import added_packages, containers, image, podman_backend
 from emulator.machines.store import Memory, Store
 from emulator.world.backend import IngressRule, MachineError, MachineKey
 
@@ -75,6 +75,14 @@ def test_image_name_follows_what_it_is_made_from(
     monkeypatch.undo()
     monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "vim"))
     assert image.name() != before
+
+
+def test_an_image_with_packages_follows_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = added_packages.name(["b", "a"])
+    assert before == added_packages.name(["a", "b"])
+    assert before not in {added_packages.name(["a"]), image.name()}
+    monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "vim"))
+    assert added_packages.name(["a", "b"]) != before
 
 
 def test_the_image_pretends_no_gpu() -> None:
