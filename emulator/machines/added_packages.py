@@ -11,15 +11,15 @@ from emulator.machines import image
 from emulator.machines.runtime import Podman
 
 REPOSITORY = f"{image.REPOSITORY}-with-packages"
-BUILD_SECONDS = 900
+BUILD_SECONDS = 1800
 
 # As on an image of a cloud: nothing of them runs yet, and each machine gets an identity of its own.
 _INSTALL = """
 export DEBIAN_FRONTEND=noninteractive
 printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d
 chmod 0755 /usr/sbin/policy-rc.d
-apt-get -qq update
-apt-get -qq install -y --no-install-recommends "$@"
+apt-get -qq -o Acquire::Retries=5 update
+apt-get -qq -o Acquire::Retries=5 install -y --no-install-recommends "$@"
 for package; do
     [ ! -e "/lib/systemd/system/$package.service" ] || systemctl disable "$package.service"
 done
@@ -69,7 +69,7 @@ def _build(podman: Podman, base: str, wanted: str, packages: Sequence[str]) -> N
             *packages,
             timeout=BUILD_SECONDS,
         )
-        command = f"CMD {json.dumps(image.BOOT)}"
-        podman.run("commit", "--quiet", "--change", command, container, wanted, timeout=600)
+        change = ("--change", f"CMD {json.dumps(image.BOOT)}")
+        podman.run("commit", "--quiet", *change, container, wanted, timeout=BUILD_SECONDS)
     finally:
         podman.run("rm", "--force", "--ignore", container)

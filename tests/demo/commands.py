@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Longest that one answer may take; a bound against hanging, as machines may be busy.
+TIMEOUT_S = 300
 # Tests read what a stock callback writes; ours has tests of its own.
 STOCK = {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
 #: As the project's own settings have it: what a user runs.

@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 
+from tests.demo.commands import TIMEOUT_S
 from tests.demo.watched import Used
 
 MODEL = "SmolLM2-135M-Instruct"
@@ -83,5 +84,5 @@ class Load:
     def _send(self, method: str, path: str, key: str, body: Any = None) -> requests.Response:
         headers = {"Authorization": f"Bearer {key}"}
         return requests.request(
-            method, self.endpoint + path, json=body, headers=headers, timeout=120
+            method, self.endpoint + path, json=body, headers=headers, timeout=TIMEOUT_S
         )

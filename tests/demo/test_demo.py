@@ -14,7 +14,7 @@ import requests
 from google.auth.transport.requests import Request
 from google.oauth2.service_account import Credentials
 
-from tests.demo.commands import ROOT, first_key, on_instance, outcome, run, site
+from tests.demo.commands import ROOT, TIMEOUT_S, first_key, on_instance, outcome, run, site
 from tests.demo.watched import alerts, until
 from tests.support.exhaustive import only_in_full, part
 
@@ -34,8 +34,6 @@ SUMMARY_KEYS = {
     "checklist",
 }
 CHECKLIST = ["quota", "instance", "vLLM", "server", "local API", "external API", "monitoring"]
-#: Longest that one answer may take; a bound against hanging, as machines may be busy.
-TIMEOUT_S = 300
 
 
 def changed_tasks() -> set[str]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from tests.demo.commands import on_instance
+from tests.demo.commands import TIMEOUT_S, on_instance
 
 _T = TypeVar("_T")
 #: A bound against hanging: whoever waits does so for a state.
@@ -114,14 +114,14 @@ class Dashboard:
     def login(self, key: str) -> int:
         """The status that a key gets."""
         answer = self._browser.post(
-            f"{self._url}/login", data={"key": key}, allow_redirects=False, timeout=60
+            f"{self._url}/login", data={"key": key}, allow_redirects=False, timeout=TIMEOUT_S
         )
         return answer.status_code
 
     def ask(self) -> requests.Response:
         """The last quarter of an hour."""
         return self._browser.get(
-            f"{self._url}/", params={"range": "15m"}, allow_redirects=False, timeout=60
+            f"{self._url}/", params={"range": "15m"}, allow_redirects=False, timeout=TIMEOUT_S
         )
 
     def page(self) -> Page:
