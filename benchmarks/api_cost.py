@@ -6,7 +6,7 @@ usage: python -m benchmarks.api_cost --out FOLDER [--ours N â€¦] [--defaults N â
 Each case is a playbook with one task that loops over N instances, in a new project of the records
 emulator, run three times: llmops.gce_vllm.gce_instance (`ours`, with report_newer_image for the
 first instance only, and `defaults`, for all), and google.cloud.gcp_compute_instance (`theirs`) with
-the same wishes through the emulator's proxy. Requests are counted by the emulator. Tokens are
+the same requests through the emulator's proxy. Requests are counted by the emulator. Tokens are
 counted apart: either module gets one per process.
 """
 

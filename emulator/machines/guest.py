@@ -48,15 +48,15 @@ def _expired(key: str, now: datetime) -> bool:
 
 
 def call(
-    podman: Podman, container: str, *, wish: Accounts | None, wait: float = 0
+    podman: Podman, container: str, *, desired: Accounts | None, wait: float = 0
 ) -> dict[str, dict[str, str]]:
     """Run the agent in a running container and return its guest attributes.
 
     Args:
-        wish: the accounts to make; None leaves users alone.
+        desired: the accounts to make; None leaves users alone.
         wait: seconds to wait for sshd; 0 asks nothing of it.
     """
-    order = json.dumps({"accounts": wish, "wait": wait})
+    order = json.dumps({"accounts": desired, "wait": wait})
     argv = ["exec", "--interactive", container, "python3", "-c", AGENT.read_text()]
     answer = json.loads(podman.run(*argv, stdin=order, timeout=wait + 60))
     if not isinstance(answer, dict):

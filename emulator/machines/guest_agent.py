@@ -27,10 +27,10 @@ POLL_SECONDS = 0.05
 
 def main() -> int:
     """Do what standard input asks; 3 if sshd did not answer in time."""
-    wish = json.load(sys.stdin)
-    if wish["accounts"] is not None:
-        apply_accounts(wish["accounts"])
-    state = wait_for_ssh(wish["wait"]) if wish["wait"] else None
+    order = json.load(sys.stdin)
+    if order["accounts"] is not None:
+        apply_accounts(order["accounts"])
+    state = wait_for_ssh(order["wait"]) if order["wait"] else None
     if state is not None:
         sys.stderr.write(state)
         return 3
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def apply_accounts(accounts: dict[str, list[str]]) -> None:
-    """Make users, set their keys, and take back what is no longer wished for."""
+    """Make users, set their keys, and take back what is no longer desired."""
     before = set(MANAGED_USERS.read_text().split()) if MANAGED_USERS.exists() else set()
     for user, keys in accounts.items():
         with one_at_a_time(user):

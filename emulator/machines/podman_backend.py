@@ -130,14 +130,14 @@ class PodmanBackend:
         found = self._get(key)
         self._remember(found.name, metadata=metadata)
         if found.running:
-            guest.call(self.podman, found.name, wish=guest.accounts(metadata))
+            guest.call(self.podman, found.name, desired=guest.accounts(metadata))
 
     def guest_attributes(self, key: MachineKey) -> Mapping[str, Mapping[str, str]]:
         """Return its SSH host keys; nothing while it is down or has none yet."""
         found = self._find(key)
         if found is None or not found.running:
             return {}
-        answer = guest.call(self.podman, found.name, wish=None)
+        answer = guest.call(self.podman, found.name, desired=None)
         return answer if answer["hostkeys"] else {}
 
     def apply_firewall(self, key: MachineKey, rules: Sequence[IngressRule]) -> None:
@@ -219,7 +219,9 @@ class PodmanBackend:
             self._connect(machine)
         self.podman.run("start", name)
         try:
-            guest.call(self.podman, name, wish=guest.accounts(memory.metadata), wait=BOOT_SECONDS)
+            guest.call(
+                self.podman, name, desired=guest.accounts(memory.metadata), wait=BOOT_SECONDS
+            )
         except MachineError as error:
             raise MachineError(f"{name} did not come up: {error}") from None
         if self._told is not None:

@@ -16,7 +16,7 @@ from emulator.world.backend import IngressRule
 
 @dataclass(frozen=True)
 class Memory:
-    """The last wishes for one machine."""
+    """The last desired state of one machine."""
 
     rules: Sequence[IngressRule] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)

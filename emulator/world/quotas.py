@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quota: limits, usage counted from what exists, and whether a wish fits."""
+"""Quota: limits, usage counted from what exists, and whether a request fits."""
 
 from __future__ import annotations
 

@@ -130,6 +130,6 @@ def note_reason(reason: Reason | None) -> None:
         record.reason = reason
 
 
-def accept_id(wish: str | None) -> str:
+def accept_id(requested: str | None) -> str:
     """The id that a client asked for where it is harmless, else a new one."""
-    return wish if wish and _ID.fullmatch(wish) else uuid.uuid4().hex
+    return requested if requested and _ID.fullmatch(requested) else uuid.uuid4().hex

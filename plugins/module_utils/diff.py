@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what is and what is wished to a list of changes. Pure.
+"""From current and desired state to a list of changes. Pure.
 
-State and wish are flat: dotted field names (`scheduling.on_host_maintenance`, `labels.owner`) to
-values. A field that the wish doesn't name is not looked at; a wish of None means 'should not be
+Both are flat: dotted field names (`scheduling.on_host_maintenance`, `labels.owner`) to
+values. A field that is not in `desired` is not compared; None means 'should not be
 there'.
 """
 
@@ -40,18 +40,23 @@ class Change:
         return {"field": self.field, "from": before, "to": after, "how": self.how}
 
 
-def changes(current: Flat, wish: Flat, how: Callable[[str, Any, Any], How]) -> list[Change]:
-    """Fields of `wish` whose value differs in `current`, in order of their names."""
+def changes(current: Flat, desired: Flat, how: Callable[[str, Any, Any], How]) -> list[Change]:
+    """Fields of `desired` whose value differs in `current`, in order of their names."""
     return [
-        Change(field, current.get(field), wish[field], how(field, current.get(field), wish[field]))
-        for field in sorted(wish)
-        if current.get(field) != wish[field]
+        Change(
+            field,
+            current.get(field),
+            desired[field],
+            how(field, current.get(field), desired[field]),
+        )
+        for field in sorted(desired)
+        if current.get(field) != desired[field]
     ]
 
 
-def merged(current: Flat, wish: Flat) -> dict[str, Any]:
-    """`current` after `wish` was made true; fields wished away are gone."""
-    both = {**current, **wish}
+def merged(current: Flat, desired: Flat) -> dict[str, Any]:
+    """`current` after `desired` was made true; fields that are None there are gone."""
+    both = {**current, **desired}
     return {field: value for field, value in both.items() if value is not None}
 
 

@@ -119,7 +119,7 @@ from ..module_utils.gce.network.addresses import Address, is_ip
 
 
 def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
-    """State and wish to the module's result."""
+    """Current and desired state to the module's result."""
     if params["address"] and not is_ip(params["address"]):
         raise GceError(
             f"address is '{params['address']}', which is not an IPv4 address.",

@@ -144,7 +144,7 @@ from ..module_utils.gce.network.firewall import Firewall
 
 
 def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
-    """State and wish to the module's result."""
+    """Current and desired state to the module's result."""
     rule = Firewall(client, params["name"], check)
     return rule.absent() if params["state"] == "absent" else rule.present(params)
 

@@ -30,7 +30,7 @@ description:
     the metadata keys C(gce-vllm-image-family), C(gce-vllm-image) and C(gce-vllm-image-id). A newer
     image in the same family is no difference, and RV(newer_image) tells of it; another family is.
   - The name and type of the boot disk are recorded in C(gce-vllm-boot-disk), where
-    O(boot_disk.type) is given when the instance is made. A run that finds the wished type there,
+    O(boot_disk.type) is given when the instance is made. A run that finds the desired type there,
     for the disk that is attached, doesn't read the disk.
   - A run that has nothing to change reads the instance, asks for the newest image (see
     O(report_newer_image)), and reads the disks where the instance doesn't tell what is asked. That
@@ -318,7 +318,7 @@ options:
             V(STANDARD).
           - A4 and A3 Ultra machines are not sold as V(STANDARD), and A3 High ones with 1, 2 or 4
             GPUs only as V(SPOT) or V(FLEX_START). What is not sold so is refused beforehand.
-          - An instance that is V(RESERVATION_BOUND) is left so where V(STANDARD) is wished.
+          - An instance that is V(RESERVATION_BOUND) is left so where V(STANDARD) is desired.
         type: str
         choices: [STANDARD, SPOT, FLEX_START, RESERVATION_BOUND]
       max_run_duration:
@@ -649,7 +649,7 @@ from ..module_utils.gce.module import common_spec, run, shared_spec
 
 
 def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
-    """State and wish to the module's result."""
+    """Current and desired state to the module's result."""
     return PlacedInstance(client, params, check).reach()
 
 

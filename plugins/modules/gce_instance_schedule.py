@@ -124,7 +124,7 @@ from ..module_utils.gce.schedules import Schedule
 
 
 def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
-    """State and wish to the module's result."""
+    """Current and desired state to the module's result."""
     schedule = Schedule(client, params["region"], params["name"], check)
     return schedule.absent(params) if params["state"] == "absent" else schedule.present(params)
 

@@ -129,7 +129,7 @@ from ..module_utils.gce.network.networks import Network
 
 
 def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
-    """State and wish to the module's result."""
+    """Current and desired state to the module's result."""
     network = Network(client, params["name"], check)
     return network.absent(params) if params["state"] == "absent" else network.present(params)
 

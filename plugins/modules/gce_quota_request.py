@@ -149,7 +149,7 @@ from ..module_utils.gce.quota.request import COMPUTE, DEFAULT_ENDPOINT, QuotaReq
 
 
 def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
-    """Wish to the module's result."""
+    """Desired state to the module's result."""
     for name, wrong, remedy in (
         ("value", params["value"] < 1, "give the limit that is needed, from 1 up."),
         ("contact_email", "@" not in params["contact_email"], "give an e-mail address."),

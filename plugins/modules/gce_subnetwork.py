@@ -40,11 +40,9 @@ options:
     type: str
   prefer_range:
     description:
-      - Takes O(range) as a wish. Where another subnetwork of the network overlaps it, the next
-        range of
-        that size above it that is free is taken, and a subnetwork that is there keeps the range
-        that it
-        has.
+      - Takes O(range) as a preference. Where another subnetwork of the network overlaps it, the
+        next free range of that size above it is taken.
+      - A subnetwork that exists keeps its range.
     type: bool
     default: false
   private_google_access:
@@ -144,7 +142,7 @@ from ..module_utils.gce.network.networks import Subnetwork
 
 
 def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
-    """State and wish to the module's result."""
+    """Current and desired state to the module's result."""
     subnetwork = Subnetwork(client, params["region"], params["name"], check)
     return subnetwork.absent(params) if params["state"] == "absent" else subnetwork.present(params)
 

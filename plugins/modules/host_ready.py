@@ -271,8 +271,8 @@ def python_version(module: AnsibleModule, program: str) -> str:
     return str(out).strip() if code == 0 else ""
 
 
-def _asked(wishes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [one for one in wishes if not (one["unless"] and Path(one["unless"]).exists())]
+def _asked(items: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [one for one in items if not (one["unless"] and Path(one["unless"]).exists())]
 
 
 def collect(module: AnsibleModule) -> dict[str, Any]:

@@ -123,7 +123,7 @@ from ..module_utils.gce.os_login import DEFAULT_ENDPOINT, OsLoginClient, OsLogin
 
 
 def core(client: GceClient, params: dict[str, Any], check: bool) -> dict[str, Any]:
-    """State and wish to the module's result."""
+    """Current and desired state to the module's result."""
     parts(params["public_key"])
     if (params["expire_after"] or 0) < 0:
         raise GceError(

@@ -127,13 +127,17 @@ def fix_attributes(module: AnsibleModule, path: Path, mode: str) -> bool:
     """Sets owner, group and mode; returns whether they differ(ed)."""
     if not path.exists():
         return False
-    wish = {"path": str(path), "owner": module.params["owner"], "group": module.params["group"]}
-    wish |= {"mode": mode, "secontext": [None, None, None], "attributes": None}
-    return bool(module.set_fs_attributes_if_different(wish, False))
+    attributes = {
+        "path": str(path),
+        "owner": module.params["owner"],
+        "group": module.params["group"],
+    }
+    attributes |= {"mode": mode, "secontext": [None, None, None], "attributes": None}
+    return bool(module.set_fs_attributes_if_different(attributes, False))
 
 
 def sync(module: AnsibleModule) -> dict[str, object]:
-    """Brings the folder to the wish; returns the module's result."""
+    """Brings the folder to the desired state; returns the module's result."""
     root, wanted = Path(module.params["dest"]), module.params["_files"]
     act = not module.check_mode
     replace_root = root.is_symlink() or (root.exists() and not root.is_dir())

@@ -92,7 +92,7 @@ from ..module_utils.venv import releases as known
 
 
 def switch(module: AnsibleModule) -> dict[str, object]:
-    """Brings link and releases to the wish; returns the module's result."""
+    """Brings link and releases to the desired state; returns the module's result."""
     params = module.params
     link, folder, name = Path(params["link"]), Path(params["releases"]), params["release"]
     act = not module.check_mode

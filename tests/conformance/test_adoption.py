@@ -22,11 +22,11 @@ def cloud(emulator: Emulator) -> m.Cloud:
     return m.Cloud(emulator)
 
 
-def adopted(cloud: m.Cloud, module: str, **wish: Any) -> Json:
+def adopted(cloud: m.Cloud, module: str, **desired: Any) -> Json:
     """Run a module, in check mode and for real, that has to find everything as it should be."""
     before = cloud.admin("GET", f"requests?project={cloud.emulator.project}")["mutating"]
     for check in (True, False):
-        found = cloud.ok(module, check, **wish)
+        found = cloud.ok(module, check, **desired)
         assert found["changed"] is False, found.get("changes", found.get("diff"))
         assert not found.get("changes")
     after = cloud.admin("GET", f"requests?project={cloud.emulator.project}")["mutating"]
@@ -87,7 +87,7 @@ def test_what_gcloud_made(cloud: m.Cloud, gcloud: Gcloud) -> None:
     }
     adopted(cloud, "gce_firewall", **rule)
 
-    # They are ours from now on: a real wish is seen, sent, and seen by gcloud.
+    # They are ours from now on: a real desired is seen, sent, and seen by gcloud.
     changed = cloud.ok("gce_instance", **{**t4, "labels": {"owner": "ml"}})
     assert [one["field"] for one in changed["changes"]] == ["labels.owner"]
     assert gcloud("instances", "describe", "vllm-t4")["labels"] == {"owner": "ml"}

@@ -131,7 +131,7 @@ class OsLoginKey:
                         remedy="run it again in a minute; a policy may forbid keys.",
                     )
         elif self._due(found):
-            change = Change("expiration", _time(found), self._wished_time(), "live")
+            change = Change("expiration", _time(found), self._desired_time(), "live")
             if not self.check:
                 self.client.expire_key(str(found["name"]), f"renew {self.what}", self._expiry())
                 profile = self._profile()
@@ -185,7 +185,7 @@ class OsLoginKey:
             return {"expirationTimeUsec": str(int((time.time() + self.expire_after) * _MICRO))}
         return {"expirationTimeUsec": "0"} if empty is None else empty
 
-    def _wished_time(self) -> str:
+    def _desired_time(self) -> str:
         return f"{self.expire_after} seconds from now" if self.expire_after else "never"
 
     def _result(self, profile: Json, found: Json | None, changes: list[Change]) -> Json:

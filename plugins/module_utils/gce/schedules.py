@@ -27,19 +27,19 @@ class Schedule:
 
     def present(self, params: Mapping[str, Any]) -> Json:
         """Make it or change what differs, and attach it to the instance."""
-        wish = {
+        desired = {
             field: params[field]
             for field in ("start", "stop", "time_zone", "expiration")
             if params[field] is not None
         }
-        when = cron.expected(wish.get("start"), wish.get("stop"), wish["time_zone"])
+        when = cron.expected(desired.get("start"), desired.get("stop"), desired["time_zone"])
         resource = self._fetch()
         current = _view(resource)
         if resource is None:
             found = [Change("schedule", None, self.name, "create")]
         else:
-            found = changes(current, wish, lambda *_: "live")
-        after = merged(current, wish)
+            found = changes(current, desired, lambda *_: "live")
+        after = merged(current, desired)
         if found and not self.check:
             self._write(after, new=resource is None)
             resource = self._fetch()

@@ -338,8 +338,8 @@ def _modes(gpu: Mapping[str, Any], *, chosen: bool) -> list[str]:
     found = []
     for mode in ("ecc", "mig"):
         if gpu[f"{mode}_pending"] not in (None, gpu[mode]):
-            wish = "on" if gpu[f"{mode}_pending"] else "off"
-            found.append(f"was told to switch {mode.upper()} {wish}: {_REBOOT}")
+            pending = "on" if gpu[f"{mode}_pending"] else "off"
+            found.append(f"was told to switch {mode.upper()} {pending}: {_REBOOT}")
     if gpu["mig"] and gpu["mig_devices"] and not chosen:
         sizes = ", ".join(f"{one} MiB" for one in gpu["mig_memory_mib"] if one) or "unknown size"
         found.append(

@@ -71,7 +71,7 @@ class BillingClient(GceClient):
 
 def prices(
     settings: Settings,
-    wish: str,
+    source: str,
     endpoint: str | None,
     folder: str,
     *,
@@ -81,7 +81,7 @@ def prices(
 
     Args:
         settings: credentials, and the address of Compute Engine.
-        wish: `catalog`, `table`, or `auto` for the catalog where it can be read.
+        source: `catalog`, `table`, or `auto` for the catalog where it can be read.
         endpoint: address of the Cloud Billing API, where it is not to be derived.
         folder: where the catalog is kept.
         beside: client of Compute Engine in the same run, where there is one.
@@ -89,7 +89,7 @@ def prices(
     Raises:
         GceError: the catalog is demanded, and can't be read.
     """
-    if wish == "table":
+    if source == "table":
         return costs.Table(), ""
     where = endpoints.sibling(DEFAULT_ENDPOINT, settings.endpoint, endpoint)
     file = (
@@ -108,7 +108,7 @@ def prices(
         with client:
             rates = client.rates()
     except GceError as error:
-        if wish == "catalog":
+        if source == "catalog":
             raise
         return costs.Table(), str(error)
     now = time.time()

@@ -37,8 +37,8 @@ def judge(
     scheme = gpu_memory.scheme_of(shape, engine, release)
     layout = gpu_memory.layout(shape, engine, None)
     space = engine.kv_cache_bytes or options["cpu_kv_cache_gib"] * GIB
-    wished = engine.max_model_len or shape.max_length
-    length = wished if layout is None else layout.longest(space, wished)
+    requested = engine.max_model_len or shape.max_length
+    length = requested if layout is None else layout.longest(space, requested)
     room = layout.concurrency(space, max(1, length)) if layout else float(engine.sequences)
     weights = gpu_memory.weight_bytes(shape, engine, scheme, size)
     takes = weights + space + activations.peak(shape, engine, scheme) + _PROCESSES
@@ -48,8 +48,8 @@ def judge(
         f"which holds requests of up to {length} tokens"
     )
     short = engine_checks.problems(engine, shape, None, 1, scheme, release=release)
-    if length < wished and not engine.fit_length:
-        short.append(f"not of {wished}: set max_model_len, or VLLM_CPU_KVCACHE_SPACE")
+    if length < requested and not engine.fit_length:
+        short.append(f"not of {requested}: set max_model_len, or VLLM_CPU_KVCACHE_SPACE")
     if workload.context and workload.context > length:
         short.append(f"a context of {workload.context} tokens is longer than that")
     if workload.concurrency and layout is not None:
@@ -87,7 +87,7 @@ def judge(
         "per_gpu": None,
         "not_counted": texts(unknown),
         "vllm_args": dict(given)
-        | ({"max_model_len": length} if length < wished and not engine.fit_length else {}),
+        | ({"max_model_len": length} if length < requested and not engine.fit_length else {}),
         "machine_types": [],
         **fit.qualified(not short, "; ".join([said, *short]), unknown),
     }

@@ -41,7 +41,7 @@ class _Room:
     assured: int
     possible: int
     longest: int
-    wished: int
+    requested: int
 
 
 def judge(
@@ -170,7 +170,7 @@ def _length_and_concurrency(
     workload: Workload,
 ) -> dict[str, Any]:
     layout = gpu_memory.layout(shape, engine, gpu)
-    wished = engine.max_model_len or shape.max_length
+    requested = engine.max_model_len or shape.max_length
     takes = (
         f"of {gib(budget.requested)} on each {gpu.name} weights take {gib(budget.weights)}, "
         f"activations, graphs and libraries {gib(budget.overhead)}"
@@ -178,23 +178,30 @@ def _length_and_concurrency(
     if layout is None:
         fits = budget.assured > 0
         return _verdict(
-            fits, takes, shape, engine, given, length=wished, tokens=0, concurrency=engine.sequences
+            fits,
+            takes,
+            shape,
+            engine,
+            given,
+            length=requested,
+            tokens=0,
+            concurrency=engine.sequences,
         )
     expected, assured = engine.kv_cache_bytes or budget.available, budget.assured
     if engine.kv_cache_bytes:
         assured = min(assured, engine.kv_cache_bytes)
     slack = 0 if engine.kv_cache_bytes else int(budget.total * SURE_OF_MEMORY)
-    possible, longest = (layout.longest(one, wished) for one in (expected + slack, assured))
+    possible, longest = (layout.longest(one, requested) for one in (expected + slack, assured))
     if longest == 0:
-        may = possible == wished or (engine.fit_length and possible > 0)
+        may = possible == requested or (engine.fit_length and possible > 0)
         return _no_cache(takes, budget, expected, fits=None if may else False)
-    length = longest if engine.fit_length else min(wished, longest)
+    length = longest if engine.fit_length else min(requested, longest)
     concurrency = layout.concurrency(expected, length)
     sequences = _sequences_that_fit(layout, engine, assured)
-    room = _Room(expected, assured, possible, longest, wished)
+    room = _Room(expected, assured, possible, longest, requested)
     short, unsure = _short_and_unsure(layout, engine, takes, room, sequences)
     short += _workload_short(workload, layout, engine, length, assured)
-    if longest < wished and not engine.fit_length:
+    if longest < requested and not engine.fit_length:
         length = _round(longest)
         concurrency = layout.concurrency(expected, length)
     found = _verdict(
@@ -221,17 +228,17 @@ def _short_and_unsure(
 ) -> tuple[list[str], list[str]]:
     """What has no room, and what is not sure to have it; `sequences` would have it."""
     short, unsure = [], []
-    if room.longest < room.wished and not engine.fit_length:
+    if room.longest < room.requested and not engine.fit_length:
         remedy = f"set max_model_len: {_round(room.longest)}"
-        if room.possible < room.wished:
+        if room.possible < room.requested:
             short.append(
                 f"{takes}, which leaves room for requests of {room.longest} tokens, not of "
-                f"{room.wished}: {remedy}"
+                f"{room.requested}: {remedy}"
             )
         else:
             unsure.append(
-                f"room for requests of {room.wished} tokens is expected, and only {room.longest} "
-                f"are sure: {remedy}"
+                f"room for requests of {room.requested} tokens is expected, and only "
+                f"{room.longest} are sure: {remedy}"
             )
     if sequences is None:
         return short, unsure

@@ -141,8 +141,8 @@ def _graphs(
             ) from None
     # Data-centre Blackwell captures more since vLLM 0.32.
     most = 1024 if gpu is not None and int(gpu.capability) == 10 else 512
-    wished = int(_number(args, "max_cudagraph_capture_size", min(sequences * 2, most)))
-    largest = min(wished, batched)
+    requested = int(_number(args, "max_cudagraph_capture_size", min(sequences * 2, most)))
+    largest = min(requested, batched)
     fine = args.get("performance_mode") == "interactivity"
     small = range(1, min(largest, 32) + 1) if fine else (1, 2, 4)
     sizes = {*small, *range(8, min(largest + 1, 256), 8), *range(256, largest + 1, 16)}

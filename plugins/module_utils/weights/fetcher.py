@@ -101,7 +101,7 @@ class Fetcher:
 
     def _download(self, folder: Path, cached: Path | None) -> tuple[str, dict[str, str]]:
         params = self._params
-        wish = weights_sources.Wish(
+        query = weights_sources.Query(
             repository=params["repository"],
             revision=params["revision"],
             token=params["token"] or "",
@@ -111,7 +111,7 @@ class Fetcher:
             allow_pickle=params["allow_pickle"],
             manifest_sha256=params["manifest_sha256"],
         )
-        offer = weights_sources.look(params["source"], wish)
+        offer = weights_sources.look(params["source"], query)
         (folder / weights_manifest.MANIFEST).unlink(missing_ok=True)
         good = weights_download.sort_out(offer, folder, self._progress)
         needed = weights_download.missing_bytes(offer, folder, good)

@@ -42,7 +42,7 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Query:
     """What is asked for, as the module's options say it."""
 
     repository: str
@@ -55,52 +55,54 @@ class Wish:
     manifest_sha256: str = ""
 
 
-def look(source: str, wish: Wish) -> Offer:
+def look(source: str, query: Query) -> Offer:
     """List the files of a model.
 
     Raises:
         FetchError: they can't be listed, or make no model.
     """
-    listed: Callable[[Wish], Offer] = {"hub": _hub, "gcs": _bucket, "https": _mirror}[source]
-    return listed(wish)
+    listed: Callable[[Query], Offer] = {"hub": _hub, "gcs": _bucket, "https": _mirror}[source]
+    return listed(query)
 
 
-def _chosen(wish: Wish, names: Mapping[str, Any], where: str) -> list[str]:
-    return file_choice.wanted(names, wish.ignore, wish.allow_pickle, where)
+def _chosen(query: Query, names: Mapping[str, Any], where: str) -> list[str]:
+    return file_choice.wanted(names, query.ignore, query.allow_pickle, where)
 
 
-def _hub(wish: Wish) -> Offer:
-    name, revision = wish.repository, wish.revision or "main"
-    where = f"{name} on {wish.hub}"
+def _hub(query: Query) -> Offer:
+    name, revision = query.repository, query.revision or "main"
+    where = f"{name} on {query.hub}"
 
     def refusal(status: int, headers: Mapping[str, str], _text: str) -> str:
         code = headers.get("X-Error-Code") or ""
         if code == "GatedRepo":
             return (
                 f"{name} is gated: accept its terms on its page, then give an access token of "
-                f"that account (llm_model_token){', not this one' * bool(wish.token)}."
+                f"that account (llm_model_token){', not this one' * bool(query.token)}."
             )
         if code == "RevisionNotFound":
             return (
                 f"{name} has no revision {revision!r} (any more): choose one that its page lists "
                 "under Files and versions (llm_model_revision)."
             )
-        if status == 401 and wish.token and code != "RepoNotFound":
-            return f"{wish.hub} does not accept the access token (llm_model_token): make a new one."
+        if status == 401 and query.token and code != "RepoNotFound":
+            return (
+                f"{query.hub} does not accept the access token (llm_model_token): make a new one."
+            )
         if status in {401, 403, 404}:
             return (
-                f"{wish.hub} knows no model {name!r} (llm_model), or it is private and the token "
+                f"{query.hub} knows no model {name!r} (llm_model), or it is private and the token "
                 "(llm_model_token) is missing or may not read it."
             )
         return ""
 
-    if wish.token and not _encrypted(wish.hub):
+    if query.token and not _encrypted(query.hub):
         raise FetchError(
-            f"{wish.hub} is not encrypted, so that the access token is not sent there: use "
+            f"{query.hub} is not encrypted, so that the access token is not sent there: use "
             'https:// (HF_ENDPOINT, llm_model_hub), or give none (llm_model_token: "").'
         )
-    place = Place(where, lambda: wish.token, refusal)
-    hub = wish.hub.rstrip("/")
+    place = Place(where, lambda: query.token, refusal)
+    hub = query.hub.rstrip("/")
     asked = f"{hub}/api/models/{quote(name)}/revision/{quote(revision, safe='')}?blobs=true"
     try:
         found = json.loads(place.read(asked))
@@ -108,10 +110,10 @@ def _hub(wish: Wish) -> Offer:
         siblings = {str(one["rfilename"]): one for one in found["siblings"]}
         files = {
             one: _hub_file(siblings[one], f"{hub}/{quote(name)}/resolve/{commit}/{quote(one)}")
-            for one in _chosen(wish, siblings, where)
+            for one in _chosen(query, siblings, where)
         }
     except (ValueError, KeyError, TypeError) as error:
-        raise FetchError(f"{wish.hub} does not answer like a hub: {error}.") from error
+        raise FetchError(f"{query.hub} does not answer like a hub: {error}.") from error
     return Offer(place, files, commit)
 
 
@@ -122,26 +124,26 @@ def _hub_file(one: Mapping[str, Any], url: str) -> RemoteFile:
     return RemoteFile(url, int(one["size"]), "git", str(one["blobId"]))
 
 
-def _bucket(wish: Wish) -> Offer:
-    bucket, _, folder = wish.repository.removeprefix("gs://").strip("/").partition("/")
+def _bucket(query: Query) -> Offer:
+    bucket, _, folder = query.repository.removeprefix("gs://").strip("/").partition("/")
     prefix = f"{folder}/" if folder else ""
     where = f"gs://{bucket}/{prefix}"
-    if wish.token and not _encrypted(wish.storage):
+    if query.token and not _encrypted(query.storage):
         raise FetchError(
-            f"{wish.storage} is not encrypted, so that the access token is not sent there: use "
+            f"{query.storage} is not encrypted, so that the access token is not sent there: use "
             'https:// (llm_model_storage), or give none (llm_model_token: "").'
         )
     token: Callable[[], str] = no_credentials
-    if wish.token:
-        token = lambda: wish.token  # noqa: E731
-    elif _encrypted(wish.storage):
+    if query.token:
+        token = lambda: query.token  # noqa: E731
+    elif _encrypted(query.storage):
         token = MetadataToken()
 
     def refusal(status: int, _headers: Mapping[str, str], _text: str) -> str:
         if status == 401:
-            if not _encrypted(wish.storage):
+            if not _encrypted(query.storage):
                 return (
-                    f"{where} is not open to everybody, and {wish.storage} is not encrypted, so "
+                    f"{where} is not open to everybody, and {query.storage} is not encrypted, so "
                     "that no credentials are sent there: use https:// (llm_model_storage)."
                 )
             return (
@@ -159,8 +161,8 @@ def _bucket(wish: Wish) -> Offer:
             return f"There is no bucket {bucket}, or {where} has lost a file since it was listed."
         return ""
 
-    place = Place(where, token, refusal, pinned=bool(wish.manifest_sha256))
-    base = f"{wish.storage.rstrip('/')}/storage/v1/b/{quote(bucket, safe='')}/o"
+    place = Place(where, token, refusal, pinned=bool(query.manifest_sha256))
+    base = f"{query.storage.rstrip('/')}/storage/v1/b/{quote(bucket, safe='')}/o"
     objects = {
         name.removeprefix(prefix): one
         for name, one in _objects(place, base, prefix).items()
@@ -178,15 +180,15 @@ def _bucket(wish: Wish) -> Offer:
     sums, resolved = {}, _digest_of(objects)
     if summed:
         text = place.read(url(summed))
-        resolved = _pinned(text, wish, f"{where}{summed}")
+        resolved = _pinned(text, query, f"{where}{summed}")
         sums = file_choice.manifest(text, f"{where}{summed}")
-    elif wish.manifest_sha256:
+    elif query.manifest_sha256:
         raise FetchError(
             f"{where} has neither manifest.json nor SHA256SUMS, and "
             "llm_model_manifest_sha256 names one."
         )
     files = {}
-    for name in _chosen(wish, sums or objects, where):
+    for name in _chosen(query, sums or objects, where):
         if name not in objects:
             raise FetchError(f"{where} lacks {name}, which its {summed} names: upload it.")
         one = objects[name]
@@ -224,14 +226,14 @@ def _digest_of(objects: Mapping[str, Mapping[str, Any]]) -> str:
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
 
-def _mirror(wish: Wish) -> Offer:
-    base = wish.repository.rstrip("/")
+def _mirror(query: Query) -> Offer:
+    base = query.repository.rstrip("/")
     parts = urlsplit(base)
     if parts.username or parts.query:
         raise FetchError(
             "A mirror's address holds neither a name nor a query: give a token (llm_model_token)."
         )
-    if not _encrypted(base) and (wish.token or not wish.manifest_sha256):
+    if not _encrypted(base) and (query.token or not query.manifest_sha256):
         raise FetchError(
             f"{base} is not encrypted: use https://, or pin what it sends by "
             "llm_model_manifest_sha256 and give no token."
@@ -248,9 +250,9 @@ def _mirror(wish: Wish) -> Offer:
 
     place = Place(
         base,
-        (lambda: wish.token) if wish.token else no_credentials,
+        (lambda: query.token) if query.token else no_credentials,
         refusal,
-        pinned=bool(wish.manifest_sha256),
+        pinned=bool(query.manifest_sha256),
     )
     missing = (
         f"{base} has neither manifest.json nor SHA256SUMS, by which the files are known. "
@@ -264,11 +266,11 @@ def _mirror(wish: Wish) -> Offer:
             raise
         name = "SHA256SUMS"
         text = place.read(f"{base}/{name}")
-    resolved = _pinned(text, wish, f"{base}/{name}")
+    resolved = _pinned(text, query, f"{base}/{name}")
     sums = file_choice.manifest(text, f"{base}/{name}")
     missing = f"{base} lacks a file that its {name} names."
     files = {}
-    for one in _chosen(wish, sums, base):
+    for one in _chosen(query, sums, base):
         digest, size = sums[one]
         url = f"{base}/{quote(one)}"
         files[one] = RemoteFile(url, place.size(url) if size is None else size, "sha256", digest)
@@ -281,12 +283,12 @@ def _encrypted(url: str) -> bool:
     return parts.scheme == "https" or parts.hostname in _LOOPBACK
 
 
-def _pinned(text: bytes, wish: Wish, where: str) -> str:
+def _pinned(text: bytes, query: Query, where: str) -> str:
     digest = hashlib.sha256(text).hexdigest()
-    if wish.manifest_sha256 and digest != wish.manifest_sha256.lower():
+    if query.manifest_sha256 and digest != query.manifest_sha256.lower():
         raise FetchError(
             f"{where} has the SHA-256 {digest}, and llm_model_manifest_sha256 asks for "
-            f"{wish.manifest_sha256}: "
+            f"{query.manifest_sha256}: "
             "the model there is another one."
         )
     return digest

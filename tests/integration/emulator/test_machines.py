@@ -217,7 +217,7 @@ def test_power_off_and_on(
     assert not backend.running(A)
     assert backend.guest_attributes(A) == {}
     assert backend.console(A) == ""
-    # what is wished while it is off counts from its next first moment
+    # what is desired while it is off counts from its next first moment
     backend.apply_firewall(A, [])
     backend.apply_firewall(B, [])
     backend.apply_metadata(A, {"ssh-keys": f"{metadata['ssh-keys']}\nbob:ssh-ed25519 BBBB bob"})

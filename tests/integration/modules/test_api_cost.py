@@ -48,12 +48,12 @@ def test_one_instance(cloud: m.Cloud) -> None:
 
 def test_ten_instances(cloud: m.Cloud) -> None:
     """Only the first asks whether there is a newer image."""
-    wishes = [small(f"many-{n}", report_newer_image=n == 0) for n in range(10)]
-    for wish in wishes:
-        cloud.ok("gce_instance", **wish)
-    counts = [len(without_change(cloud, **wish)) for wish in wishes]
+    many = [small(f"many-{n}", report_newer_image=n == 0) for n in range(10)]
+    for desired in many:
+        cloud.ok("gce_instance", **desired)
+    counts = [len(without_change(cloud, **desired)) for desired in many]
     assert counts[0] <= 3
-    assert sum(counts) < 2 * len(wishes)
+    assert sum(counts) < 2 * len(many)
     assert sum(counts) == 11, counts
 
 
@@ -84,8 +84,8 @@ def test_a_disk_that_grew_elsewhere_is_seen(cloud: m.Cloud, api: Api) -> None:
 
 def test_a_new_disk_has_a_new_record(cloud: m.Cloud) -> None:
     cloud.ok("gce_instance", **small("anew"))
-    wish = small("anew", boot_disk={**small("anew")["boot_disk"], "type": "pd-ssd"})
-    made = cloud.ok("gce_instance", **wish, allow_recreate=True)
+    desired = small("anew", boot_disk={**small("anew")["boot_disk"], "type": "pd-ssd"})
+    made = cloud.ok("gce_instance", **desired, allow_recreate=True)
     records = {one["key"]: one["value"] for one in made["instance"]["metadata"]["items"]}
     assert records[RECORD] == "anew:pd-ssd"
-    assert disk_path("anew") not in without_change(cloud, **wish)
+    assert disk_path("anew") not in without_change(cloud, **desired)

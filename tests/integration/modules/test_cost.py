@@ -31,8 +31,8 @@ def cloud(emulator: Emulator, cache: Path) -> Iterator[m.Cloud]:
 
 
 def cost(cloud: m.Cloud, machine_type: str, **changes: Any) -> Json:
-    wish = {"region": m.REGION, "boot_disk_size_gb": 100, "boot_disk_type": "pd-balanced"}
-    return cloud.ok("plan_cost_info", **{**wish, "machine_type": machine_type, **changes})
+    desired = {"region": m.REGION, "boot_disk_size_gb": 100, "boot_disk_type": "pd-balanced"}
+    return cloud.ok("plan_cost_info", **{**desired, "machine_type": machine_type, **changes})
 
 
 def hours(found: Json, model: str) -> list[float]:
@@ -96,9 +96,9 @@ def test_without_the_catalog_the_dated_table(cloud: m.Cloud, cache: Path) -> Non
     assert (found["prices"]["kind"], found["prices"]["dated"]) == ("table", "2025-03-06")
     assert "gcloud services enable cloudbilling.googleapis.com" in found["prices"]["instead"]
     assert any("could not be read" in line for line in found["lines"])
-    wish = {"region": m.REGION, "boot_disk_size_gb": 100, "boot_disk_type": "pd-balanced"}
-    wish |= {"machine_type": "g2-standard-4", "price_source": "catalog"}
-    assert cloud.fails("plan_cost_info", **wish)["reason"] == "SERVICE_DISABLED"
+    desired = {"region": m.REGION, "boot_disk_size_gb": 100, "boot_disk_type": "pd-balanced"}
+    desired |= {"machine_type": "g2-standard-4", "price_source": "catalog"}
+    assert cloud.fails("plan_cost_info", **desired)["reason"] == "SERVICE_DISABLED"
     bare = {"service_account_file": str(cache / "none.json")}
     assert cost(cloud, "g2-standard-4", **bare)["prices"]["instead"]
     assert cost(cloud, "g2-standard-4", price_source="table", **bare)["prices"]["instead"] == ""

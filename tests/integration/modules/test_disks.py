@@ -158,8 +158,8 @@ def test_disk_of_another_instance_is_left_to_it(cloud: m.Cloud, name: str, exist
         cloud.ok("gce_instance", **m.machine(name))
     before = cloud.stored("operations")
     for check in (True, False):
-        wish = m.machine(name, disks=[{"name": "shared", "size_gb": 10}])
-        failed = cloud.fails("gce_instance", check=check, **wish)
+        desired = m.machine(name, disks=[{"name": "shared", "size_gb": 10}])
+        failed = cloud.fails("gce_instance", check=check, **desired)
         assert failed["reason"] == "diskInUse" and f"{name}-other" in failed["msg"]
     assert cloud.stored("operations") == before
 
@@ -187,10 +187,10 @@ def test_boot_disk_goes_where_that_is_said(cloud: m.Cloud, name: str) -> None:
 
 
 def test_new_disk_needs_a_size(cloud: m.Cloud, name: str) -> None:
-    wish = m.machine(name, disks=[{"name": "data"}])
-    assert cloud.fails("gce_instance", **wish)["reason"] == "missingOption"
+    desired = m.machine(name, disks=[{"name": "data"}])
+    assert cloud.fails("gce_instance", **desired)["reason"] == "missingOption"
     cloud.ok("gce_instance", **m.machine(name))
-    failed = cloud.fails("gce_instance", check=True, **wish)
+    failed = cloud.fails("gce_instance", check=True, **desired)
     assert failed["reason"] == "missingOption" and "size_gb" in failed["msg"]
 
 

@@ -51,9 +51,9 @@ def test_fifty_creates_and_deletes(emulator: Emulator, modules: ModuleProcesses)
     def run(options: Json) -> Json:
         return modules.run("gce_instance", {**cloud.options, **options})
 
-    def all_of(wishes: list[Json]) -> None:
+    def all_of(states: list[Json]) -> None:
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for result in pool.map(run, wishes):
+            for result in pool.map(run, states):
                 assert not result.get("failed"), result["msg"]
                 assert result["changed"] is True
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the reading modules say, above all where the wish can't be met."""
+"""What the reading modules say, above all where what is asked for can't be had."""
 
 from __future__ import annotations
 

@@ -397,9 +397,9 @@ def test_instance_that_others_made_is_adopted(cloud: m.Cloud, name: str) -> None
 
 def test_secret_metadata_is_never_shown(cloud: m.Cloud, name: str) -> None:
     secret = "correct-horse-battery"
-    wish = {"metadata": {"hf-token": secret, "notes": "x" * 200}}
+    desired = {"metadata": {"hf-token": secret, "notes": "x" * 200}}
     for check in (True, False):
-        made = cloud.ok("gce_instance", check=check, **m.machine(name, **wish))
+        made = cloud.ok("gce_instance", check=check, **m.machine(name, **desired))
         assert secret not in str(made)
         assert "x" * 101 not in str({k: v for k, v in made.items() if k != "invocation"})
     changed = cloud.ok("gce_instance", **m.machine(name, metadata={"hf-token": "another-one"}))

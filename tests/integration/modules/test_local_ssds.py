@@ -138,11 +138,11 @@ def test_local_ssds_of_ones_own_keep_the_machine_as_it_is(cloud: m.Cloud, api: A
     body = instance_body("llm", "n1-standard-4")
     body["disks"].append({"type": "SCRATCH", "initializeParams": {"diskType": "local-ssd"}})
     api.must("POST", f"zones/{m.ZONE}/instances", body)
-    wish = {"zone": m.ZONE, "name": "llm", "allow_recreate": True, "allow_stop": True}
-    refused = cloud.fails("gce_instance", **wish, machine_type="n1-standard-8")
+    desired = {"zone": m.ZONE, "name": "llm", "allow_recreate": True, "allow_stop": True}
+    refused = cloud.fails("gce_instance", **desired, machine_type="n1-standard-8")
     assert "did not come with its machine type" in refused["msg"]
     assert "(local-ssd-0)" in refused["msg"]
-    assert cloud.ok("gce_instance", **wish, state="stopped")["changed"]
+    assert cloud.ok("gce_instance", **desired, state="stopped")["changed"]
 
 
 @pytest.mark.parametrize("machine", ENDS, ids=[one[0] for one in ENDS])
@@ -168,18 +168,18 @@ def test_a_stopped_one_moves_where_there_is_room(
     cloud: m.Cloud, api: Api, machine: tuple[Any, ...]
 ) -> None:
     kind, zone, near, model, _, count = machine
-    wish = options(machine, zone=None, placements=[{"zone": zone}, {"zone": near}])
-    assert cloud.ok("gce_instance", **wish)["zone"] == zone
+    desired = options(machine, zone=None, placements=[{"zone": zone}, {"zone": near}])
+    assert cloud.ok("gce_instance", **desired)["zone"] == zone
     if model == "SPOT":
         where = {"project": cloud.emulator.project, "zone": zone, "instance": "llm"}
         api.wait(cloud.admin("POST", "preempt", where))
     else:
         cloud.ok("gce_instance", state="stopped", **options(machine))
     cloud.admin("PUT", "stockouts", {"zone": zone, "machine_type": kind, "details": True})
-    left = cloud.fails("gce_instance", **wish)
+    left = cloud.fails("gce_instance", **desired)
     assert "allow_recreate: true" in left["msg"]
     assert "detach" not in left["msg"], "local SSDs hold it nowhere"
-    moved = cloud.ok("gce_instance", allow_recreate=True, **wish)
+    moved = cloud.ok("gce_instance", allow_recreate=True, **desired)
     assert moved["zone"] == near
     assert len(scratch(moved["instance"])) == count
 
@@ -188,11 +188,11 @@ def test_a_stopped_one_moves_where_there_is_room(
 def test_limited_run_time(cloud: m.Cloud, machine: tuple[Any, ...], discard: bool | None) -> None:
     flex = {"provisioning_model": "FLEX_START", "max_run_duration": 86400}
     stops = flex | {"instance_termination_action": "STOP"}
-    wish = options(machine, scheduling=stops, discard_local_ssd=discard)
-    made = cloud.ok("gce_instance", **wish)
+    desired = options(machine, scheduling=stops, discard_local_ssd=discard)
+    made = cloud.ok("gce_instance", **desired)
     said = made["instance"]["scheduling"]["onInstanceStopAction"]
     assert said == {"discardLocalSsd": discard is None}
-    assert cloud.ok("gce_instance", **wish)["changed"] is False
+    assert cloud.ok("gce_instance", **desired)["changed"] is False
     goes = options(machine, scheduling=flex | {"instance_termination_action": "DELETE"})
     done = cloud.ok("gce_instance", allow_stop=True, **goes)
     assert "onInstanceStopAction" not in done["instance"]["scheduling"]
@@ -238,12 +238,12 @@ def test_a_change_of_scheduling_keeps_what_others_set(
     body = instance_body("llm", scheduling=ours | OTHERS)
     api.must("POST", f"zones/{m.ZONE}/instances", body)
     before = api.get(f"zones/{m.ZONE}/instances/llm")["scheduling"]
-    wish = {"zone": m.ZONE, "name": "llm", "scheduling": change}
-    cloud.ok("gce_instance", allow_stop=True, **wish)
+    desired = {"zone": m.ZONE, "name": "llm", "scheduling": change}
+    cloud.ok("gce_instance", allow_stop=True, **desired)
     after = api.get(f"zones/{m.ZONE}/instances/llm")["scheduling"]
     assert before.get(field) != after.get(field)
     assert {name: after.get(name) for name in OTHERS} == OTHERS
-    assert cloud.ok("gce_instance", **wish)["changed"] is False
+    assert cloud.ok("gce_instance", **desired)["changed"] is False
 
 
 def refusals(api: Api, machine: str, verb: str) -> m.Json:

@@ -24,11 +24,11 @@ HYPERDISK = {"image_project": m.IMAGES, "image_family": m.FAMILY, "type": "hyper
     ],
 )
 def test_n1_custom_with_a_gpu(cloud: m.Cloud, first: str, second: str) -> None:
-    wish = m.machine("llm", machine_type=first, accelerators=T4)
-    made = cloud.ok("gce_instance", **wish)
+    desired = m.machine("llm", machine_type=first, accelerators=T4)
+    made = cloud.ok("gce_instance", **desired)
     assert made["instance"]["machineType"].endswith(f"/{first.removeprefix('n1-')}")
-    assert cloud.ok("gce_instance", **wish)["changed"] is False
-    assert cloud.ok("gce_instance", **wish | {"machine_type": second})["changed"] is False
+    assert cloud.ok("gce_instance", **desired)["changed"] is False
+    assert cloud.ok("gce_instance", **desired | {"machine_type": second})["changed"] is False
     found = cloud.ok("gce_machine_type_info", zone=m.ZONE, machine_type=first)
     assert found["quota_needs"]["CPUS"] == found["machine_type"]["guestCpus"]
 
@@ -52,15 +52,15 @@ def test_not_sold_on_demand(cloud: m.Cloud, zone: str, machine: str, models: str
     found = cloud.ok("gce_machine_type_info", **where)
     assert found["not_sold"] == f"Google sells {machine} as {models}, and not as STANDARD"
     assert cloud.ok("gce_machine_type_info", provisioning_model="SPOT", **where)["not_sold"] == ""
-    wish = m.machine("llm", boot_disk=HYPERDISK, **where)
+    desired = m.machine("llm", boot_disk=HYPERDISK, **where)
     for check in (True, False):
-        refused = cloud.fails("gce_instance", check, **wish)
+        refused = cloud.fails("gce_instance", check, **desired)
         assert refused["reason"] == "notSold"
         assert f"provisioning_model to {models}" in refused["msg"]
 
 
 def test_reserved(cloud: m.Cloud) -> None:
-    """No quota of its own, and left as it is where nothing, or the default, is wished."""
+    """No quota of its own, and left as it is where nothing, or the default, is desired."""
     a4 = {"zone": "europe-west1-b", "machine_type": "a4-highgpu-8g", "boot_disk": HYPERDISK}
     without = m.machine("llm", **a4, scheduling=RESERVED["scheduling"])
     assert "reservation_affinity" in cloud.fails("gce_instance", **without)["msg"]

@@ -62,8 +62,8 @@ def test_copies_of_its_disk_leave_a_choice(cloud: m.Cloud, name: str) -> None:
     for zone in (B, C):
         kept_disk(cloud, zone, "weights")
     stockout(cloud, B)
-    wish = [{"name": "weights", "size_gb": 20}, {"name": "new", "size_gb": 10}]
-    made = cloud.ok("gce_instance", **placed(name, A, B, C, disks=wish))
+    desired = [{"name": "weights", "size_gb": 20}, {"name": "new", "size_gb": 10}]
+    made = cloud.ok("gce_instance", **placed(name, A, B, C, disks=desired))
     assert outcomes(made) == [(B, "stockout"), (C, "created")]
 
 
@@ -91,9 +91,9 @@ def test_disks_out_of_reach_stop_the_creation(
     for disk, zone in there.items():
         kept_disk(cloud, zone, disk)
     before = cloud.stored("operations")
-    wish = [{"name": disk, "size_gb": 20} for disk in ("weights", "cache")]
+    desired = [{"name": disk, "size_gb": 20} for disk in ("weights", "cache")]
     for check in (True, False):
-        failed = cloud.fails("gce_instance", check=check, **placed(name, A, B, disks=wish))
+        failed = cloud.fails("gce_instance", check=check, **placed(name, A, B, disks=desired))
         assert failed["reason"] == reason
         far = {disk: zone for disk, zone in there.items() if reason == "disksApart" or zone == C}
         assert all(f"{disk} in {zone}" in failed["msg"] for disk, zone in far.items())
@@ -103,9 +103,9 @@ def test_disks_out_of_reach_stop_the_creation(
 def test_disk_of_that_name_that_another_instance_has_is_no_reason(
     cloud: m.Cloud, name: str
 ) -> None:
-    wish = [{"name": "weights", "size_gb": 20}]
-    cloud.ok("gce_instance", **m.machine(f"{name}-other", zone=C, disks=wish))
-    assert cloud.ok("gce_instance", **placed(name, A, B, disks=wish))["zone"] == A
+    desired = [{"name": "weights", "size_gb": 20}]
+    cloud.ok("gce_instance", **m.machine(f"{name}-other", zone=C, disks=desired))
+    assert cloud.ok("gce_instance", **placed(name, A, B, disks=desired))["zone"] == A
 
 
 def test_zone_alone_looks_in_no_other(cloud: m.Cloud, name: str) -> None:
@@ -116,8 +116,8 @@ def test_zone_alone_looks_in_no_other(cloud: m.Cloud, name: str) -> None:
 
 def test_stopped_with_a_disk_stays_in_its_zone(cloud: m.Cloud, name: str) -> None:
     spot = [{"zone": z, "machine_type": G2, "provisioning_model": "SPOT"} for z in (A, B)]
-    wish: Json = {"disks": [{"name": "weights", "size_gb": 20}], "allow_recreate": True}
-    options = placed(name, *spot, {"zone": A, "machine_type": G2}, **wish)
+    desired: Json = {"disks": [{"name": "weights", "size_gb": 20}], "allow_recreate": True}
+    options = placed(name, *spot, {"zone": A, "machine_type": G2}, **desired)
     cloud.ok("gce_instance", **options)
     disk = disks_named(cloud, "weights")
     cloud.ok("gce_instance", **{**options, "state": "stopped"})
@@ -125,7 +125,7 @@ def test_stopped_with_a_disk_stays_in_its_zone(cloud: m.Cloud, name: str) -> Non
     rule = {"operation": "start", "operation_error": error}
     cloud.admin("PUT", "faults", {"rules": [rule]})
     # With nothing else in its zone, the error says why B was not tried.
-    failed = cloud.fails("gce_instance", **placed(name, *spot, **wish))
+    failed = cloud.fails("gce_instance", **placed(name, *spot, **desired))
     assert (failed["reason"], outcomes(failed)) == ("noCapacity", [(A, "stockout")])
     assert f"weights in {A}" in failed["msg"]
     cloud.admin("PUT", "faults", {"rules": [{**rule, "count": 1}]})

@@ -15,7 +15,7 @@ METRIC = "NVIDIA_L4_GPUS"
 
 
 def options(cloud: m.Cloud, **changes: Any) -> Json:
-    wish: Json = {
+    desired: Json = {
         "metric": METRIC,
         "region": m.REGION,
         "value": 16,
@@ -24,7 +24,7 @@ def options(cloud: m.Cloud, **changes: Any) -> Json:
         "wait": 0,
         "quotas_endpoint": f"{cloud.emulator.url}/v1",
     }
-    return wish | changes
+    return desired | changes
 
 
 def limit(cloud: m.Cloud) -> float:

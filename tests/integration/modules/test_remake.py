@@ -82,7 +82,7 @@ def test_what_is_not_put_back_with_the_old_machine_is_said(cloud: m.Cloud, name:
     none = {"reservation_affinity": {"type": "none"}, "machine_type": BIG}
     failed = cloud.fails("gce_instance", **plain | none, allow_stop=True)
     assert "has its former machine (g2-standard-8) again and was started." in failed["msg"]
-    assert "As the task wished, and not put back: reservation_affinity." in failed["msg"]
+    assert "As the task asks, and not put back: reservation_affinity." in failed["msg"]
     assert machine_of(cloud, name) == ("RUNNING", "g2-standard-8")
 
 
@@ -128,19 +128,19 @@ def test_recreation_without_room_is_said_and_finished_by_the_next(
     cloud.ok("gce_instance", **m.machine(name, **theirs))
     before = stored(cloud, name)
     refuse_machines(cloud, m.ZONE)
-    wish = m.machine(name, allow_recreate=True, state=state, labels=None, metadata=None, **SSD)
-    failed = cloud.fails("gce_instance", **wish)
+    desired = m.machine(name, allow_recreate=True, state=state, labels=None, metadata=None, **SSD)
+    failed = cloud.fails("gce_instance", **desired)
     assert "Could not create" in failed["msg"]
     (kept,) = [one for one in notes() if name in one.name]
     assert f"The old instance {name} in {m.ZONE} was deleted for the new one" in failed["msg"]
     assert f"kept in {kept}, and the next run makes it anew with that" in failed["msg"]
     assert "correct-horse" not in str(failed)
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    again = cloud.fails("gce_instance", **wish)
+    again = cloud.fails("gce_instance", **desired)
     assert "was deleted for the new one" in again["msg"]
     cloud.admin("DELETE", "faults")
-    planned = cloud.ok("gce_instance", check=True, **wish)
-    made = cloud.ok("gce_instance", **wish)
+    planned = cloud.ok("gce_instance", check=True, **desired)
+    made = cloud.ok("gce_instance", **desired)
     for part in ("changed", "changes", "diff"):
         assert made[part] == planned[part], part
     assert "An earlier run deleted" in str(made["warnings"])
@@ -151,23 +151,23 @@ def test_recreation_without_room_is_said_and_finished_by_the_next(
     values = {one["key"]: one["value"] for one in after["metadata"]["items"]}
     assert values["hf-token"] == "correct-horse"
     assert [one for one in notes() if name in one.name] == []
-    assert cloud.ok("gce_instance", **wish)["changed"] is False
+    assert cloud.ok("gce_instance", **desired)["changed"] is False
 
 
 @pytest.mark.parametrize("answer", ["touched", "deleted"])
-def test_recreation_of_long_ago_is_gone_on_with_only_where_that_is_wished(
+def test_recreation_of_long_ago_is_gone_on_with_only_where_that_is_desired(
     cloud: m.Cloud, name: str, answer: str
 ) -> None:
     cloud.ok("gce_instance", **m.machine(name, labels={"team": "search"}))
     refuse_machines(cloud, m.ZONE)
-    wish = m.machine(name, allow_recreate=True, labels=None, **SSD)
-    cloud.fails("gce_instance", **wish)
+    desired = m.machine(name, allow_recreate=True, labels=None, **SSD)
+    cloud.fails("gce_instance", **desired)
     cloud.admin("DELETE", "faults")
     (kept,) = [one for one in notes() if name in one.name]
     old = time.time() - 8 * 86_400
     os.utime(kept, (old, old))
     for check in (True, False):
-        failed = cloud.fails("gce_instance", check=check, **wish)
+        failed = cloud.fails("gce_instance", check=check, **desired)
         assert failed["reason"] == "oldNote"
         assert "8 days ago" in failed["msg"] and f"`touch {kept}`" in failed["msg"]
         assert cloud.stored("instances") == []
@@ -175,7 +175,7 @@ def test_recreation_of_long_ago_is_gone_on_with_only_where_that_is_wished(
         kept.touch()
     else:
         kept.unlink()
-    cloud.ok("gce_instance", **wish)
+    cloud.ok("gce_instance", **desired)
     labels = {"team": "search"} if answer == "touched" else {}
     assert stored(cloud, name).get("labels", {}) == labels
     assert [one for one in notes() if name in one.name] == []
@@ -192,7 +192,7 @@ def test_note_of_another_zone_goes_not_unsaid(cloud: m.Cloud, name: str) -> None
     assert [one for one in notes() if name in one.name] == []
 
 
-def test_one_that_is_no_longer_wished_takes_its_disks_along(cloud: m.Cloud, name: str) -> None:
+def test_one_that_is_no_longer_desired_takes_its_disks_along(cloud: m.Cloud, name: str) -> None:
     more = [{"name": f"{name}-data", "size_gb": 20, "auto_delete": True}]
     cloud.ok("gce_instance", **m.machine(name, disks=more))
     refuse_machines(cloud, m.ZONE)
@@ -264,15 +264,15 @@ def test_server_runs_again_where_no_other_place_can_be_tried(
 def test_tag_that_went_with_a_recreate_that_was_cut_off_stays_away(
     cloud: m.Cloud, name: str
 ) -> None:
-    def wish(*tags: str) -> m.Json:
+    def desired(*tags: str) -> m.Json:
         metadata = {"gce-vllm-tags": ",".join(sorted(tags))}
         return m.machine(name, tags=list(tags), metadata=metadata, allow_recreate=True)
 
-    cloud.ok("gce_instance", **{**wish("old", "kept"), "tags": ["old", "kept", "theirs"]})
+    cloud.ok("gce_instance", **{**desired("old", "kept"), "tags": ["old", "kept", "theirs"]})
     refuse_machines(cloud, m.ZONE)
-    cloud.fails("gce_instance", **{**wish("kept", "new"), **SSD}, absent_tags=["old"])
+    cloud.fails("gce_instance", **{**desired("kept", "new"), **SSD}, absent_tags=["old"])
     cloud.admin("DELETE", "faults")
-    cloud.ok("gce_instance", **{**wish("kept", "new"), **SSD})
+    cloud.ok("gce_instance", **{**desired("kept", "new"), **SSD})
     assert sorted(stored(cloud, name)["tags"]["items"]) == ["kept", "new", "theirs"]
 
 
@@ -330,8 +330,8 @@ def test_nothing_is_deleted_where_it_can_not_be_kept(
 ) -> None:
     first = cloud.ok("gce_instance", **m.machine(name))["instance"]
     (tmp_path / "file").write_text("no folder")
-    wish = m.machine(name, allow_recreate=True, **SSD)
-    failed = cloud.fails("gce_instance", **wish, state_dir=str(tmp_path / "file" / "state"))
+    desired = m.machine(name, allow_recreate=True, **SSD)
+    failed = cloud.fails("gce_instance", **desired, state_dir=str(tmp_path / "file" / "state"))
     assert failed["reason"] == "stateDir"
     assert stored(cloud, name)["id"] == first["id"]
 

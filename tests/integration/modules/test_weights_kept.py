@@ -196,8 +196,8 @@ def test_another_run_is_named_and_waited_for_no_longer_than_told(
 
 def look(folder: Path, **more: Any) -> dict[str, Any]:
     ignore = ["original/*", "*.gguf"]
-    wish = {"dest": str(folder), "source": "path", "ignore_patterns": ignore, **more}
-    return run_module("model_weights", wish, check=False)
+    desired = {"dest": str(folder), "source": "path", "ignore_patterns": ignore, **more}
+    return run_module("model_weights", desired, check=False)
 
 
 @pytest.fixture
@@ -262,6 +262,6 @@ def test_a_folder_by_sha256sum_is_read_when_asked_to(own: Path) -> None:
 def test_a_token_is_not_sent_to_a_hub_that_others_can_listen_to(
     places: Places, tmp_path: Path
 ) -> None:
-    wish = options(places, "hub", tmp_path / "m", token="secret-of-the-hub")
-    failed = run_module("model_weights", wish | {"hub": "http://hub.example.com"})
+    desired = options(places, "hub", tmp_path / "m", token="secret-of-the-hub")
+    failed = run_module("model_weights", desired | {"hub": "http://hub.example.com"})
     assert "http://hub.example.com is not encrypted" in failed["msg"]

@@ -49,7 +49,7 @@ def test_settings_reach_the_instance_and_destroy_keeps_its_data(site: Site) -> N
 
 
 @only_in_full
-def test_tags_and_disks_that_are_no_longer_wished_go(site: Site) -> None:
+def test_tags_and_disks_that_are_no_longer_desired_go(site: Site) -> None:
     site.variables["gce_instance_extra_disks"] = [{"name": "weights", "size_gb": 20}]
     site.make()
     [made] = site.stored("instances")

@@ -54,9 +54,9 @@ def test_what_differs_from_shared_reads_is_read_anew(emulator: Emulator, tmp_pat
     assert not cloud.ok("gce_instance", **small("one"), **reads)["changed"]
 
     cloud.ok("gce_instance", zone=m.ZONE, name="one", labels={"owner": "another"})
-    wished = small("one") | {"labels": {"owner": "another"}}
+    desired = small("one") | {"labels": {"owner": "another"}}
     cloud.admin("DELETE", "requests")
-    found = cloud.ok("gce_instance", **wished, **reads)
+    found = cloud.ok("gce_instance", **desired, **reads)
     assert not found["changed"]
     log = cloud.admin("GET", f"requests?project={emulator.project}")["requests"]
     assert [one["path"].rsplit("/", 1)[1] for one in log] == ["one"]
@@ -74,9 +74,9 @@ def test_shared_reads_hold_no_secret_and_are_nobody_elses(
     secret = {"metadata": {"api-key": "a-value-for-few-eyes"}}
     cloud.ok("gce_instance", **(small("one") | secret))
     cloud.admin("DELETE", "requests")
-    wish = {**(small("one") | secret), "report_newer_image": False, "shared_reads": str(folder)}
+    desired = {**(small("one") | secret), "report_newer_image": False, "shared_reads": str(folder)}
     for _ in range(2):
-        assert not cloud.ok("gce_instance", **wish)["changed"]
+        assert not cloud.ok("gce_instance", **desired)["changed"]
     log = cloud.admin("GET", f"requests?project={emulator.project}")["requests"]
     # The second finds the secret left out of what is kept, and so reads the instance itself.
     assert [one["path"].rsplit("/", 1)[1] for one in log] == ["instances", "one"]

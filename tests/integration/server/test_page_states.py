@@ -61,7 +61,7 @@ def event(text: str, reason: str | None = None, chat: bool = True) -> bytes:
 class World:
     """A front whose phase and whose app's answers a test decides."""
 
-    def __init__(self, **wishes: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         self.state = ServerState("m")
         key = Key(name="mine", sha256=digest(KEY), tokens_per_minute=100_000)
         self.control = AccessControl(Access(keys=(key,)))
@@ -70,7 +70,7 @@ class World:
         self.pieces: list[bytes | Exception] = [event("Hello", "stop"), b"data: [DONE]\n\n"]
         self.template = True
         self.cards: list[dict[str, Any]] = [{"id": "m", "max_model_len": 1000}]
-        settings = Settings(model_path="m", served_model_name="m", access_file="x", **wishes)
+        settings = Settings(model_path="m", served_model_name="m", access_file="x", **options)
         self.front = build_front(settings, self.state, self.control)
 
     def ready(self, *router: Any) -> None:
@@ -300,7 +300,7 @@ def test_an_answer_that_breaks_off(
     assert len(tab.asked[-1]["messages"]) == 1
 
 
-def test_enter_sends_where_that_is_wished(world: World, enter: Callable[[], Tab]) -> None:
+def test_enter_sends_where_that_is_set(world: World, enter: Callable[[], Tab]) -> None:
     world.ready()
     tab = enter()
     tab.page.fill("#prompt", "one")
@@ -362,8 +362,8 @@ def test_where_the_key_is_kept(world: World, browser: Browser, url: str, keep: b
 @pytest.mark.parametrize("clipboard", [True, False], ids=["https", "http"])
 def test_an_answer_is_copied(world: World, browser: Browser, url: str, clipboard: bool) -> None:
     world.ready()
-    wishes = {"permissions": ["clipboard-read", "clipboard-write"]} if clipboard else {}
-    with open_tab(browser, url, **DESKTOP, **wishes) as tab:
+    options = {"permissions": ["clipboard-read", "clipboard-write"]} if clipboard else {}
+    with open_tab(browser, url, **DESKTOP, **options) as tab:
         if not clipboard:  # as for a page over plain HTTP
             tab.page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
         tab.log_in(KEY)

@@ -10,7 +10,7 @@ import pytest
 
 RECORDED = Path(__file__).parents[2] / "fixtures" / "nvidia_smi" / "h100"
 UUID = "GPU-00000000-0000-0000-0000-000000000001"
-WISHES = ["--build=cu130", "--driver=580", "--capability=7.5", "--count=1", "--timeout=10"]
+REQUIREMENTS = ["--build=cu130", "--driver=580", "--capability=7.5", "--count=1", "--timeout=10"]
 
 
 class BootingHost:
@@ -48,22 +48,24 @@ class BootingHost:
 
 def test_it_waits_for_the_driver(capsys: pytest.CaptureFixture[str]) -> None:
     host = BootingHost(silent=2)
-    assert gpu_check.main(WISHES, host, host.now, host.sleep) == 0
+    assert gpu_check.main(REQUIREMENTS, host, host.now, host.sleep) == 0
     assert host.seconds == 2 * gpu_check.PAUSE
     assert "driver 580.159.04, 1 GPU(s) well: NVIDIA H100" in capsys.readouterr().out
 
 
 def test_it_gives_up_with_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
     host = BootingHost(silent=99)
-    assert gpu_check.main(WISHES, host, host.now, host.sleep) == 1
+    assert gpu_check.main(REQUIREMENTS, host, host.now, host.sleep) == 1
     assert 10 <= host.seconds < 10 + gpu_check.PAUSE
     assert "installed and not running" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("wish", ["--count=2", "--driver=999", "--capability=9.9"])
-def test_it_compares_with_what_is_needed(wish: str) -> None:
+@pytest.mark.parametrize("requirement", ["--count=2", "--driver=999", "--capability=9.9"])
+def test_it_compares_with_what_is_needed(requirement: str) -> None:
     host = BootingHost(silent=0)
-    assert gpu_check.main([*WISHES, wish, "--timeout=0"], host, host.now, host.sleep) == 1
+    assert (
+        gpu_check.main([*REQUIREMENTS, requirement, "--timeout=0"], host, host.now, host.sleep) == 1
+    )
 
 
 def test_a_program_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,8 +39,8 @@ def test_agrees_with_the_price_of_the_machine_type() -> None:
         TABLE.disk_part(100, "pd-balanced", REGION),
         TABLE.address_part(REGION),
     ]
-    wish = {"disk_gb": 100, "disk_type": "pd-balanced", "external_ip": True}
-    shown = list_prices.price("g2-standard-4", L4, REGION, **wish)  # type: ignore[arg-type]
+    desired = {"disk_gb": 100, "disk_type": "pd-balanced", "external_ip": True}
+    shown = list_prices.price("g2-standard-4", L4, REGION, **desired)  # type: ignore[arg-type]
     assert shown is not None
     assert costs.total(parts, "on_demand")["hourly"] == pytest.approx(shown["hourly"], abs=1e-4)
     assert "0.726 USD an hour" in costs.said(costs.total(parts, "on_demand"))
@@ -88,8 +88,8 @@ def test_disks_and_addresses() -> None:
 
 
 def test_lines_are_a_table_that_names_what_is_unknown() -> None:
-    wish = plan("a2-ultragpu-1g", static_address=True)
-    found = plan_cost.price(wish, REGION, TABLE)
+    desired = plan("a2-ultragpu-1g", static_address=True)
+    found = plan_cost.price(desired, REGION, TABLE)
     head, machine, *rest = found["lines"]
     assert head.split() == ["USD", "an", "hour", "on", "demand", "Spot", "1", "year", "3", "years"]
     assert machine.split()[-4:] == ["5.0688", "2.0275", "unknown", "unknown"]
@@ -104,18 +104,18 @@ def test_lines_are_a_table_that_names_what_is_unknown() -> None:
 
 
 def test_flex_start_says_how_it_is_priced() -> None:
-    wish = plan("g2-standard-4")
-    flex = plan_cost.price({**wish, "provisioning_model": "FLEX_START"}, REGION, TABLE)
+    desired = plan("g2-standard-4")
+    flex = plan_cost.price({**desired, "provisioning_model": "FLEX_START"}, REGION, TABLE)
     assert flex["lines"][-1] == f"{costs.FLEX_NOTE}: {costs.said(flex['total']['on_demand'])}"
     assert flex["total"]["planned"] == flex["total"]["on_demand"]
-    spot = plan_cost.price({**wish, "provisioning_model": "SPOT"}, REGION, TABLE)
+    spot = plan_cost.price({**desired, "provisioning_model": "SPOT"}, REGION, TABLE)
     assert costs.FLEX_NOTE not in " ".join(spot["lines"])
     assert spot["total"]["planned"] == spot["total"]["spot"]
 
 
 def test_what_is_not_sold_on_demand_has_no_price_on_demand() -> None:
-    wish = plan("a3-highgpu-1g", external_ip=False)
-    found = plan_cost.price(wish, REGION, TABLE)
+    desired = plan("a3-highgpu-1g", external_ip=False)
+    found = plan_cost.price(desired, REGION, TABLE)
     machine, _disk = found["parts"]
     assert machine["not_sold"] == ["on_demand", "commit_1y", "commit_3y"]
     assert machine["on_demand"] is machine["commit_1y"] is machine["commit_3y"] is None
@@ -130,7 +130,7 @@ def test_what_is_not_sold_on_demand_has_no_price_on_demand() -> None:
     assert total_row.endswith("not sold   4.4382  not sold  not sold")
     only = "Google sells a3-highgpu-1g as SPOT or FLEX_START, and not as STANDARD"
     assert found["lines"][-1] == only
-    flex = plan_cost.price({**wish, "provisioning_model": "FLEX_START"}, REGION, TABLE)
+    flex = plan_cost.price({**desired, "provisioning_model": "FLEX_START"}, REGION, TABLE)
     assert flex["total"]["planned"]["hourly"] == pytest.approx(11.06125 + 10 / 730, abs=1e-4)
     assert flex["lines"][-1] == f"{costs.FLEX_NOTE}: {costs.said(flex['total']['planned'])}"
 

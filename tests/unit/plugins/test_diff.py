@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""State and wish to changes: a table, and sweeps over many random states and wishes."""
+"""Current and desired state to changes: a table, and sweeps over many random states."""
 
 from __future__ import annotations
 
@@ -58,26 +58,26 @@ def random_flat(source: random.Random, with_none: bool) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_changes_lead_from_state_to_wish_and_no_further(seed: int) -> None:
+def test_changes_lead_from_current_to_desired_and_no_further(seed: int) -> None:
     source = random.Random(seed)  # noqa: S311 - the same every time
-    current, wish = random_flat(source, False), random_flat(source, True)
-    found = diff.changes(current, wish, HOW)
-    after = diff.merged(current, wish)
+    current, desired = random_flat(source, False), random_flat(source, True)
+    found = diff.changes(current, desired, HOW)
+    after = diff.merged(current, desired)
     # Made true, there is nothing left to change.
-    assert diff.changes(after, wish, HOW) == []
+    assert diff.changes(after, desired, HOW) == []
     # Only named fields change, each from what it was.
-    assert {one.field for one in found} <= set(wish)
+    assert {one.field for one in found} <= set(desired)
     assert all(one.before == current.get(one.field) for one in found)
     # What is not named survives.
-    assert {k: v for k, v in current.items() if k not in wish}.items() <= after.items()
+    assert {k: v for k, v in current.items() if k not in desired}.items() <= after.items()
     # Applying the changes one by one is the same as merging.
     stepwise = dict(current)
     for one in found:
         stepwise[one.field] = one.after
     assert {k: v for k, v in stepwise.items() if v is not None} == after
     # The diff shows exactly the changed fields as different.
-    shown = diff.before_after(current, after, wish)
-    different = {f for f in wish if shown["before"].get(f) != shown["after"].get(f)}
+    shown = diff.before_after(current, after, desired)
+    different = {f for f in desired if shown["before"].get(f) != shown["after"].get(f)}
     assert different == {one.field for one in found}
 
 

@@ -28,9 +28,9 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.hardware import (
 from emulator.world import catalog_data as data
 
 
-def wished(**given: Any) -> dict[str, Any]:
+def desired(**given: Any) -> dict[str, Any]:
     options = {name: given.get(name) for name in instance_options.SPEC} | {"name": "llm"}
-    return instance_fields.wish(options, "p")
+    return instance_fields.desired(options, "p")
 
 
 def scheduling(**given: Any) -> dict[str, Any]:
@@ -90,7 +90,7 @@ SPOT, FLEX = scheduling(provisioning_model="SPOT"), scheduling(
 )  # fmt: skip
 def test_what_can_not_be(given: dict[str, Any], words: str) -> None:
     with pytest.raises(GceError) as caught:
-        instance_checks.refuse_bad("llm", wished(**given))
+        instance_checks.refuse_bad("llm", desired(**given))
     assert re.search(words, str(caught.value)), str(caught.value)
     assert caught.value.remedy
     assert "Nothing was done" in caught.value.message
@@ -121,12 +121,12 @@ def test_name_that_google_does_not_take() -> None:
     ],
 )  # fmt: skip
 def test_what_can_be(given: dict[str, Any]) -> None:
-    instance_checks.refuse_bad("llm", wished(**given))
+    instance_checks.refuse_bad("llm", desired(**given))
 
 
 def test_disk_named_twice() -> None:
     with pytest.raises(GceError, match="disks has data twice"):
-        wished(disks=[{"name": "data"}, {"name": "data"}])
+        desired(disks=[{"name": "data"}, {"name": "data"}])
 
 
 def test_local_ssds_are_not_lost_by_a_recreate() -> None:

@@ -141,19 +141,19 @@ def test_view_of_next_to_nothing() -> None:
         ),
     ],
 )
-def test_wish(given: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert f.wish(options(**given), P) == expected
+def test_desired(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert f.desired(options(**given), P) == expected
 
 
-def test_wish_that_contradicts_the_bundle() -> None:
+def test_options_that_contradict_the_bundle() -> None:
     wrong = options(machine_type="g2-standard-8", accelerators=[{"type": "nvidia-l4", "count": 4}])
     with pytest.raises(GceError, match=r"comes with 1 x nvidia-l4.*g2-standard-48"):
-        f.wish(wrong, P)
+        f.desired(wrong, P)
 
 
 def test_address_contradicts_having_none() -> None:
     with pytest.raises(GceError, match="external_ip is false"):
-        f.wish(options(address="llm", external_ip=False), P)
+        f.desired(options(address="llm", external_ip=False), P)
 
 
 def test_request_with_a_reserved_address() -> None:
@@ -163,7 +163,7 @@ def test_request_with_a_reserved_address() -> None:
 
 
 def final(**given: Any) -> dict[str, Any]:
-    fields = b.with_creation_defaults(f.wish(options(**given), P))
+    fields = b.with_creation_defaults(f.desired(options(**given), P))
     return {**fields, "boot_disk.image": "images/i-1"}
 
 
@@ -243,13 +243,15 @@ def test_addresses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "wished", "after"),
+    ("there", "desired", "after"),
     [
         (None, "op:ssh-ed25519 A op", "op:ssh-ed25519 A op"),
         ("op:ssh-ed25519 A op", "op:ssh-ed25519 A op", "op:ssh-ed25519 A op"),
         ("ann:ssh-rsa B ann", "op:ssh-ed25519 A op", "ann:ssh-rsa B ann\nop:ssh-ed25519 A op"),
     ],
 )
-def test_ssh_keys_of_others_stay(there: str | None, wished: str, after: str) -> None:
+def test_ssh_keys_of_others_stay(there: str | None, desired: str, after: str) -> None:
     current = {"metadata.ssh-keys": there} if there else {}
-    assert f.keep_other_keys({"metadata.ssh-keys": wished}, current) == {"metadata.ssh-keys": after}
+    assert f.keep_other_keys({"metadata.ssh-keys": desired}, current) == {
+        "metadata.ssh-keys": after
+    }

@@ -35,7 +35,7 @@ def instance(size_gb: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("shown", "wished", "asked"),
+    ("shown", "desired", "asked"),
     [
         # Google says of the size that an instance shows no more than "the size of the disk": where
         # it would be changed, the disk itself is asked, which was grown already.
@@ -45,9 +45,9 @@ def instance(size_gb: int) -> dict[str, Any]:
         (200, 100, []),
     ],
 )
-def test_size_of_the_boot_disk(shown: int, wished: int, asked: list[str]) -> None:
+def test_size_of_the_boot_disk(shown: int, desired: int, asked: list[str]) -> None:
     client = Project()
     reader = InstanceReader(client, SimpleNamespace(zone="us-central1-a", where="instance llm"))  # type: ignore[arg-type]
-    found = reader.view(instance(shown), {"boot_disk.size_gb": wished})
+    found = reader.view(instance(shown), {"boot_disk.size_gb": desired})
     assert found["boot_disk.size_gb"] == 200
     assert client.asked == asked

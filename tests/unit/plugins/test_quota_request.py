@@ -31,7 +31,7 @@ def test_quota_id(metric: str, expected: str) -> None:
     assert q.quota_id_of(metric) == expected
 
 
-def test_preference_id_is_stable_and_tells_wishes_apart() -> None:
+def test_preference_id_is_stable_and_tells_requests_apart() -> None:
     quota = "GPUS-PER-GPU-FAMILY-per-project-region"
     one = q.preference_id(q.COMPUTE, quota, {"region": "us-east1", "gpu_family": "NVIDIA_H100"})
     assert one == q.preference_id(

@@ -90,13 +90,13 @@ def test_endless_and_odd_redirects(hosts: Hosts) -> None:
 
 def test_no_token_goes_to_a_bucket_over_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of all sources: a token is refused, and the instance's own is not even asked for."""
-    wish = {"hub": "http://far.example", "storage": "http://far.example"}
+    addresses = {"hub": "http://far.example", "storage": "http://far.example"}
     for source, repository in (
         ("hub", "a/b"),
         ("gcs", "gs://a/b"),
         ("https", "http://far.example/m"),
     ):
-        asked = weights_sources.Wish(repository, token="secret", **wish)
+        asked = weights_sources.Query(repository, token="secret", **addresses)
         with pytest.raises(FetchError, match="is not encrypted"):
             weights_sources.look(source, asked)
     sent: list[str] = []
@@ -109,5 +109,5 @@ def test_no_token_goes_to_a_bucket_over_plain_http(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(weights_sources.MetadataToken, "_ask", lambda _: ("of-the-instance", 9.0))
     for storage, token in (("http://far.example", ""), ("https://far.example", "of-the-instance")):
         with pytest.raises(FetchError, match="enough seen"):
-            weights_sources.look("gcs", weights_sources.Wish("gs://a/b", storage=storage))
+            weights_sources.look("gcs", weights_sources.Query("gs://a/b", storage=storage))
         assert sent.pop() == token

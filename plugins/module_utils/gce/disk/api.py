@@ -94,9 +94,9 @@ class DiskCalls:
                 lambda what: self.client.patch(path, what, tuned, paths=sorted(tuned)),
             )
 
-    def auto_delete(self, device: str, wanted: bool) -> None:
+    def auto_delete(self, device: str, desired: bool) -> None:
         """Whether a disk goes with the instance."""
-        self.call("setDiskAutoDelete", None, deviceName=device, autoDelete=str(wanted).lower())
+        self.call("setDiskAutoDelete", None, deviceName=device, autoDelete=str(desired).lower())
 
     def delete(self, name: str) -> None:
         """Delete a disk that nothing uses."""

@@ -27,7 +27,7 @@ PERFORMANCE = {
 }
 
 
-def wish(entries: Any, project: str) -> dict[str, Any]:
+def desired(entries: Any, project: str) -> dict[str, Any]:
     """Flat fields that the option `disks` names.
 
     Raises:
@@ -43,7 +43,7 @@ def wish(entries: Any, project: str) -> dict[str, Any]:
                 remedy="remove or rename one of them.",
             )
         if entry.get("state") == "detached":
-            fields[f"{start}.attached"] = None  # nothing else is wished of it
+            fields[f"{start}.attached"] = None  # nothing else of it is desired
             continue
         fields[f"{start}.attached"] = True
         for option in OPTIONS:
@@ -61,9 +61,9 @@ def names(fields: Iterable[str]) -> list[str]:
     return sorted(set(found))
 
 
-def without_detached(fields: Flat, wanted: Flat) -> dict[str, Any]:
-    """Fields without those of disks that the wish has detached."""
-    gone = {name for name in names(wanted) if wanted.get(f"disks.{name}.attached", True) is None}
+def without_detached(fields: Flat, desired: Flat) -> dict[str, Any]:
+    """Fields without those of disks that are to be detached."""
+    gone = {name for name in names(desired) if desired.get(f"disks.{name}.attached", True) is None}
     return {
         field: value
         for field, value in fields.items()
@@ -124,7 +124,7 @@ def performance(disk: Mapping[str, Any], start: str) -> dict[str, Any]:
 
 
 def with_creation_defaults(fields: Flat) -> dict[str, Any]:
-    """The wish, with what this module chooses for disks that are new or newly attached.
+    """`desired`, with what this module chooses for disks that are new or newly attached.
 
     A disk keeps its data when the instance goes, unless the caller says otherwise, and is found in
     the machine as /dev/disk/by-id/google-NAME.

@@ -112,10 +112,10 @@ class InstanceCalls:
             # First: GPUs are refused as long as the host's maintenance means migration.
             self.call("setScheduling", scheduling)
         if "accelerators" in groups:
-            wanted = body_of.accelerators_body(
+            desired = body_of.accelerators_body(
                 after.get("accelerators") or [], self.zone, self.client.project
             )
-            self.call("setMachineResources", {"guestAccelerators": wanted})
+            self.call("setMachineResources", {"guestAccelerators": desired})
         if "machine_type" in groups:
             machine = f"zones/{self.zone}/machineTypes/{after['machine_type']}"
             self.call("setMachineType", {"machineType": machine})
@@ -132,11 +132,11 @@ class InstanceCalls:
         if "reservation_affinity" in groups:
             self._reservations(body_of.affinity_body(after["reservation_affinity"]))
 
-    def _reservations(self, wanted: dict[str, Any]) -> None:
+    def _reservations(self, desired: dict[str, Any]) -> None:
         # The method takes the whole instance, as it is at this moment.
         what = f"change the {self.where} (reservationAffinity)"
         whole = {**self.client.get(self.path, f"read the {self.where}")}
-        whole["reservationAffinity"] = wanted
+        whole["reservationAffinity"] = desired
         query = self._about_local_ssds(whole)
         self._run(what, lambda what: self.client.put(self.path, what, whole, **query))
 
@@ -152,12 +152,12 @@ class InstanceCalls:
         if "auto_delete" in options:
             self.disks.auto_delete(str(boot["deviceName"]), after["boot_disk.auto_delete"])
 
-    def _policies(self, resource: Mapping[str, Any], wanted: list[str]) -> None:
+    def _policies(self, resource: Mapping[str, Any], desired: list[str]) -> None:
         """Make the list of resource policies this one; the old go first, as one is the most."""
         there = {naming.short(str(one)) for one in resource.get("resourcePolicies") or []}
         for verb, names in (
-            ("removeResourcePolicies", there - set(wanted)),
-            ("addResourcePolicies", set(wanted) - there),
+            ("removeResourcePolicies", there - set(desired)),
+            ("addResourcePolicies", set(desired) - there),
         ):
             if names:
                 paths = [
@@ -170,12 +170,12 @@ class InstanceCalls:
         """Switch deletion protection."""
         self.call("setDeletionProtection", deletionProtection=str(on).lower())
 
-    def _merge(self, group: str, wanted: Mapping[str, Any], resource: Mapping[str, Any]) -> None:
+    def _merge(self, group: str, desired: Mapping[str, Any], resource: Mapping[str, Any]) -> None:
         """Set some keys, keeping those of others; anew where someone was faster."""
         before = resource
         for attempt in range(1, FINGERPRINT_TRIES + 1):
-            wished = _with_later_keys(wanted, before, resource) if group == "metadata" else wanted
-            verb, body = _merged_body(group, wished, resource)
+            sent = _with_later_keys(desired, before, resource) if group == "metadata" else desired
+            verb, body = _merged_body(group, sent, resource)
             try:
                 self.call(verb, body)
                 return
@@ -185,10 +185,10 @@ class InstanceCalls:
             resource = self.client.get(self.path, f"read the {self.where}")
 
     def _external_ip(
-        self, resource: Mapping[str, Any], wanted: bool, address: str | None = None
+        self, resource: Mapping[str, Any], desired: bool, address: str | None = None
     ) -> None:
         interface = resource["networkInterfaces"][0]
-        if wanted:
+        if desired:
             body = body_of.access_config(address)
             self.call("addAccessConfig", body, networkInterface=interface["name"])
             return
@@ -205,43 +205,42 @@ class InstanceCalls:
 
 
 def _with_later_keys(
-    wanted: Mapping[str, Any], before: Mapping[str, Any], now: Mapping[str, Any]
+    desired: Mapping[str, Any], before: Mapping[str, Any], now: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """The wish with lines of ssh-keys that others added since it was made out, and without those
-    that they took away.
+    """`desired`, with the lines of ssh-keys that others added or removed meanwhile.
 
     Args:
-        before: the instance that the wish was made out for.
+        before: the instance that `desired` was compared with.
     """
-    if not wanted.get(SSH_KEYS) or now is before:
-        return wanted
+    if not desired.get(SSH_KEYS) or now is before:
+        return desired
     old, new = (
         str(naming.items_to_dict((one.get("metadata") or {}).get("items")).get(SSH_KEYS) or "")
         for one in (before, now)
     )
     kept = old.splitlines()
-    added = [line for line in str(wanted[SSH_KEYS]).splitlines() if line not in kept]
-    return {**wanted, SSH_KEYS: with_lines(new, "\n".join(added))}
+    added = [line for line in str(desired[SSH_KEYS]).splitlines() if line not in kept]
+    return {**desired, SSH_KEYS: with_lines(new, "\n".join(added))}
 
 
 def _merged_body(
-    group: str, wanted: Mapping[str, Any], resource: Mapping[str, Any]
+    group: str, desired: Mapping[str, Any], resource: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any]]:
-    """Method and body that set `wanted` (None: remove) among the keys that are there."""
+    """Method and body that set `desired` (None: remove) among the keys that are there."""
     if group == "tags":
         tags = resource.get("tags") or {}
-        both = {**dict.fromkeys(tags.get("items") or [], True), **wanted}
+        both = {**dict.fromkeys(tags.get("items") or [], True), **desired}
         items = sorted(tag for tag, there in both.items() if there)
         return "setTags", {"items": items, "fingerprint": tags.get("fingerprint", "")}
     if group == "labels":
-        both = {**(resource.get("labels") or {}), **wanted}
+        both = {**(resource.get("labels") or {}), **desired}
         labels = {key: value for key, value in both.items() if value is not None}
         return "setLabels", {
             "labels": labels,
             "labelFingerprint": resource.get("labelFingerprint", ""),
         }
     metadata = resource.get("metadata") or {}
-    both = {**naming.items_to_dict(metadata.get("items")), **wanted}
+    both = {**naming.items_to_dict(metadata.get("items")), **desired}
     items_left = {key: value for key, value in both.items() if value is not None}
     return "setMetadata", {
         "items": naming.dict_to_items(items_left),

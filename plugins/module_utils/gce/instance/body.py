@@ -17,7 +17,7 @@ _TO_CLEAR = ("maxRunDuration", "instanceTerminationAction", "onInstanceStopActio
 
 
 def with_creation_defaults(fields: Flat) -> dict[str, Any]:
-    """The wish for a new instance, with what this module chooses where the caller does not.
+    """The desired fields of a new instance, with defaults where the caller chose none.
 
     vTPM and integrity monitoring are on. Secure Boot is not: it refuses NVIDIA's kernel module on
     images that build it themselves, as Google's deep learning images do.
@@ -106,11 +106,11 @@ def _boot_disk(fields: Flat, zone: str, project: str) -> dict[str, Any]:
     }
 
 
-def affinity_body(wanted: Mapping[str, Any]) -> dict[str, Any]:
+def affinity_body(desired: Mapping[str, Any]) -> dict[str, Any]:
     """`{type, reservations}` as the API's reservationAffinity."""
-    body: dict[str, Any] = {"consumeReservationType": AFFINITY[wanted["type"]]}
-    if wanted["reservations"]:
-        body |= {"key": RESERVATION_KEY, "values": wanted["reservations"]}
+    body: dict[str, Any] = {"consumeReservationType": AFFINITY[desired["type"]]}
+    if desired["reservations"]:
+        body |= {"key": RESERVATION_KEY, "values": desired["reservations"]}
     return body
 
 
@@ -151,7 +151,7 @@ def _image_path(image: str) -> str:
 
 
 def accelerators_body(
-    wanted: list[dict[str, Any]], zone: str, project: str
+    desired: list[dict[str, Any]], zone: str, project: str
 ) -> list[dict[str, Any]]:
     """`[{type, count}]` as the API's guestAccelerators."""
     return [
@@ -159,7 +159,7 @@ def accelerators_body(
             "acceleratorType": f"projects/{project}/zones/{zone}/acceleratorTypes/{one['type']}",
             "acceleratorCount": one["count"],
         }
-        for one in wanted
+        for one in desired
     ]
 
 

@@ -166,21 +166,22 @@ def into(body: Json, flat: Mapping[str, Any]) -> Json:
     return body
 
 
-def adapted(where: str, kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> Json:
-    """What is carried into an instance that differs from the old one in what is wished.
+def adapted(where: str, kept: Mapping[str, Any], desired: Mapping[str, Any]) -> Json:
+    """What is carried into an instance that differs from the old one in what is desired.
 
     Raises:
         GceError: what is carried belongs to the old series or network.
     """
     result = dict(kept)
     lost: list[str] = []
-    old, new = str(kept["machine_type"]), str(wanted.get("machine_type", kept["machine_type"]))
+    old, new = str(kept["machine_type"]), str(desired.get("machine_type", kept["machine_type"]))
     if machine_types.series(old) != machine_types.series(new):
         named = [*kept.get(f"{GROUP}.instance", {})]
         named += [f"scheduling.{name}" for name in kept.get(f"{GROUP}.scheduling", {})]
         lost += [name for name in named if name in table.OF_SERIES]
     moves = any(
-        field in wanted and wanted[field] != kept.get(field) for field in ("network", "subnetwork")
+        field in desired and desired[field] != kept.get(field)
+        for field in ("network", "subnetwork")
     )
     if moves:
         first = without_address(kept.get(f"{GROUP}.interface", {}))

@@ -141,11 +141,11 @@ def boot_disk(resource: Mapping[str, Any]) -> dict[str, Any]:
     return next((dict(disk) for disk in resource.get("disks") or [] if disk.get("boot")), {})
 
 
-def wish(params: Mapping[str, Any], project: str) -> dict[str, Any]:
+def desired(params: Mapping[str, Any], project: str) -> dict[str, Any]:
     """Flat fields that the options name; None for a label or metadata key that should go.
 
     Raises:
-        GceError: a wish that contradicts itself.
+        GceError: options that contradict each other.
     """
     fields: dict[str, Any] = {}
     for name in ("machine_type", "deletion_protection", "discard_local_ssd"):
@@ -153,7 +153,7 @@ def wish(params: Mapping[str, Any], project: str) -> dict[str, Any]:
             fields[name] = params[name]
     if fields.get("machine_type"):
         fields["machine_type"] = machine_types.canonical(fields["machine_type"])
-    fields.update(_external_wish(params))
+    fields.update(_desired_external(params))
     for name in ("network", "subnetwork"):
         if params[name]:
             fields[name] = naming.reference(params[name], project)
@@ -166,10 +166,10 @@ def wish(params: Mapping[str, Any], project: str) -> dict[str, Any]:
             ),
             key=lambda one: str(one["type"]),
         )
-    fields.update(_marks_wish(params))
-    fields.update(_groups_wish(params))
-    fields.update(_boot_wish(params["boot_disk"] or {}, project))
-    fields.update(further_disks.wish(params["disks"], project))
+    fields.update(_desired_marks(params))
+    fields.update(_desired_groups(params))
+    fields.update(_desired_boot(params["boot_disk"] or {}, project))
+    fields.update(further_disks.desired(params["disks"], project))
     return _without_bundled(fields, params)
 
 
@@ -182,7 +182,7 @@ def _shared_subnetwork(fields: Flat, params: Mapping[str, Any]) -> dict[str, Any
     return {"subnetwork": f"projects/{home}/regions/{region}/subnetworks/{name}"}
 
 
-def _marks_wish(params: Mapping[str, Any]) -> dict[str, Any]:
+def _desired_marks(params: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {f"tags.{tag}": True for tag in params["tags"] or []}
     for tag in params["absent_tags"] or []:
         if f"tags.{tag}" in fields:
@@ -201,7 +201,7 @@ def _marks_wish(params: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _groups_wish(params: Mapping[str, Any]) -> dict[str, Any]:
+def _desired_groups(params: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for group in ("scheduling", "shielded", "service_account"):
         for name, value in (params[group] or {}).items():
@@ -221,13 +221,13 @@ def _groups_wish(params: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def keep_other_keys(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+def keep_other_keys(desired: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
     """SSH keys are a list within one metadata value: lines that others added stay."""
     field = "metadata.ssh-keys"
-    wished, there = wanted.get(field), current.get(field)
-    if not wished or not there:
-        return dict(wanted)
-    return {**wanted, field: with_lines(str(there), str(wished))}
+    lines, there = desired.get(field), current.get(field)
+    if not lines or not there:
+        return dict(desired)
+    return {**desired, field: with_lines(str(there), str(lines))}
 
 
 def with_lines(there: str, more: str) -> str:
@@ -237,7 +237,7 @@ def with_lines(there: str, more: str) -> str:
     return "\n".join(lines)
 
 
-def _external_wish(params: Mapping[str, Any]) -> dict[str, Any]:
+def _desired_external(params: Mapping[str, Any]) -> dict[str, Any]:
     address, external = params["address"], params["external_ip"]
     if address and external is False:
         raise GceError(
@@ -256,7 +256,7 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _boot_wish(options: Mapping[str, Any], project: str) -> dict[str, Any]:
+def _desired_boot(options: Mapping[str, Any], project: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     image_project = options.get("image_project") or project
     if options.get("image"):

@@ -16,7 +16,7 @@ FAMILY = "gce-vllm-image-family"
 IMAGE = "gce-vllm-image"
 IMAGE_ID = "gce-vllm-image-id"
 RECORDS = (FAMILY, IMAGE, IMAGE_ID)
-# `NAME:TYPE` of the boot disk, so that a run that finds the wished type need not read the disk.
+# `NAME:TYPE` of the boot disk, so that a run that finds the desired type need not read the disk.
 DISK = "gce-vllm-boot-disk"
 # `NAME:IP` of the reserved address that it was given by name, so that a run that finds that IP need
 # not look the name up: an address can't be released, or be another, as long as it is in use.
@@ -65,16 +65,16 @@ def recorded_address(resource: Mapping[str, Any] | None, name: str, ip: str | No
 
 
 def family_and_newest(
-    client: GceClient, disk: Mapping[str, Any] | None, wished: str
+    client: GceClient, disk: Mapping[str, Any] | None, desired: str
 ) -> tuple[str, Json | None]:
-    """For an instance without records: the family of its image, and the newest of that which is
-    wished.
+    """For an instance without records: the family of its image, and the newest of the desired
+    one.
 
-    One request, as both come from one list, where the image is of the wished family's project.
+    One request, as both come from one list, where the image is of the desired family's project.
 
     Args:
         disk: the boot disk's resource.
-        wished: `PROJECT/FAMILY`.
+        desired: `PROJECT/FAMILY`.
 
     Returns:
         `PROJECT/FAMILY`, '' where the image is gone; and the newest image, None where unknown.
@@ -83,8 +83,8 @@ def family_and_newest(
     if not path:
         return "", None
     project, name = path.split("/")[1], naming.short(path)
-    wanted_project, family = wished.split("/", 1)
-    if project != wanted_project:
+    its_project, family = desired.split("/", 1)
+    if project != its_project:
         image = client.find(path, f"look up the image {name} of project {project}")
         found = f"{project}/{image['family']}" if image and image.get("family") else ""
         return found, None

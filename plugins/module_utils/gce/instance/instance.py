@@ -66,22 +66,22 @@ class Instance:
         return self.calls.fetch()
 
     def present(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Have it run, with the named fields as wished; `resource` is what `fetch` returned."""
+        """Have it run, with the named fields as desired; `resource` is what `fetch` returned."""
         if resource is None:
             return self.make(self.planned(params))
         try:
-            return self._converge(resource, self.plan.wish(params, resource), params, "RUNNING")
+            return self._converge(resource, self.plan.desired(params, resource), params, "RUNNING")
         except GceError as error:
-            # A deletion that was under way has ended: now there is none, and one is wished.
+            # A deletion that was under way has ended: now there is none, and one is desired.
             if error.reason == "vanished" and resource.get("status") in GOING:
                 return self.make(self.planned(params, self.left()))
             raise
 
     def stopped(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Have it stopped, with the named fields as wished; never makes one in order to stop it."""
+        """Have it stopped, with the named fields as desired; a missing one is not created."""
         if resource is None:
             return self._result(None, [], {"before": {}, "after": {}})
-        return self._converge(resource, self.plan.wish(params, resource), params, "TERMINATED")
+        return self._converge(resource, self.plan.desired(params, resource), params, "TERMINATED")
 
     def left(self) -> dict[str, Any] | None:
         """All fields of the instance that an earlier run deleted in order to make it anew, and then
@@ -139,8 +139,8 @@ class Instance:
             GceError: something that would make the request fail for sure.
         """
         self.calls.discard_local_ssd = params.get("discard_local_ssd") is not False
-        wanted = self.plan.wish(params)
-        return self.plan.moved(carried, wanted) if carried else self.plan.new(wanted)
+        desired = self.plan.desired(params)
+        return self.plan.moved(carried, desired) if carried else self.plan.new(desired)
 
     def make(self, final: dict[str, Any], status: str = "RUNNING") -> dict[str, Any]:
         """Make an instance of planned fields; it boots, also where it is to be stopped then."""
@@ -169,12 +169,12 @@ class Instance:
         """Wait for a new instance; disks that were there before it may have to grow or be tuned."""
         resource = self._settled("RUNNING")
         self.notes.forget()
-        wanted = {
+        desired = {
             field: value
             for field, value in final.items()
             if field.startswith("disks.") and not field.endswith(".source")
         }
-        found = diff.changes(self.reader.view(resource, wanted), wanted, how) if wanted else []
+        found = diff.changes(self.reader.view(resource, desired), desired, how) if desired else []
         self.calls.apply(found, resource, final)
         return self.calls.fetch() or resource if found else resource
 
@@ -214,21 +214,21 @@ class Instance:
     def _converge(
         self,
         resource: dict[str, Any],
-        wanted: dict[str, Any],
+        desired: dict[str, Any],
         params: Mapping[str, Any],
         status: str,
     ) -> dict[str, Any]:
         self.calls.discard_local_ssd = params.get("discard_local_ssd") is not False
-        family = wanted.get("boot_disk.image_family", "")
-        boot_type = wanted.get("boot_disk.type", "")
-        asked = further_disks.without_detached(wanted, wanted)
+        family = desired.get("boot_disk.image_family", "")
+        boot_type = desired.get("boot_disk.type", "")
+        asked = further_disks.without_detached(desired, desired)
         current = self.reader.view(resource, asked, family, boot_type)
         note = self.notes.read()
         if note and note.is_of(resource):
-            wanted = _as_noted(note, current) | wanted
-        wanted = self.plan.comparable(wanted, current)
-        self._refuse_taken(wanted, current)
-        found = _with_local_ssds(diff.changes(current, wanted, how), resource)
+            desired = _as_noted(note, current) | desired
+        desired = self.plan.comparable(desired, current)
+        self._refuse_taken(desired, current)
+        found = _with_local_ssds(diff.changes(current, desired, how), resource)
         is_up = current["status"] not in STOPPED | GOING | {"SUSPENDED"}
         if is_up != (status == "RUNNING"):
             found.append(Change("status", current["status"], status, "live"))
@@ -243,22 +243,22 @@ class Instance:
         )
         kinds = {change.how for change in found}
         after = diff.merged(
-            current, {**wanted, "status": status if found or settling else current["status"]}
+            current, {**desired, "status": status if found or settling else current["status"]}
         )
-        after = further_disks.without_detached(after, wanted)
-        managed = [*wanted, "status"]
+        after = further_disks.without_detached(after, desired)
+        managed = [*desired, "status"]
         replacement, carried = None, {}
         if found and status == "RUNNING" and "recreate" not in kinds:
-            instance_checks.refuse_bad(self.name, _checkable(after, wanted))
+            instance_checks.refuse_bad(self.name, _checkable(after, desired))
         if "recreate" in kinds:
             refuse.recreation(self.calls.where, resource, params)
             carried = self.carried_fields(resource, current)
             carried |= _as_noted(note, current) if note and note.is_of(resource) else {}
-            replacement = self.plan.anew(carried, wanted)
+            replacement = self.plan.anew(carried, desired)
         elif {"machine_type", "accelerators"} & {change.field for change in found}:
             # Before anything is stopped for a machine that there is not.
             machine_with(
-                self.client, self.zone, after["machine_type"], wanted.get("accelerators") or []
+                self.client, self.zone, after["machine_type"], desired.get("accelerators") or []
             )
         if any(change.field == "address" for change in found) and addresses.is_ip(after["address"]):
             self.plan.reserved(after["address"])
@@ -270,29 +270,29 @@ class Instance:
             else:
                 self._carry_out(resource, found, current, after, is_up)
                 resource = self._settled(status)
-            asked = further_disks.without_detached(wanted, wanted)
+            asked = further_disks.without_detached(desired, desired)
             after = self.reader.view(resource, asked, family, boot_type)
         if not self.check and note and resource.get("status") not in COMING:
             self.notes.forget()
         result = self._result(resource, found, diff.before_after(current, after, managed))
         if status == "RUNNING" and not replacement and params["report_newer_image"]:
-            result["newer_image"] = self._newer_image(current, wanted)
+            result["newer_image"] = self._newer_image(current, desired)
         return result
 
-    def _refuse_taken(self, wanted: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    def _refuse_taken(self, desired: Mapping[str, Any], current: Mapping[str, Any]) -> None:
         """A disk that is to be attached is nobody else's."""
         coming = {
             name: disk
             for name, disk in self.reader.more.items()
             if not current.get(f"disks.{name}.attached")
         }
-        refuse.taken_disks(self.calls.where, self.name, wanted, coming)
+        refuse.taken_disks(self.calls.where, self.name, desired, coming)
 
     def _newer_image(
-        self, current: Mapping[str, Any], wanted: Mapping[str, Any]
+        self, current: Mapping[str, Any], desired: Mapping[str, Any]
     ) -> dict[str, Any] | None:
         """Asked only where the task speaks of the image; no request more than that."""
-        if not {"boot_disk.image", "boot_disk.image_family"} & set(wanted):
+        if not {"boot_disk.image", "boot_disk.image_family"} & set(desired):
             return None
         family = str(current.get("boot_disk.image_family") or "")
         image = str(
@@ -418,9 +418,9 @@ def _as_noted(note: Note, current: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _checkable(after: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _checkable(after: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:
     """All fields but those of disks that the task doesn't name: they are others' to answer for."""
-    named = further_disks.names(wanted)
+    named = further_disks.names(desired)
     return {
         field: value
         for field, value in after.items()

@@ -66,7 +66,7 @@ class MachineChange:
                 f" The instance, stopped for this change, did not get {machine} back either and is "
                 f"stopped: {error.message}"
             )
-        kept = f" As the task wished, and not put back: {', '.join(stays)}." if stays else ""
+        kept = f" As the task asks, and not put back: {', '.join(stays)}." if stays else ""
         if not found:
             return f" The instance, stopped for this change, was started again.{kept}"
         return f" The instance, stopped for this change, has {machine} again and was started.{kept}"

@@ -35,8 +35,8 @@ class PlacedInstance:
         self.name = str(params["name"])
         self.places = placements.listed(params)
         for place in self.places if params["state"] != "absent" else []:
-            wanted = fields_of.wish(place.options(params), client.project)
-            instance_checks.refuse_bad(self.name, wanted)
+            desired = fields_of.desired(place.options(params), client.project)
+            instance_checks.refuse_bad(self.name, desired)
         self.instances: dict[Placement, Instance] = {}
         self.attempts: list[Json] = []
         self.left_behind: dict[Placement, str] = {}
@@ -47,7 +47,7 @@ class PlacedInstance:
         self.held = ""
 
     def reach(self) -> Json:
-        """Have the wished state; returns the module's result.
+        """Have the desired state; returns the module's result.
 
         Raises:
             GceError: its details hold `attempts`, where any were made.

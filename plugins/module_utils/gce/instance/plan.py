@@ -40,7 +40,7 @@ class InstancePlan:
         self.zone, self.where = reader.calls.zone, reader.calls.where
         self.warnings: list[str] = []
 
-    def wish(
+    def desired(
         self, params: Mapping[str, Any], resource: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Flat fields that the options name, an address by name resolved to its IP.
@@ -48,87 +48,87 @@ class InstancePlan:
         Args:
             resource: the instance as it is, whose record may tell that IP.
         """
-        wanted = fields_of.wish(params, self.client.project)
-        instance_checks.refuse_bad(self.name, wanted)
-        if wanted.get("address") and not addresses.is_ip(wanted["address"]):
-            name, ip = wanted["address"], fields_of.addresses(resource)["external"]
+        desired = fields_of.desired(params, self.client.project)
+        instance_checks.refuse_bad(self.name, desired)
+        if desired.get("address") and not addresses.is_ip(desired["address"]):
+            name, ip = desired["address"], fields_of.addresses(resource)["external"]
             known = image_record.recorded_address(resource, name, ip)
-            wanted["address"] = ip if known else self.reserved(name)
-            wanted |= image_record.address_record(name, wanted["address"])
-        return wanted
+            desired["address"] = ip if known else self.reserved(name)
+            desired |= image_record.address_record(name, desired["address"])
+        return desired
 
-    def reserved(self, wanted: str) -> str:
+    def reserved(self, desired: str) -> str:
         """IP of an address, by name or IP; it is reserved, and nobody else has it."""
         region = naming.region_of(self.zone)
-        found = addresses.find(self.client, region, wanted)
+        found = addresses.find(self.client, region, desired)
         if found:
             addresses.refuse_taken(found, region, self.name)
             return str(found["address"])
-        error = addresses.unknown(self.client, region, wanted)
-        if not self.check or addresses.is_ip(wanted):
+        error = addresses.unknown(self.client, region, desired)
+        if not self.check or addresses.is_ip(desired):
             raise error
         # An earlier task of the same play would have reserved it.
         self.warnings.append(f"{error.message} The real run needs it.")
-        return f"{wanted} (not reserved yet)"
+        return f"{desired} (not reserved yet)"
 
-    def new(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    def new(self, desired: Mapping[str, Any]) -> dict[str, Any]:
         """Every field of a new instance where none was."""
-        wanted = further_disks.without_detached(wanted, wanted)
-        return self._complete(self._with_disks_there(wanted))
+        desired = further_disks.without_detached(desired, desired)
+        return self._complete(self._with_disks_there(desired))
 
-    def anew(self, carried: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    def anew(self, carried: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:
         """Fields of the instance that takes the place of another; what is not named is kept."""
-        carried = carry.adapted(self.where, carried, wanted)
+        carried = carry.adapted(self.where, carried, desired)
         stale = ["status"]
-        if {"boot_disk.image", "boot_disk.image_family"} & set(wanted):
-            # What is wished decides; a record of the old image would contradict it.
+        if {"boot_disk.image", "boot_disk.image_family"} & set(desired):
+            # The desired state decides; a record of the old image would contradict it.
             stale += ["boot_disk.image", "boot_disk.image_family", *_RECORDS]
-        if wanted.get("machine_type", carried["machine_type"]) != carried["machine_type"]:
+        if desired.get("machine_type", carried["machine_type"]) != carried["machine_type"]:
             stale += ["accelerators", "scheduling.on_host_maintenance"]
-        if wanted.get("boot_disk.type", carried.get("boot_disk.type")) != carried.get(
+        if desired.get("boot_disk.type", carried.get("boot_disk.type")) != carried.get(
             "boot_disk.type"
         ):
             stale += [f"boot_disk.{option}" for option in further_disks.PERFORMANCE]
-        if "network" in wanted and wanted["network"] != carried.get("network"):
+        if "network" in desired and desired["network"] != carried.get("network"):
             stale.append("subnetwork")
-        if wanted.get("external_ip") is False:
+        if desired.get("external_ip") is False:
             stale.append("address")
         model = "scheduling.provisioning_model"
-        if wanted.get(model, carried.get(model)) != carried.get(model):
+        if desired.get(model, carried.get(model)) != carried.get(model):
             stale += [field for field in carried if field.startswith("scheduling.")]
             stale.append("reservation_affinity")
         kept = {field: value for field, value in carried.items() if field not in stale}
-        both = further_disks.without_detached(diff.merged(kept, wanted), wanted)
+        both = further_disks.without_detached(diff.merged(kept, desired), desired)
         return self._complete(both)
 
-    def moved(self, carried: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    def moved(self, carried: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:
         """As `anew`, of an instance that was elsewhere or is gone already."""
-        there = self._there(further_disks.without_detached(wanted, wanted))
-        carried = {**_without_former_tags(carried, wanted), **there}
-        return self.anew(carried, _following(_without_origins(wanted, there), carried))
+        there = self._there(further_disks.without_detached(desired, desired))
+        carried = {**_without_former_tags(carried, desired), **there}
+        return self.anew(carried, _following(_without_origins(desired, there), carried))
 
-    def _with_disks_there(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """The wish, with those of its disks that exist already."""
-        there = self._there(wanted)
-        return {**there, **_without_origins(wanted, there)}
+    def _with_disks_there(self, desired: Mapping[str, Any]) -> dict[str, Any]:
+        """`desired`, with those of its disks that exist already."""
+        there = self._there(desired)
+        return {**there, **_without_origins(desired, there)}
 
-    def _there(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Fields of those disks of the wish that exist without an instance.
+    def _there(self, desired: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields of those desired disks that exist without an instance.
 
         Raises:
-            GceError: one can't be as wished, or one has the name that the boot disk will have.
+            GceError: one can't be as desired, or one has the name that the boot disk will have.
         """
-        names = further_disks.names(wanted)
+        names = further_disks.names(desired)
         found = self.reader.unattached([self.name, *names])
         self._refuse_boot_disk(found.pop(self.name, None))
-        instance_refusals.taken_disks(self.where, self.name, wanted, found)
+        instance_refusals.taken_disks(self.where, self.name, desired, found)
         there = further_disks.view({}, found, self.client.project)
-        self.refuse_fixed(_without_origins(wanted, there), there)
+        self.refuse_fixed(_without_origins(desired, there), there)
         return there
 
-    def refuse_fixed(self, wanted: Mapping[str, Any], there: Mapping[str, Any]) -> None:
-        """Raise for a disk that exists and can't become what is wished."""
-        for field, value in wanted.items():
+    def refuse_fixed(self, desired: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+        """Raise for a disk that exists and can't become what is desired."""
+        for field, value in desired.items():
             before = there.get(field)
             if field.startswith("disks.") and before is not None and before != value:
                 diff.changes(there, {field: value}, how)
@@ -147,17 +147,17 @@ class InstancePlan:
             "another name.",
         )
 
-    def _complete(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    def _complete(self, desired: Mapping[str, Any]) -> dict[str, Any]:
         """Every field of a new instance, its image resolved to one by name."""
-        self._refuse_missing(wanted)
-        kept = {field: value for field, value in wanted.items() if value is not None}
+        self._refuse_missing(desired)
+        kept = {field: value for field, value in desired.items() if value is not None}
         final = instance_body.with_creation_defaults(kept)
         final = _without_local_ssd(final, final)
         instance_checks.refuse_bad(self.name, final)
         instance_checks.refuse_unsold(self.name, final)
         # All that can be known to be wrong is found out now: later there may be no old one left.
-        wished_gpus = final.get("accelerators") or []
-        lookups.machine_with(self.client, self.zone, final["machine_type"], wished_gpus)
+        desired_gpus = final.get("accelerators") or []
+        lookups.machine_with(self.client, self.zone, final["machine_type"], desired_gpus)
         if final.get("network"):
             self._look_for_network(final["network"], bool(final.get("subnetwork")))
         if addresses.is_ip(final.get("address") or ""):
@@ -181,7 +181,7 @@ class InstancePlan:
                 raise
             self.warnings.append(f"{error.message} The real run needs it.")
 
-    def _refuse_missing(self, wanted: Mapping[str, Any]) -> None:
+    def _refuse_missing(self, desired: Mapping[str, Any]) -> None:
         for field, names in (
             ("machine_type", ("machine_type",)),
             (
@@ -189,20 +189,20 @@ class InstancePlan:
                 ("boot_disk.image", "boot_disk.image_family"),
             ),
         ):
-            if not any(wanted.get(name) for name in names):
+            if not any(desired.get(name) for name in names):
                 raise GceError(
                     f"The {self.where} does not exist, and {field}, without which none "
                     "can be made, is not given.",
                     reason="missingOption",
                     remedy=f"give {field}, or correct name and zone if it should be there.",
                 )
-        self.refuse_sizeless(wanted)
+        self.refuse_sizeless(desired)
 
-    def refuse_sizeless(self, wanted: Mapping[str, Any]) -> None:
+    def refuse_sizeless(self, desired: Mapping[str, Any]) -> None:
         """A disk that has to be made needs a size, or an image that has one."""
-        for disk in further_disks.names(wanted):
+        for disk in further_disks.names(desired):
             start = f"disks.{disk}"
-            if any(wanted.get(f"{start}.{o}") for o in ("source", "size_gb", "image")):
+            if any(desired.get(f"{start}.{o}") for o in ("source", "size_gb", "image")):
                 continue
             raise GceError(
                 f"The disk {disk} for the {self.where} does not exist, and size_gb, without which "
@@ -230,63 +230,65 @@ class InstancePlan:
         if f"metadata.{image_record.FAMILY}" in final:
             final["boot_disk.image_family"] = final[f"metadata.{image_record.FAMILY}"]
 
-    def comparable(self, wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-        """The wish for an instance that exists: without what can't be compared, and with what
+    def comparable(self, desired: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+        """`desired` for an instance that exists: without what can't be compared, and with what
         follows from it.
         """
-        if "boot_disk.image_family" in wanted and "boot_disk.image_family" not in current:
+        if "boot_disk.image_family" in desired and "boot_disk.image_family" not in current:
             self.warnings.append(
                 f"The image that the {self.where} was made from no longer exists, so its "
                 "family was not compared."
             )
-            wanted = {field: v for field, v in wanted.items() if field != "boot_disk.image_family"}
-        if self._is_larger(wanted, current):
+            desired = {
+                field: v for field, v in desired.items() if field != "boot_disk.image_family"
+            }
+        if self._is_larger(desired, current):
             self.warnings.append(
                 f"The boot disk of the {self.where} has {current[_BOOT_SIZE]} GB, and "
-                f"{wanted[_BOOT_SIZE]} GB were asked for. It was left so: a disk can't shrink, and "
-                "nothing is made anew to have a smaller one."
+                f"{desired[_BOOT_SIZE]} GB were asked for. It was left so: a disk "
+                "can't shrink, and the instance is not recreated for a smaller one."
             )
-        if wanted.get("address") == current.get("address"):
+        if desired.get("address") == current.get("address"):
             # One that was attached otherwise needs no record to be right.
-            wanted = {k: v for k, v in wanted.items() if k != f"metadata.{image_record.ADDRESS}"}
-        wanted = self._as_reserved(wanted, current)
-        wanted = self._with_attachments(_without_origins(wanted, current), current)
-        return _following(wanted, current)
+            desired = {k: v for k, v in desired.items() if k != f"metadata.{image_record.ADDRESS}"}
+        desired = self._as_reserved(desired, current)
+        desired = self._with_attachments(_without_origins(desired, current), current)
+        return _following(desired, current)
 
     @staticmethod
-    def _is_larger(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+    def _is_larger(desired: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
         """Whether the boot disk has more than is asked for: grown by hand, mostly."""
-        return bool(wanted.get(_BOOT_SIZE)) and current.get(_BOOT_SIZE, 0) > wanted[_BOOT_SIZE]
+        return bool(desired.get(_BOOT_SIZE)) and current.get(_BOOT_SIZE, 0) > desired[_BOOT_SIZE]
 
-    def _as_reserved(self, wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-        """One that a reservation holds stays so where STANDARD is wished, which is the default: it
+    def _as_reserved(self, desired: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+        """One that a reservation holds stays so where STANDARD is desired, which is the default: it
         is had and paid already, and what it is made anew as might not be had.
         """
         model = "scheduling.provisioning_model"
-        if current.get(model) != RESERVATION_BOUND or wanted.get(model) != STANDARD:
-            return wanted
+        if current.get(model) != RESERVATION_BOUND or desired.get(model) != STANDARD:
+            return desired
         self.warnings.append(
             f"The {self.where} is {RESERVATION_BOUND}, and was left so though {STANDARD} is "
-            f"wished. Set provisioning_model: {RESERVATION_BOUND} to say so, or delete it (state: "
+            f"desired. Set provisioning_model: {RESERVATION_BOUND} to say so, or delete it (state: "
             "absent) for another."
         )
-        return {field: value for field, value in wanted.items() if field != model}
+        return {field: value for field, value in desired.items() if field != model}
 
     def _with_attachments(
-        self, wanted: dict[str, Any], current: Mapping[str, Any]
+        self, desired: dict[str, Any], current: Mapping[str, Any]
     ) -> dict[str, Any]:
         """What is chosen for disks that are to be attached, as for those of a new instance."""
         coming = {
             field: value
-            for field, value in {**current, **wanted}.items()
+            for field, value in {**current, **desired}.items()
             if field.startswith("disks.")
             and not current.get(f"disks.{field.split('.')[1]}.attached")
-            and wanted.get(f"disks.{field.split('.')[1]}.attached")
+            and desired.get(f"disks.{field.split('.')[1]}.attached")
         }
         if not coming:
-            return wanted
+            return desired
         self.refuse_sizeless(coming)
-        machine = wanted.get("machine_type", current["machine_type"])
+        machine = desired.get("machine_type", current["machine_type"])
         chosen = further_disks.with_creation_defaults({"machine_type": machine, **coming})
         return {
             **{
@@ -294,31 +296,31 @@ class InstancePlan:
                 for field, value in chosen.items()
                 if field.startswith("disks.") and field not in current
             },
-            **wanted,
+            **desired,
         }
 
 
-def _following(wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-    """The wish with what follows from it for an instance as `current`, there or to be made anew."""
-    machine = wanted.get("machine_type", current["machine_type"])
+def _following(desired: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """`desired`, with what follows from it for an instance as `current`."""
+    machine = desired.get("machine_type", current["machine_type"])
     if machine_types.bundles_gpus(machine):
-        wanted = {field: value for field, value in wanted.items() if field != "accelerators"}
-    wanted = _with_termination(wanted, current)
-    wanted = _without_local_ssd(wanted, current)
-    if wanted.get(_BOOT_SIZE) and current.get(_BOOT_SIZE, 0) > wanted[_BOOT_SIZE]:
+        desired = {field: value for field, value in desired.items() if field != "accelerators"}
+    desired = _with_termination(desired, current)
+    desired = _without_local_ssd(desired, current)
+    if desired.get(_BOOT_SIZE) and current.get(_BOOT_SIZE, 0) > desired[_BOOT_SIZE]:
         # What filled the old one may fill the new one too.
-        wanted = {**wanted, _BOOT_SIZE: current[_BOOT_SIZE]}
-    if wanted.get("accelerators"):
+        desired = {**desired, _BOOT_SIZE: current[_BOOT_SIZE]}
+    if desired.get("accelerators"):
         # With GPUs there is no live migration, whether or not the caller thought of that.
-        wanted = {"scheduling.on_host_maintenance": "TERMINATE", **wanted}
-    return fields_of.keep_other_keys(wanted, current)
+        desired = {"scheduling.on_host_maintenance": "TERMINATE", **desired}
+    return fields_of.keep_other_keys(desired, current)
 
 
-def _without_origins(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+def _without_origins(desired: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
     """A disk that exists is what it is: from which image it was made doesn't matter any more."""
     return {
         field: value
-        for field, value in wanted.items()
+        for field, value in desired.items()
         if not (
             field.startswith("disks.")
             and field.endswith(".image")
@@ -327,36 +329,36 @@ def _without_origins(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> d
     }
 
 
-def _with_termination(wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+def _with_termination(desired: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
     """The termination action comes and goes with the limit of a standard instance's run time."""
     limit, action = "scheduling.max_run_duration", "scheduling.instance_termination_action"
-    model = wanted.get(
+    model = desired.get(
         "scheduling.provisioning_model", current.get("scheduling.provisioning_model")
     )
-    if limit not in wanted or model != "STANDARD" or action in wanted:
-        return wanted
-    return {**wanted, action: (current.get(action) or "STOP") if wanted[limit] else None}
+    if limit not in desired or model != "STANDARD" or action in desired:
+        return desired
+    return {**desired, action: (current.get(action) or "STOP") if desired[limit] else None}
 
 
-def _without_local_ssd(wanted: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+def _without_local_ssd(desired: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
     """What becomes of local SSDs at the end of the run time is said where there are some and the
     instance is stopped then; else that option is about stops by this module alone.
     """
-    both = {**current, **wanted}
+    both = {**current, **desired}
     if (
         local_ssds.bundled(str(both["machine_type"]))
         and both.get("scheduling.max_run_duration")
         and instance_body.stops_at_the_limit(both)
     ):
-        return wanted
-    return {k: v for k, v in wanted.items() if k != "discard_local_ssd"}
+        return desired
+    return {k: v for k, v in desired.items() if k != "discard_local_ssd"}
 
 
-def _without_former_tags(carried: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _without_former_tags(carried: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of an instance that is gone, without the tags that the role gave it and gives no more.
 
     The caller can't name them as absent: it read what there is, and there is none.
     """
-    former = str(carried.get(_OWN_TAGS) or "").split(",") if _OWN_TAGS in wanted else []
-    going = {f"tags.{tag}" for tag in former} - set(wanted)
+    former = str(carried.get(_OWN_TAGS) or "").split(",") if _OWN_TAGS in desired else []
+    going = {f"tags.{tag}" for tag in former} - set(desired)
     return {field: value for field, value in carried.items() if field not in going}

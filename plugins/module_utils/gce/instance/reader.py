@@ -30,7 +30,7 @@ class InstanceReader:
     """Reads what is asked for, and remembers the newest image where it came along.
 
     Attributes:
-        newest: newest image of the wished family, where a request for something else told it.
+        newest: newest image of the desired family, where a request for something else told it.
         boot: the boot disk's resource as last read.
         more: name to resource of further disks as last read.
     """
@@ -51,10 +51,10 @@ class InstanceReader:
         """Flat fields; disks are asked only where one of `fields` needs it.
 
         Args:
-            fields: names, or the wish. A wish for a larger boot disk than the instance shows is
-                compared with the disk itself: what it shows may be of before it was grown.
-            family: the wished image family, `PROJECT/FAMILY`.
-            boot_type: the wished type of the boot disk. Where the instance's record says that it
+            fields: names, or the desired state. For a boot disk larger than the
+                instance shows, the disk itself is read: the instance may show its old size.
+            family: the desired image family, `PROJECT/FAMILY`.
+            boot_type: the desired type of the boot disk. Where the instance's record says that it
                 has this one, that is believed; a difference is only ever seen on the disk itself.
         """
         asked = set(fields)
@@ -65,8 +65,8 @@ class InstanceReader:
         known_type = boot_type and self._recorded_type(resource) == boot_type
         of_disk = OF_BOOT_DISK - {"boot_disk.type"} if known_type else OF_BOOT_DISK
         size = "boot_disk.size_gb"
-        wished = (fields.get(size) if isinstance(fields, Mapping) else None) or 0
-        if boot and (of_disk & asked or unrecorded or wished > view.get(size, 0)):
+        desired = (fields.get(size) if isinstance(fields, Mapping) else None) or 0
+        if boot and (of_disk & asked or unrecorded or desired > view.get(size, 0)):
             paths[""] = naming.relative(str(boot))
         for name in further_disks.names(asked):
             there = view.get(f"disks.{name}.source")

@@ -137,7 +137,7 @@ class RecreateNotes:
             ) from None
 
     def forget(self) -> bool:
-        """The new one is there, or none is wished; returns whether there was a note."""
+        """The new one is there, or none is desired; returns whether there was a note."""
         if self.path is None:
             return False
         there = self.path.exists()

@@ -141,13 +141,13 @@ def down_again(where: str, resource: Mapping[str, Any]) -> GceError:
 
 
 def taken_disks(
-    where: str, name: str, wanted: Mapping[str, Any], disks: Mapping[str, Mapping[str, Any]]
+    where: str, name: str, desired: Mapping[str, Any], disks: Mapping[str, Mapping[str, Any]]
 ) -> None:
     """A disk that another instance has is not for this one, unless all only read it.
 
     Args:
         name: the instance's name.
-        disks: name to resource of the disks that `wanted` speaks of.
+        disks: name to resource of the disks that `desired` speaks of.
     """
     for disk, found in disks.items():
         others = [
@@ -155,7 +155,7 @@ def taken_disks(
             for user in found.get("users") or []
             if not str(user).endswith(f"/instances/{name}")
         ]
-        if others and wanted.get(f"disks.{disk}.mode") != "READ_ONLY":
+        if others and desired.get(f"disks.{disk}.mode") != "READ_ONLY":
             users = ", ".join(user.rsplit("/", 1)[-1] for user in others)
             raise GceError(
                 f"The disk {disk} for the {where} is attached to {users}. Nothing was changed.",

@@ -39,7 +39,7 @@ class InstanceRemoval:
         that were set to go with the old one, go too.
         """
         calls: InstanceCalls = self.calls
-        named = further_disks.names(fields_of.wish(params, self.client.project))
+        named = further_disks.names(fields_of.desired(params, self.client.project))
         going = self.reader.unattached(named) if params["delete_disks"] and named else {}
         refuse.taken_disks(calls.where, calls.name, {}, going)
         going |= self._kept_for_a_new_one(resource, params)
@@ -86,8 +86,8 @@ class InstanceRemoval:
         staying = []
         for disk in resource.get("disks") or []:
             name = naming.short(str(disk.get("source") or disk.get("deviceName")))
-            wished = asked.get("" if disk.get("boot") else name)
-            if disk.get("type") != "SCRATCH" and (not disk.get("autoDelete") or wished is False):
+            desired = asked.get("" if disk.get("boot") else name)
+            if disk.get("type") != "SCRATCH" and (not disk.get("autoDelete") or desired is False):
                 staying.append(name)
         return staying
 

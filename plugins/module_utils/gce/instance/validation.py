@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can't be made as it is wished: found before anything is asked of Google. Pure."""
+"""What can't be made as desired: found before anything is asked of Google. Pure."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def view(resource: Mapping[str, Any], project: str) -> dict[str, Any]:
     return fields
 
 
-def wish(params: Mapping[str, Any], project: str) -> dict[str, Any]:
+def desired_fields(params: Mapping[str, Any], project: str) -> dict[str, Any]:
     """Flat fields that the options name.
 
     Raises:
@@ -175,20 +175,20 @@ class Firewall:
 
     def present(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Create the rule, or change what differs."""
-        wanted = wish(params, self.client.project)
+        desired = desired_fields(params, self.client.project)
         resource = self._fetch()
         current = view(resource, self.client.project) if resource else {}
-        after = diff.merged(current, wanted)
+        after = diff.merged(current, desired)
         refuse_world(self.name, after, params["allow_world"])
         if resource is None:
             found = [diff.Change("firewall", None, self.name, "create")]
         else:
-            found = diff.changes(current, wanted, how)
+            found = diff.changes(current, desired, how)
         if found and not self.check:
             self._apply(resource, found, after)
             resource = self._fetch()
             after = view(resource or {}, self.client.project)
-        return _result(resource, found, diff.before_after(current, after, list(wanted)))
+        return _result(resource, found, diff.before_after(current, after, list(desired)))
 
     def absent(self) -> dict[str, Any]:
         """Delete the rule; one that is gone is no change."""

@@ -146,14 +146,14 @@ class Network(_Base):
 
     def present(self, params: Mapping[str, Any]) -> Resource:
         """Make it, or change what differs."""
-        wish = {
+        desired = {
             field: params[field]
             for field in ("auto_create_subnetworks", "routing_mode")
             if params[field] is not None
         }
         resource = self._fetch()
         if resource is None:
-            made = {"auto_create_subnetworks": False, "routing_mode": "REGIONAL", **wish}
+            made = {"auto_create_subnetworks": False, "routing_mode": "REGIONAL", **desired}
             if params["description"]:
                 made["description"] = params["description"]
             if not self.check:
@@ -168,14 +168,14 @@ class Network(_Base):
             created = [Change("network", None, self.name, "create")]
             return self._result(resource, created, {}, {"name": self.name, **made})
         current = self._view(resource)
-        found = changes(current, wish, lambda *_: "live")
+        found = changes(current, desired, lambda *_: "live")
         if any(one.field == "auto_create_subnetworks" and one.after for one in found):
             raise GceError(
                 f"The {self.where} is in custom mode, and Google has no way back to auto mode.",
                 reason="cannotChange",
                 remedy="leave auto_create_subnetworks out, or choose another name.",
             )
-        after = merged(current, wish)
+        after = merged(current, desired)
         if found and not self.check:
             for one in found:
                 if one.field == "routing_mode":
@@ -212,19 +212,19 @@ class Subnetwork(_Base):
     def present(self, params: Mapping[str, Any]) -> Resource:
         """Make it, or change what differs; a range only ever grows."""
         network = naming.reference(params["network"], self.client.project)
-        wish: Resource = {"network": network}
+        desired: Resource = {"network": network}
         if params["range"] is not None:
-            wish["range"] = self._checked_range(params["range"])
+            desired["range"] = self._checked_range(params["range"])
         if params["private_google_access"] is not None:
-            wish["private_google_access"] = params["private_google_access"]
+            desired["private_google_access"] = params["private_google_access"]
         resource = self._fetch()
         if resource is None:
-            return self._make(params, wish)
+            return self._make(params, desired)
         current = self._view(resource)
         if params["prefer_range"]:
-            wish.pop("range", None)
-        found = changes(current, wish, self._how)
-        after = merged(current, wish)
+            desired.pop("range", None)
+        found = changes(current, desired, self._how)
+        after = merged(current, desired)
         if found and not self.check:
             for one in found:
                 if one.field == "range":
@@ -235,16 +235,16 @@ class Subnetwork(_Base):
             after = self._view(resource or {})
         return self._result(resource, found, current, after)
 
-    def _make(self, params: Mapping[str, Any], wish: Resource) -> Resource:
-        if "range" not in wish:
+    def _make(self, params: Mapping[str, Any], desired: Resource) -> Resource:
+        if "range" not in desired:
             raise GceError(
                 f"There is no {self.where}, and range does not say which addresses it should have.",
                 reason="noRange",
                 remedy="give a range, for example 10.96.0.0/20.",
             )
-        made = {"private_google_access": False, **wish}
+        made = {"private_google_access": False, **desired}
         if params["prefer_range"]:
-            made["range"] = self._free(wish["range"], wish["network"])
+            made["range"] = self._free(desired["range"], desired["network"])
         if params["description"]:
             made["description"] = params["description"]
         resource = None

@@ -59,7 +59,7 @@ def quota_id_of(metric: str) -> str:
 
 
 def preference_id(service: str, quota_id: str, dimensions: Mapping[str, str]) -> str:
-    """The same id for the same wish, so that it is never asked for twice."""
+    """The same id for the same request, so that it is never asked for twice."""
     exact = [service, quota_id, *(f"{key}={dimensions[key]}" for key in sorted(dimensions))]
     digest = hashlib.sha256("\n".join(exact).encode()).hexdigest()[:8]
     words = "-".join(["gce-vllm", quota_id, *(dimensions[key] for key in sorted(dimensions))])
@@ -108,7 +108,7 @@ def suffices(limit: int | None, value: int) -> bool:
 
 
 class QuotaRequest:
-    """A wish for a limit of at least `value`; `check` only plans."""
+    """A request for a limit of at least `value`; `check` only plans."""
 
     def __init__(self, client: QuotasClient, params: Mapping[str, Any], check: bool) -> None:
         self.client, self.params, self.check = client, params, check
