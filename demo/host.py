@@ -7,9 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
+from collections.abc import Sequence
 
-from emulator.machines import runtime
+from emulator.machines import attempts, runtime
+
+#: Between the attempts: a mirror may fail for a moment, and somebody else may be at apt.
+PAUSES_S = (10, 30, 60)
 
 
 class HostError(Exception):
@@ -31,23 +34,16 @@ def ready() -> None:
     if shutil.which("apt-get") is None:
         raise HostError(f"Missing: {' '.join(missing)}. Install them with your package manager.")
     sys.stderr.write(f"Installing from Debian: {' '.join(missing)}\n")
+    attempts.several(lambda: _install(missing), pauses_s=PAUSES_S, failure=HostError)
+
+
+def _install(packages: Sequence[str]) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    commands = (
+    for command in (
         ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing],
-    )
-    # A mirror may fail for a moment, and somebody else may be at apt.
-    for pause in (10, 30, 60, None):
-        for command in commands:
-            done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                break
-        else:
-            return
-        said = (done.stderr or done.stdout)[-1500:]
-        if pause is None:
+        ["apt-get", "install", "-qq", "-y", "--no-install-recommends", *packages],
+    ):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = (done.stderr or done.stdout)[-1500:]
             raise HostError(f"{' '.join(command[:2])} failed:\n{said}")
-        sys.stderr.write(f"{said}\nAgain in {pause} s\n")
-        time.sleep(pause)

@@ -9,9 +9,10 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from emulator.machines import attempts
 
 #: Long enough for a slow mirror.
 TIMEOUT_S = 900
@@ -32,8 +33,7 @@ def install(*programs: str) -> None:
         if shutil.which("apt-get") is None or os.geteuid() != 0:
             raise RuntimeError(f"Missing: {' '.join(missing)}. Install them and run again.")
         added = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing]
-        if said := _again_and_again(["apt-get", "update", "-qq"], added):
-            raise RuntimeError(f"{' '.join(missing)} can't be installed:\n{said}")
+        _again_and_again(["apt-get", "update", "-qq"], added)
 
 
 def unpacked(package: str, program: str) -> str:
@@ -54,12 +54,12 @@ def unpacked(package: str, program: str) -> str:
             raise RuntimeError(f"Missing: {program}. These tests need Debian or Ubuntu.")
         with tempfile.TemporaryDirectory(dir=base) as folder:
             download = ["apt-get", "download", "-qq", package]
-            if said := _tried(download, folder):
+            try:
+                _run(download, folder=folder)
+            except RuntimeError:
                 # Its lists may be of another day, or not there.
                 renewed = [["apt-get", "update", "-qq"]] if os.geteuid() == 0 else []
-                said = _again_and_again(*renewed, download, folder=folder)
-            if said:
-                raise RuntimeError(f"{package} can't be downloaded:\n{said}")
+                _again_and_again(*renewed, download, folder=folder)
             (file,) = Path(folder).glob("*.deb")
             whole = Path(folder) / "whole"
             subprocess.run(["dpkg-deb", "-x", file, whole], check=True, timeout=TIMEOUT_S)
@@ -77,18 +77,17 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _again_and_again(*commands: list[str], folder: str = "/") -> str:
-    """What the commands said at the last attempt, if that failed too, else nothing."""
-    for pause in (*PAUSES_S, 0):
-        said = next(filter(None, (_tried(command, folder) for command in commands)), "")
-        if not said:
-            break
-        time.sleep(pause)
-    return said
+def _again_and_again(*commands: list[str], folder: str = "/") -> None:
+    """Run them one after the other, and all anew where one fails."""
+
+    def once() -> None:
+        for command in commands:
+            _run(command, folder=folder)
+
+    attempts.several(once, pauses_s=PAUSES_S, failure=RuntimeError)
 
 
-def _tried(command: list[str], folder: str) -> str:
-    """What a command said that failed, else nothing."""
+def _run(command: list[str], *, folder: str) -> None:
     done = subprocess.run(
         command,
         cwd=folder,
@@ -98,10 +97,9 @@ def _tried(command: list[str], folder: str) -> str:
         timeout=TIMEOUT_S,
         check=False,
     )
-    if done.returncode == 0:
-        return ""
-    said = (done.stderr or done.stdout)[-1500:]
-    return f"{' '.join(command[:2])} ended with {done.returncode}: {said}"
+    if done.returncode:
+        said = (done.stderr or done.stdout)[-1500:]
+        raise RuntimeError(f"`{' '.join(command)}` ended with {done.returncode}: {said}")
 
 
 def program(name: str) -> str:

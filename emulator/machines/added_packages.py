@@ -36,17 +36,9 @@ def name(packages: Sequence[str]) -> str:
 
 
 def ensure(podman: Podman, packages: Sequence[str]) -> str:
-    """Return the image's name, building it first where it is not there yet.
-
-    Several processes may ask at once: one builds and the others wait.
-    """
+    """Return the image's name, building it first where it is not there yet."""
     base, wanted = image.ensure(podman), name(packages)
-    if image.exists(podman, wanted):
-        return wanted
-    with image.only_one():
-        if not image.exists(podman, wanted):
-            _build(podman, base, wanted, packages)
-    return wanted
+    return image.once(podman, wanted, lambda: _build(podman, base, wanted, packages))
 
 
 def _build(podman: Podman, base: str, wanted: str, packages: Sequence[str]) -> None:

@@ -11,10 +11,10 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
+from emulator.machines import attempts
 from emulator.machines.runtime import Podman
 from emulator.world.backend import MachineError
 
@@ -121,36 +121,39 @@ def ensure(podman: Podman) -> str:
     """Return the image's name, building it first where it is not there yet.
 
     A cold build takes about a minute; with the root file system cached, importing it takes
-    seconds. Several processes may ask at once: one builds and the others wait.
+    seconds.
     """
-    if exists(podman, name()):
-        return name()
-    with only_one():
-        if exists(podman, name()):
-            return name()
-        tarball = cache_folder() / f"machine-{fingerprint()}.tar"
-        if not tarball.exists():
-            _build_again_and_again(tarball)
-        say(f"importing {tarball}")
-        command = f"CMD {json.dumps(BOOT)}"
-        podman.run("import", "--change", command, str(tarball), name(), timeout=1800)
-    return name()
+    return once(podman, name(), lambda: _import(podman))
+
+
+def once(podman: Podman, wanted: str, make: Callable[[], None]) -> str:
+    """Return `wanted`, the name of an image, after `make` has made it where podman has none.
+
+    Several processes may ask at once: one makes it and the others wait.
+    """
+    if exists(podman, wanted):
+        return wanted
+    with (cache_folder() / "image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Whoever had the lock may have made it.
+        if not exists(podman, wanted):
+            make()
+    return wanted
+
+
+def _import(podman: Podman) -> None:
+    tarball = cache_folder() / f"machine-{fingerprint()}.tar"
+    if not tarball.exists():
+        # A mirror may fail for a moment.
+        attempts.several(lambda: _build(tarball), pauses_s=PAUSES_S, failure=MachineError)
+    say(f"importing {tarball}")
+    command = f"CMD {json.dumps(BOOT)}"
+    podman.run("import", "--change", command, str(tarball), name(), timeout=1800)
 
 
 def exists(podman: Podman, wanted: str) -> bool:
     """Whether podman has an image of that name."""
     return bool(podman.run("images", "--quiet", "--filter", f"reference={wanted}").strip())
-
-
-def _build_again_and_again(tarball: Path) -> None:
-    """A mirror may fail for a moment."""
-    for pause in PAUSES_S:
-        try:
-            return _build(tarball)
-        except MachineError as error:
-            say(f"{error}\nAgain in {pause} s")
-            time.sleep(pause)
-    return _build(tarball)
 
 
 def _build(tarball: Path) -> None:
@@ -187,14 +190,6 @@ def _build(tarball: Path) -> None:
         part.unlink(missing_ok=True)
     size = tarball.stat().st_size / 1e6
     say(f"built {tarball.name}: {size:.0f} MB in {time.monotonic() - started:.0f} s")
-
-
-@contextmanager
-def only_one() -> Iterator[None]:
-    """Let one process build at a time."""
-    with (cache_folder() / "image.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def say(line: str) -> None:
