@@ -63,7 +63,7 @@ docs: setup-dev ## write the roles' READMEs, docs/reference, docs/private-apis.m
 audit: ## look the locks' packages up in the public lists of vulnerabilities (needs the public Python package index)
 	@requirements/audit.sh
 
-lock: ## write requirements/*.txt anew from *.in (needs uv)
+lock: ## write requirements/*.txt again from *.in (needs uv)
 	@requirements/lock.sh
 
 clean: ## remove test containers, .venv and build output; caches stay

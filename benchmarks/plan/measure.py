@@ -193,7 +193,7 @@ def _child(number: int, result: Path, log: Path) -> None:
 
 
 def _run(number: int, limit: float, folder: Path, again: bool) -> dict[str, Any]:
-    """Run one in a process of its own, which imports everything anew where `again`."""
+    """Run one in a process of its own, which imports everything again where `again`."""
     result, log = folder / f"{number}.json", folder / f"{number}.log"
     began = time.monotonic()
     child = os.fork()

@@ -57,7 +57,7 @@ def _boot(call: Call, ref: Ref, instance: Json, kind: str) -> Json:
 
 @handles("instances.suspend")
 def suspend(call: Call) -> Json:
-    """Halts a running instance. Unlike Google's, its memory is not kept: it boots anew."""
+    """Halts a running instance. Unlike Google's, its memory is not kept: it boots again."""
     ref, instance = _instance(call)
     if instance["status"] != "RUNNING":
         raise not_ready(ref.path)

@@ -44,5 +44,5 @@ def merged(
 
 
 def _setting(instance: Json) -> str:
-    # By number, so that an instance that is made anew publishes its own.
+    # By number, so that an instance that is recreated publishes its own.
     return f"guest-attributes:{instance['id']}"

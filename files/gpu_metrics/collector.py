@@ -82,7 +82,7 @@ class Collector:
         return number
 
     def _leave(self, said: str) -> None:
-        """A driver that was loaded anew is asked anew; once is enough for the log."""
+        """A driver that was loaded again is asked again; once is enough for the log."""
         if self._said != said:
             self._said = said
             logger.error("NVIDIA's driver does not answer: %s", said)

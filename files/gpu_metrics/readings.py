@@ -203,7 +203,7 @@ READINGS = _table(
     ),
     (
         "NVLINK_RECOVERY_ERROR_COUNT_TOTAL",
-        "Links that were trained anew, of all links.",
+        "Links that were retrained, of all links.",
         _links("NVML_NVLINK_ERROR_DL_RECOVERY"),
     ),
 )

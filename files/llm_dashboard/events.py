@@ -80,7 +80,7 @@ def _releases(found: Sequence[Series], span: Span) -> Iterable[Event]:
             f"release {labels.get('release', '')} serves: {labels.get('model', '')}"
             f" on vLLM {labels.get('vllm', '')}"
         )
-        # A process that starts anew with the same release is no deployment.
+        # A process that starts again with the same release is no deployment.
         first = next(iter(_begins(one, span)), None)
         if first is not None and len(found) > 1:
             yield Event(first, "deploy", text)

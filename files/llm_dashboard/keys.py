@@ -31,7 +31,7 @@ class Key:
 
 
 class Keys:
-    """The file, read anew whenever it was replaced."""
+    """The file, read again whenever it was replaced."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

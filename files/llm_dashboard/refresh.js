@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Brings the page up to date; what is open, and where one has scrolled to, stays. Without scripts one loads it anew.
+// Brings the page up to date; what is open, and where one has scrolled to, stays. Without scripts one reloads it.
 "use strict";
 const EVERY_MS = 30000;
 let running = false;

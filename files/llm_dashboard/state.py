@@ -21,8 +21,8 @@ _MEANS = {
     "healthy": "it takes requests",
     "loading": "it takes no requests yet",
     "draining": "it lets requests finish and takes no new ones",
-    "stuck": "it has requests and makes no tokens; systemd starts it anew",
-    "unhealthy": "its engine died; systemd starts it anew",
+    "stuck": "it has requests and makes no tokens; systemd restarts it",
+    "unhealthy": "its engine died; systemd restarts it",
 }
 _PHASES = ("begin", "import", "configuration", "engine", "api", "first_token", "warm_up")
 

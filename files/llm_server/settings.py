@@ -45,7 +45,7 @@ OWNED_BY_SERVER = {
 
 #: vLLM options that would be read and then ignored, with what does their work here.
 NO_EFFECT = {
-    "enable_ssl_refresh": "this server reads its certificate anew when it gets SIGHUP",
+    "enable_ssl_refresh": "this server reads its certificate again when it gets SIGHUP",
     **dict.fromkeys(
         ("h11_max_incomplete_event_size", "h11_max_header_count"),
         "this server bounds the head of a request itself",
@@ -89,7 +89,7 @@ class Settings(BaseModel):
     model_path: str = Field(min_length=1)
     served_model_name: str = Field(min_length=1)
     api_key_required: bool = Field(True, strict=True)
-    #: Keys and limits: the one file that SIGHUP reads anew; see `access.Access`.
+    #: Keys and limits: the one file that SIGHUP reloads; see `access.Access`.
     access_file: Path | None = None
     vllm_args: dict[str, ArgValue] = Field(default_factory=dict)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -87,7 +87,7 @@ options:
         ask the same send one request. It is made for its owner alone; the folder that it is to be
         in has to exist on the machine that runs the module, else nothing is shared.
       - What is read so serves only to find that there is nothing to change. Whatever differs is
-        read anew before it is changed.
+        read again before it is changed.
       - Take a new folder for each time that the answers have to be fresh, as the roles of this
         collection do.
     type: path

@@ -11,7 +11,7 @@ version_added: 0.2.0
 description:
   - Reserves an external IPv4 address under a name, or releases it.
   - An instance that has it (option RV(ignore:address) of M(llmops.gce_vllm.gce_instance)) keeps it
-    when it is stopped, started or made anew.
+    when it is stopped, started or recreated.
   - An address that something uses is not released; the run fails and says what uses it.
   - Google charges for an address that is reserved and not used.
 author:

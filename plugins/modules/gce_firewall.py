@@ -33,7 +33,7 @@ options:
     description:
       - The network whose traffic the rule filters, by name, or by path where it belongs to another
         project.
-      - A rule can't move to another network; it is deleted and made anew.
+      - A rule can't move to another network; it is recreated.
     type: str
     default: default
   description:
@@ -127,7 +127,7 @@ changes:
       description: What the task asks for.
       type: raw
     how:
-      description: V(live) changed in place, V(recreate) deleted and made anew, V(create),
+      description: V(live) changed in place, V(recreate) deleted and recreated, V(create),
         V(delete).
       type: str
   sample: [{"field": "source_ranges", "from": ["198.51.100.0/24"], "to": ["203.0.113.7/32"], "how":

@@ -14,9 +14,8 @@ description:
   - Options that are not given are left as they are; labels, metadata, tags and lines of
     C(ssh-keys) that others set survive.
   - Each difference is changed live, or by a stop and start (only with O(allow_stop)), or by
-    deleting the instance and making it
-    anew (only with O(allow_recreate)). Where the needed permission is missing, the run fails, names
-      the differences and changes nothing.
+    recreating the instance (only with O(allow_recreate)). Where the needed permission is missing,
+    the run fails, names the differences and changes nothing.
   - Needs a stop, O(machine_type) within a series, O(accelerators), O(service_account), O(shielded),
     O(scheduling) without its provisioning model, O(discard_local_ssd) where the run time is
     limited, device name and mode of a further disk, and O(reservation_affinity) from any to none.
@@ -65,7 +64,7 @@ options:
       - All of them are checked for mistakes before the first is tried.
       - An instance that is there stays where it is. If it is stopped and its zone has no room to
         start it, other placements in its zone are tried by changing it, and those in other zones,
-        only with O(allow_recreate), by deleting it with its boot disk and making it anew.
+        only with O(allow_recreate), by deleting it with its boot disk and recreating it.
       - An instance of this name in none of these zones stops the creation of another.
       - Disks can't follow into another zone. An instance with further disks only goes to placements
         in its own zone, and a new one only to zones that have those of O(disks) that exist already,
@@ -116,7 +115,7 @@ options:
     description:
       - V(present) means running. An instance that is stopped or suspended is started.
       - V(stopped) never makes an instance; where there is none, nothing is done, unless an earlier
-        run deleted it to make it anew and was cut off.
+        run deleted it to recreate it and was cut off.
       - V(absent) deletes the instance and those of its disks that are set to go with it, as its
         boot disk is. RV(kept_disks) names the others.
     type: str
@@ -252,7 +251,7 @@ options:
     description:
       - A reserved external address of the region, by name or as an IP address. It is attached live;
         the interface's former external address is given up for it.
-      - The instance keeps it when it is stopped, started, or made anew. See
+      - The instance keeps it when it is stopped, started, or recreated. See
         M(llmops.gce_vllm.gce_address). With O(placements) in several regions, give a name that is
         reserved in each.
       - To have an ephemeral one again, leave this out, set O(external_ip) to V(false), then to
@@ -376,7 +375,7 @@ options:
         Google at the end of C(max_run_duration) of O(scheduling). Google demands an answer for
         every machine that has some (A2 Ultra, A3, A4).
       - They are emptied unless this is V(false). Then Google keeps the data, at a price, and an
-        instance that would have to be made anew is refused.
+        instance that would have to be recreated is refused.
     type: bool
     version_added: 0.1.0
   report_newer_image:
@@ -394,7 +393,7 @@ options:
     default: false
   allow_recreate:
     description:
-      - Delete the instance and make it anew where a difference needs it. What is on its boot disk
+      - Recreate the instance where a difference needs it. What is on its boot disk
         is lost.
       - Options that the task doesn't name are carried over. Further disks are kept and attached
         again, see O(disks).
@@ -405,7 +404,7 @@ options:
     default: false
   state_dir:
     description:
-      - Folder on the machine that the module runs on. While an instance is made anew, or moved to
+      - Folder on the machine that the module runs on. While an instance is recreated, or moved to
         another of O(placements), a file in it holds all that the old one had, secret metadata too;
         only the user who runs this can read it. Afterwards it is deleted.
       - A next run from another machine does not know of it, and makes the instance from its options
@@ -560,7 +559,7 @@ newer_image:
     - The newest image of the family that the boot disk was made from, where that is not its own;
       null where it is, where the task names no image or the instance was just made, and without
       O(report_newer_image).
-    - It makes nothing changed. To have it, let the instance be made anew.
+    - It changes nothing by itself. To have it, let the instance be recreated.
   returned: success
   type: dict
   contains:
@@ -617,7 +616,7 @@ changes:
     field:
       description: Name of the option (V(labels.owner), V(boot_disk.size_gb),
         V(disks.weights.size_gb)), V(status), V(instance) where it was made or deleted,
-        V(disks.weights) where a disk was deleted, or V(placement) where it was made anew elsewhere.
+        V(disks.weights) where a disk was deleted, or V(placement) where it was recreated elsewhere.
       type: str
     from:
       description: What was found.

@@ -13,7 +13,7 @@ description:
     key is from, in the comment that OpenSSH does not read.
   - The file holds nothing else. Lines that this module did not write are removed, with a warning.
   - Every process on an instance can publish another host key. So a key that changes is refused as
-    long as the instance was not made anew.
+    long as the instance was not recreated.
 options:
   path:
     description: The file. It is made where it is missing; its folder has to be there.
@@ -34,7 +34,7 @@ options:
     type: str
     required: true
   instance_id:
-    description: The instance's C(id). One that is made anew has another.
+    description: The instance's C(id). One that is recreated has another.
     type: str
     required: true
 attributes:
@@ -120,10 +120,10 @@ def converge(module: AnsibleModule) -> dict[str, Any]:
     except ChangedKeyError as error:
         module.fail_json(
             msg=f"The {error} host key that {params['owner']} publishes is not the one that "
-            f"{path} has, though the instance was not made anew. Any process on it may publish "
+            f"{path} has, though the instance was not recreated. Any process on it may publish "
             "another key, so it is not trusted. Find out who changed it. If you did, remove the "
             f"lines that end in {params['owner']}/{params['instance_id']} from that file and run "
-            "again. If nobody did, make the instance anew."
+            "again. If nobody did, recreate the instance."
         )
     if file.foreign:
         shown = ", ".join(ascii(word)[1:41].rstrip("'") for word in file.foreign[:5])

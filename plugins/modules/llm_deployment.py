@@ -41,7 +41,7 @@ options:
     type: path
     default: /etc/systemd/system/llm-server.service
   runtime:
-    description: Folder that systemd makes anew at each start of the service.
+    description: Folder that systemd recreates at each start of the service.
     type: path
     default: /run/llm-server
   accept:

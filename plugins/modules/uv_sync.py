@@ -119,7 +119,7 @@ strays:
   type: list
   elements: str
 created:
-  description: Whether the environment was made anew, and why.
+  description: Whether the environment was recreated, and why.
   returned: always
   type: str
 lock_sha256:
@@ -329,7 +329,7 @@ def sync(module: AnsibleModule, uv: Uv) -> dict[str, object]:
 
 
 def _reason_to_create(module: AnsibleModule, env: Environment) -> str:
-    """Why the environment must be made anew, empty where it stays; refuses the wrong Python."""
+    """Why the environment must be recreated, empty where it stays; refuses the wrong Python."""
     python, wanted = module.params["python"], module.params["python_version"]
     version = env.version_of(python)
     if version is None and module.check_mode and not env.path.exists():

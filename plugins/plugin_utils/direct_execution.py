@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs one of our modules in a process forked from this one, which has imported Ansible already.
 
-What is spared is packing the module, starting a Python, and importing everything anew. The module's
+That saves packing the module, starting a Python, and importing everything again. The module's
 process is its own: what it prints, its folder, and what it leaves behind in memory go with it.
 
 Ansible tells a module's code by switches in `ansible.module_utils` that it runs on the controller.

@@ -15,7 +15,7 @@ name: spare_workers
 type: aggregate
 short_description: Loads filters once, and keeps compiled templates and packed modules on disk
 description:
-  - Of a molecule scenario's CPU time, a quarter went into what each task's worker did anew.
+  - Of a molecule scenario's CPU time, a quarter went into what each task's worker did again.
 requirements:
   - enable in configuration (C(callbacks_enabled))
 """

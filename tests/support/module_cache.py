@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modules as Ansible packs them for a host, kept on disk, and with Python's compiled code in them.
 
-Each run of Ansible packs each module anew, and each task's Python on the host compiles all of what
+Each run of Ansible packs each module again, and each task's Python on the host compiles all of what
 is packed, which it reads byte by byte from its standard input: of a task's time there, half.
 Python falls back to the source, which stays in the package, where it is not the one that compiled.
 """

@@ -2,7 +2,7 @@
 """Runs of ansible-playbook, forked from a process that has imported Ansible already.
 
 A run has arguments, environment, folder, output and exit status as a command of its own has. What
-is spared is starting Python, and building each module anew: Ansible keeps the modules it has
+is spared is starting Python, and building each module again: Ansible keeps the modules it has
 packed in a folder of the process that read its settings, which here all runs have in common.
 
 `python -m tests.support.playbook_runs SOCKET` serves: each connection brings one run as JSON

@@ -92,7 +92,7 @@ def apply_limits(control: AccessControl) -> None:
 
 
 def reload(settings: Settings, control: AccessControl, tls: ServerContext | None) -> None:
-    """Reads keys, limits and certificate anew; what is wrong leaves those in force."""
+    """Reads keys, limits and certificate again; what is wrong leaves those in force."""
     try:
         # First: it notes that all has been read that is there now.
         control.replace(read_access(settings))

@@ -14,7 +14,7 @@ class CauseRecorder:
 
     vLLM's engine logs the exception that ends it, while its parent only learns that it failed.
     A file without a name is shared through the fork; a record factory sees every record,
-    also after the child has set up its handlers anew. Spawned processes do not take part.
+    also after the child has set up its handlers again. Spawned processes do not take part.
     """
 
     def __enter__(self) -> CauseRecorder:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may ask, and how much: the file that can be read anew while the server runs."""
+"""Who may ask, and how much: the file that can be read again while the server runs."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def digest(key: str) -> str:
 
 
 class AccessControl:
-    """The access in force: found anew for every request, replaced whole by a reload."""
+    """The access in force: looked up for every request, replaced whole by a reload."""
 
     def __init__(self, access: Access, ledger: Ledger | None = None) -> None:
         self.access = access

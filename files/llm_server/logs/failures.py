@@ -64,7 +64,7 @@ def remember_errors(app: Any) -> None:
     for kind, handler in app.exception_handlers.items():
         app.exception_handlers[kind] = keeping = _keeping(handler)
         # What vLLM loads may have built the layers already, each with handlers of its own. Built
-        # anew they would count into metrics that are there already, and so nowhere.
+        # again they would count into metrics that are there already, and so nowhere.
         if layer is not None and kind not in (500, Exception):
             layer.add_exception_handler(kind, keeping)
 

@@ -42,13 +42,13 @@ class QueuedStderr(QueueHandler):
         super().__init__(self._lines)
         mine = weakref.ref(self)
 
-        def begin_anew() -> None:
+        def restart() -> None:
             handler = mine()
             if handler is not None:
-                handler._begin_anew()
+                handler._restart()
 
         # A forked process has the lines that waited, and no thread that writes them.
-        os.register_at_fork(after_in_child=begin_anew)
+        os.register_at_fork(after_in_child=restart)
         # Those of multiprocessing end without what `atexit` and `logging` do.
         multiprocessing.util.register_after_fork(self, QueuedStderr._write_at_end)
         self._write_at_end()
@@ -56,7 +56,7 @@ class QueuedStderr(QueueHandler):
     def _write_at_end(self) -> None:
         multiprocessing.util.Finalize(None, self.write_out, args=(1.0,), exitpriority=0)
 
-    def _begin_anew(self) -> None:
+    def _restart(self) -> None:
         self.queue = self._lines = _Bytes(self._most_bytes)
         self._thread = None
         self.dropped = self._told = 0

@@ -28,7 +28,7 @@ class Notifier:
         self._send(f"STATUS={text}")
 
     def watchdog(self) -> None:
-        """All is well: without this systemd starts the service anew after WatchdogSec."""
+        """All is well: without this systemd restarts the service after WatchdogSec."""
         self._send("WATCHDOG=1")
 
     def stopping(self, status: str) -> None:

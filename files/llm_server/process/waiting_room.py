@@ -83,7 +83,7 @@ class WaitingRoom:
         self._tell(detail=detail, step=step)
 
     def reload(self) -> None:
-        """Has the keys read anew."""
+        """Has the keys read again."""
         self._tell(reload=True)
 
     async def close(self) -> None:

@@ -128,7 +128,7 @@ def open_tls(files: TlsFiles | None) -> ServerContext | None:
 
 
 def reload_certificate(files: TlsFiles | None, context: ServerContext | None) -> None:
-    """Reads certificate and key anew; those that are wrong leave the old ones in force."""
+    """Reads certificate and key again; those that are wrong leave the old ones in force."""
     if files is None or context is None:
         return
     try:

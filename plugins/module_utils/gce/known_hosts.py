@@ -19,7 +19,7 @@ class Instance:
     """Whose keys they are.
 
     Attributes:
-        owner: `PROJECT/NAME`, which stays the same where the instance is made anew.
+        owner: `PROJECT/NAME`, which stays the same where the instance is recreated.
         id: the number that Compute Engine gave to this one instance.
     """
 
@@ -83,7 +83,7 @@ def rewrite(text: str, instance: Instance, hosts: Iterable[str], keys: Mapping[s
     """The file with `keys` for `hosts`, in place of what it says of them and of this instance.
 
     Raises:
-        ChangedKeyError: an instance that was not made anew has other keys than the file says.
+        ChangedKeyError: an instance that was not recreated has other keys than the file says.
     """
     hosts = list(dict.fromkeys(hosts))
     lines: list[Line] = []

@@ -61,7 +61,7 @@ STATUSES = {
     "no_library": (
         "NVIDIA's library (libnvidia-ml) is missing: a driver that is half installed, or half "
         "removed. "
-        "Install it anew (gpu_host_driver_install=true), or boot an image that brings the driver "
+        "Reinstall it (gpu_host_driver_install=true), or boot an image that brings the driver "
         "(families ending in nvidia-580)."
     ),
     "no_right": "nvidia-smi lacks the right to ask. Run as root (become).",

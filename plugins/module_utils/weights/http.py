@@ -21,7 +21,7 @@ from ansible.module_utils.urls import open_url
 
 # To connect, and between two bytes.
 TIMEOUT_S = 60
-# Before each further try. A try that brought something begins anew.
+# Before each further try. A try that brought something starts over.
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 MOST_PAUSE_S = 60.0
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})

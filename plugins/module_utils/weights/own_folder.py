@@ -66,5 +66,5 @@ def _compare(
         more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
         raise FetchError(
             f"{folder} differs from its {listed}: {', '.join(wrong[:_NAMED])}{more}. Copy these "
-            f"again, or write the list anew if the change is meant."
+            f"again, or write the list again if the change is intended."
         )

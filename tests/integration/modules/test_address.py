@@ -94,17 +94,17 @@ def test_instance_made_with_it_keeps_it(cloud: m.Cloud, name: str, by_ip: bool) 
     assert external(cloud, name) == ip
     assert cloud.ok("gce_instance", **options)["addresses"]["external"] == ip
     disk = {**options["boot_disk"], "type": "pd-ssd"}
-    anew = transition(cloud, **{**options, "boot_disk": disk}, allow_recreate=True)
-    assert anew["instance"]["id"] != made["instance"]["id"]
-    assert anew["addresses"]["external"] == ip
+    recreated = transition(cloud, **{**options, "boot_disk": disk}, allow_recreate=True)
+    assert recreated["instance"]["id"] != made["instance"]["id"]
+    assert recreated["addresses"]["external"] == ip
 
 
 def test_recreation_keeps_a_reserved_one_that_is_not_named(cloud: m.Cloud, name: str) -> None:
     ip = address(cloud, name)["ip"]
     cloud.ok("gce_instance", **m.machine(name, address=name))
     disk = {**m.machine(name)["boot_disk"], "type": "pd-ssd"}
-    anew = transition(cloud, **m.machine(name, boot_disk=disk), allow_recreate=True)
-    assert anew["addresses"]["external"] == ip
+    recreated = transition(cloud, **m.machine(name, boot_disk=disk), allow_recreate=True)
+    assert recreated["addresses"]["external"] == ip
     bare = m.machine(name, external_ip=False, allow_recreate=True)
     assert transition(cloud, **bare)["addresses"]["external"] is None
 

@@ -83,9 +83,9 @@ def test_a_disk_that_grew_elsewhere_is_seen(cloud: m.Cloud, api: Api) -> None:
 
 
 def test_a_new_disk_has_a_new_record(cloud: m.Cloud) -> None:
-    cloud.ok("gce_instance", **small("anew"))
-    desired = small("anew", boot_disk={**small("anew")["boot_disk"], "type": "pd-ssd"})
+    cloud.ok("gce_instance", **small("recreated"))
+    desired = small("recreated", boot_disk={**small("recreated")["boot_disk"], "type": "pd-ssd"})
     made = cloud.ok("gce_instance", **desired, allow_recreate=True)
     records = {one["key"]: one["value"] for one in made["instance"]["metadata"]["items"]}
-    assert records[RECORD] == "anew:pd-ssd"
-    assert disk_path("anew") not in without_change(cloud, **desired)
+    assert records[RECORD] == "recreated:pd-ssd"
+    assert disk_path("recreated") not in without_change(cloud, **desired)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""gce_instance makes instances anew that others made, with all that it has no option for."""
+"""gce_instance recreates instances that others made, with all that it has no option for."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def stored(cloud: m.Cloud, collection: str, name: str) -> m.Json:
     return next(one for one in cloud.stored(collection) if one["name"] == name)
 
 
-def anew(cloud: m.Cloud, name: str, **more: Any) -> m.Json:
+def recreate(cloud: m.Cloud, name: str, **more: Any) -> m.Json:
     return cloud.ok(
         "gce_instance", zone=m.ZONE, name=name, allow_recreate=True, **{**OTHER, **more}
     )
@@ -58,7 +58,7 @@ def test_an_instance_made_by_hand_keeps_all_it_had(cloud: m.Cloud, api: Api, nam
     body["networkInterfaces"].append({"network": "global/networks/second", "nicType": "GVNIC"})
     api.must("POST", f"zones/{m.ZONE}/instances", body)
     old = stored(cloud, "instances", name)
-    anew(cloud, name)
+    recreate(cloud, name)
     new = stored(cloud, "instances", name)
     assert new["id"] != old["id"]
     changed = {"id", "creationTimestamp", "lastStartTimestamp", "metadata", "fingerprint", "disks"}
@@ -124,7 +124,7 @@ def test_an_internal_address_that_somebody_took_meanwhile(
         },
     }
     cloud.admin("PUT", "faults", {"rules": [rule]})
-    made = anew(cloud, name)
+    made = recreate(cloud, name)
     assert "10.128.0.77" in " ".join(map(str, made["warnings"]))
     assert stored(cloud, "instances", name)["networkInterfaces"][0]["networkIP"] != "10.128.0.77"
 
@@ -141,6 +141,6 @@ def test_the_subnetwork_stays_where_only_the_same_network_is_named(
     body = instance_body(name)
     body["networkInterfaces"] = [{"subnetwork": f"regions/{m.REGION}/subnetworks/own"}]
     api.must("POST", f"zones/{m.ZONE}/instances", body)
-    anew(cloud, name, network="default")
+    recreate(cloud, name, network="default")
     interface = stored(cloud, "instances", name)["networkInterfaces"][0]
     assert interface["subnetwork"].endswith("/own")

@@ -165,7 +165,7 @@ def test_two_at_once_make_one_rule(
     """Both have looked before either has made it."""
     slow = {"method": "POST", "path": "*/firewalls", "latency": 4}
     cloud.admin("PUT", "faults", {"rules": [slow]})
-    # Forked: one that starts anew might look when the other has made it already.
+    # Forked: one that starts again might look when the other has made it already.
     runs = [
         modules.start("gce_firewall", {**cloud.options, "name": rule, **BASE, **more})
         for more in ({}, other)

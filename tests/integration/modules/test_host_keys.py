@@ -49,7 +49,7 @@ def test_a_process_on_the_instance_can_not_write_known_hosts(site: Site) -> None
     refused = site.play("playbooks/provision.yml")
     said = " ".join(refused.stdout.split())
     assert refused.returncode != 0
-    assert "though the instance was not made anew" in said and str(file) in said
+    assert "though the instance was not recreated" in said and str(file) in said
     assert file.read_text(encoding="utf-8") == good
 
     # As an earlier version left it, poisoned.
@@ -66,10 +66,10 @@ def test_a_process_on_the_instance_can_not_write_known_hosts(site: Site) -> None
     assert not found.stdout
     site.ok("provision", changed=0)
 
-    # Made anew it has new keys, and those are taken.
+    # Recreated it has new keys, and those are taken.
     site.api.must("DELETE", f"zones/{ZONE}/instances/{NAME}")
     site.ok("provision")
-    [anew] = site.stored("instances")
-    assert anew["id"] != made["id"]
-    assert file.read_text(encoding="utf-8").endswith(f"/{anew['id']}\n")
+    [recreated] = site.stored("instances")
+    assert recreated["id"] != made["id"]
+    assert file.read_text(encoding="utf-8").endswith(f"/{recreated['id']}\n")
     assert len(file.read_text(encoding="utf-8").splitlines()) == 1

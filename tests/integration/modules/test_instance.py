@@ -249,7 +249,7 @@ def test_a_larger_boot_disk_will_do(cloud: m.Cloud, name: str, more: dict[str, A
     assert stored(cloud, name)["id"] == first["instance"]["id"]
 
 
-def test_made_anew_the_boot_disk_is_no_smaller(cloud: m.Cloud, name: str) -> None:
+def test_recreated_the_boot_disk_is_no_smaller(cloud: m.Cloud, name: str) -> None:
     cloud.ok("gce_instance", **m.machine(name, **boot(size_gb=150)))
     cloud.ok("gce_instance", **m.machine(name, allow_recreate=True, **boot(type="pd-ssd")))
     (disk,) = [one for one in cloud.stored("disks") if one["name"] == name]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Machines that bring local SSDs: stopped, changed, moved, taken away, made anew and limited."""
+"""Machines that bring local SSDs: stopped, changed, moved, taken away, recreated and limited."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_local_ssds_of_ones_own_keep_the_machine_as_it_is(cloud: m.Cloud, api: A
 
 
 @pytest.mark.parametrize("machine", ENDS, ids=[one[0] for one in ENDS])
-def test_made_anew_from_another_image(cloud: m.Cloud, machine: tuple[Any, ...]) -> None:
+def test_recreated_from_another_image(cloud: m.Cloud, machine: tuple[Any, ...]) -> None:
     before = options(machine)
     cloud.ok("gce_instance", **before)
     other = {"image_project": m.IMAGES, "image_family": "common-cu129-ubuntu-2204-nvidia-580"}
@@ -154,7 +154,7 @@ def test_made_anew_from_another_image(cloud: m.Cloud, machine: tuple[Any, ...]) 
     assert len(scratch(done["instance"])) == machine[5]
 
 
-def test_what_is_to_be_kept_is_not_made_anew(cloud: m.Cloud) -> None:
+def test_what_is_to_be_kept_is_not_recreated(cloud: m.Cloud) -> None:
     before = options(MACHINES[0], discard_local_ssd=False)
     cloud.ok("gce_instance", **before)
     other = {"image_project": m.IMAGES, "image_family": "common-cu129-ubuntu-2204-nvidia-580"}

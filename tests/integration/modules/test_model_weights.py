@@ -110,7 +110,7 @@ def test_a_broken_connection_goes_on(
 
 
 @SOURCES
-def test_wrong_bytes_are_fetched_anew_and_never_accepted(
+def test_wrong_bytes_are_fetched_again_and_never_accepted(
     places: Places, tmp_path: Path, source: str
 ) -> None:
     places.spoilt[BIG] = 1

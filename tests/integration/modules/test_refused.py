@@ -57,7 +57,7 @@ def test_a_policy_is_no_fingerprint_and_is_not_tried_four_times(cloud: m.Cloud) 
     assert fired(cloud) == 1
 
 
-def test_a_fingerprint_is_still_read_anew(cloud: m.Cloud) -> None:
+def test_a_fingerprint_is_still_read_again(cloud: m.Cloud) -> None:
     name = m.new_name("pol")
     cloud.ok("gce_instance", **m.machine(name))
     error = {

@@ -133,7 +133,7 @@ def test_recreation_without_room_is_said_and_finished_by_the_next(
     assert "Could not create" in failed["msg"]
     (kept,) = [one for one in notes() if name in one.name]
     assert f"The old instance {name} in {m.ZONE} was deleted for the new one" in failed["msg"]
-    assert f"kept in {kept}, and the next run makes it anew with that" in failed["msg"]
+    assert f"kept in {kept}, and the next run recreates it with that" in failed["msg"]
     assert "correct-horse" not in str(failed)
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     again = cloud.fails("gce_instance", **desired)

@@ -237,7 +237,7 @@ def test_contents_of_the_same_size(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", ["pyvenv.cfg", "lib"])
-def test_an_environment_that_was_half_made_is_made_anew(
+def test_an_environment_that_was_half_made_is_recreated(
     site: Site, tmp_path: Path, lost: str
 ) -> None:
     venv = tmp_path / "venv"

@@ -93,7 +93,7 @@ def test_each_chart_has_data(running: Host, browser: Browser) -> None:
         )
         assert drawn == panels
         assert page.locator(".panel .none, .remark").count() == 0
-        # Where it ended and began anew there are no values, and a mark says why.
+        # Where it ended and started again there are no values, and a mark says why.
         assert page.locator("#first-token .serie-0 path").count() >= 2
         assert page.locator("#first-token .event path").count() >= 2
         happened = " ".join(texts(page, "#events td"))

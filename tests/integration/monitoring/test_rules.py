@@ -137,9 +137,9 @@ CASES = [
     ),
     Case(
         "LLMServerStuck",
-        # One scrape saw it, before systemd started the service anew.
+        # One scrape saw it, before systemd restarted the service.
         {f'llm_state{{{HOST},job="llm",state="stuck"}}': "0x28 1 0"},
-        "one: the state was stuck within the last 2 minutes. systemd starts the service anew.",
+        "one: the state was stuck within the last 2 minutes. systemd restarts the service.",
         {"job": "llm", "state": "stuck"},
     ),
     Case(

@@ -235,7 +235,7 @@ def test_start_goes_to_another_zone_only_where_it_may_lose_the_disk(placed: Site
     done = placed.play("playbooks/start.yml")
     said = " ".join(done.stdout.split())
     assert "no host in the group llm_servers" in said
-    assert f"was made anew in {ZONES[2]}" in said and "Its old boot disk is gone" in said
+    assert f"was recreated in {ZONES[2]}" in said and "Its old boot disk is gone" in said
     assert where(placed) == ZONES[2]
     others, moved = sorted(addresses(placed), key=lambda one: str(one["region"]))
     assert moved["region"].endswith("/us-east1"), "the one in the old region was released"

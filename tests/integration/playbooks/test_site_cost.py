@@ -47,7 +47,7 @@ def small(name: str) -> m.Json:
     return m.machine(name, machine_type="e2-small", external_ip=False)
 
 
-def test_what_differs_from_shared_reads_is_read_anew(emulator: Emulator, tmp_path: Path) -> None:
+def test_what_differs_from_shared_reads_is_read_again(emulator: Emulator, tmp_path: Path) -> None:
     """An answer that is out of date makes no change, and hides none that is asked for."""
     cloud, reads = m.Cloud(emulator), {"shared_reads": str(tmp_path / "reads")}
     cloud.ok("gce_instance", **small("one"))

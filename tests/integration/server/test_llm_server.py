@@ -721,7 +721,7 @@ def test_a_model_that_makes_vectors_after_a_plain_start(make: Callable[..., Serv
     server.start()
     server.wait_for("healthy")
     assert "starts plain" not in server.log.read_text(), "that is said where it was not asked for"
-    # A process that begins anew is given this; a forked one has the environment of its parent.
+    # A process that starts over is given this; a forked one has the environment of its parent.
     given = Path(f"/proc/{server.engine().pid}/environ").read_bytes().split(b"\0")
     assert b"VLLM_WORKER_MULTIPROC_METHOD=spawn" in given
     done = subprocess.run(

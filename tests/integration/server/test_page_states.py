@@ -162,7 +162,7 @@ def test_a_message_waits_for_the_model(world: World, enter: Callable[[], Tab]) -
 @pytest.mark.parametrize(
     ("phase", "says"),
     [
-        (Phase.STUCK, "stuck, soon started anew by itself (no token for 130 s)"),
+        (Phase.STUCK, "stuck, soon restarted by systemd (no token for 130 s)"),
         (Phase.DRAINING, "shutting down, takes no new requests"),
         (Phase.UNHEALTHY, "failed (no token for 130 s), the server's log has more"),
     ],

@@ -138,13 +138,13 @@ def test_a_value_that_a_gpu_lacks_is_left_out(error: int) -> None:
     assert found["llm_gpu_up"] == [({"gpu": "0"}, 1)]
 
 
-def test_a_driver_that_comes_back_is_asked_anew() -> None:
+def test_a_driver_that_comes_back_is_asked_again() -> None:
     nvml = FakeNvml([h200(0)], init=pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
     collector = Collector(nvml, Xids(nvml))
     assert samples(collector) == {"llm_gpu_driver_up": [({}, 0)]}
     nvml.init = 0
     assert samples(collector)["llm_gpu_driver_up"] == [({}, 1)]
-    nvml.initialised = 0  # loaded anew under it
+    nvml.initialised = 0  # loaded again under it
     assert samples(collector) == {"llm_gpu_driver_up": [({}, 0)]}
     found = samples(collector)
     assert found["llm_gpu_driver_up"] == [({}, 1)]
@@ -198,7 +198,7 @@ class TestXids:
         xids.look(xids.register())
         assert [each.meaning.action for each in xids.seen().values()] == ["go on"]
 
-    def test_it_begins_anew_after_a_driver_that_went(self) -> None:
+    def test_it_starts_over_after_a_driver_that_went(self) -> None:
         gone = pynvml.NVML_ERROR_GPU_IS_LOST
         nvml = FakeNvml([h200(0)], events=[(0, 13), gone, (0, 31), gone])
         xids = Xids(nvml)

@@ -115,7 +115,7 @@ def test_each_chart_has_its_values_as_a_table() -> None:
         ({"status": "healthy", "seconds": 7200}, "Ready", True, "it takes requests, for 2 hours"),
         ({"status": "loading", "seconds": 42, "detail": "loading the weights"}, "Loading", False,
          "it takes no requests yet (loading the weights), for 42 seconds"),
-        ({"status": "stuck", "seconds": 61}, "Stuck", False, "starts it anew, for 1 minute"),
+        ({"status": "stuck", "seconds": 61}, "Stuck", False, "restarts it, for 1 minute"),
         (None, "Down", False, "the server does not answer on its own host (refused)"),
     ],
 )  # fmt: skip

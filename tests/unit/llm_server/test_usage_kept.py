@@ -138,7 +138,7 @@ def test_each_request_is_there_once_and_budgets_go_on(tmp_path: Path) -> None:
         first = live(folder, signal.SIGKILL, FIRST), kept(folder)
         second = live(folder, signal.SIGTERM, {})
         if time.gmtime().tm_yday == began:
-            break  # else budgets have begun anew in between
+            break  # else budgets have started over in between
     assert first == ([503, 200, 200, 200, 200, 401], FIRST)
     assert second == [503, 200, 200, 429, 429, 401]
     assert kept(folder) == {

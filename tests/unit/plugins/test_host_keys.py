@@ -188,10 +188,10 @@ def test_a_changed_key_of_the_same_instance_is_refused() -> None:
         write(write().text, hosts=("203.0.113.9",), key=OTHER)
 
 
-def test_an_instance_made_anew_has_new_keys() -> None:
-    anew = known_hosts.Instance(US.owner, "101")
-    file = write(write().text, instance=anew, key=OTHER)
-    assert file == write(instance=anew, key=OTHER)
+def test_an_instance_recreated_has_new_keys() -> None:
+    recreated = known_hosts.Instance(US.owner, "101")
+    file = write(write().text, instance=recreated, key=OTHER)
+    assert file == write(instance=recreated, key=OTHER)
 
 
 def test_an_address_that_changed() -> None:

@@ -171,7 +171,7 @@ class InstanceCalls:
         self.call("setDeletionProtection", deletionProtection=str(on).lower())
 
     def _merge(self, group: str, desired: Mapping[str, Any], resource: Mapping[str, Any]) -> None:
-        """Set some keys, keeping those of others; anew where someone was faster."""
+        """Set some keys, keeping those of others; retried where someone was faster."""
         before = resource
         for attempt in range(1, FINGERPRINT_TRIES + 1):
             sent = _with_later_keys(desired, before, resource) if group == "metadata" else desired

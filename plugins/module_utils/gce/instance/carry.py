@@ -30,7 +30,7 @@ def fields(
     disk: Mapping[str, Any] | None,
     reserved: Callable[[str], bool],
 ) -> Json:
-    """`as_is.*` of an instance that is to be made anew.
+    """`as_is.*` of an instance that is to be recreated.
 
     Args:
         disk: its boot disk's own resource.
@@ -213,7 +213,7 @@ def stays_in_zone(flat: Mapping[str, Any]) -> list[str]:
 
 
 def stays_in_region(flat: Mapping[str, Any]) -> list[str]:
-    """Names of what is carried and is of one region; the first internal address is given anew."""
+    """Names of what is carried and is of one region; the first internal address is not."""
     found = [
         f"networkInterfaces[0].{name}"
         for name in without_address(flat.get(f"{GROUP}.interface", {}))
@@ -231,8 +231,8 @@ def stays_in_region(flat: Mapping[str, Any]) -> list[str]:
 def not_carried(where: str, lost: list[str]) -> GceError:
     names = list(dict.fromkeys(lost))
     return GceError(
-        f"The {where} has what its successor could not have: {', '.join(names)}. It was not made "
-        "anew, and nothing was changed.",
+        f"The {where} has what its successor could not have: {', '.join(names)}. It was not "
+        "recreated, and nothing was changed.",
         reason="notCarried",
         remedy="make the new instance yourself (`gcloud compute instances create`), or take these "
         "away from the old one, or leave what needs the recreate as it is.",

@@ -2,12 +2,12 @@
 """What a recreate does with each field of the API's Instance: it drops none in silence. Pure.
 
 A test holds this against the schema in Google's discovery document: a field that Google adds there
-has no row here, and an instance that has one is not made anew.
+has no row here, and an instance that has one is not recreated.
 
 - `ours`: the flat fields say it (fields.py), and the request is made from them (body.py).
 - `output`: Google's own to say, or said only in a request.
 - `copy`: goes into the new request as it was.
-- `refuse`: can't be said again, so that an instance with it is not made anew.
+- `refuse`: can't be said again, so that an instance with it is not recreated.
 """
 
 from __future__ import annotations

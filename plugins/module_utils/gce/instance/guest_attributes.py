@@ -110,8 +110,8 @@ def _made_before(where: str, name: str, zone: str) -> GceError:
         f"so when it made them: {ENABLING_KEY} was not TRUE then, as where others made it.",
         reason="hostKeysNotPublished",
         remedy=f"publish the key that it has, on the instance itself (`gcloud compute ssh {name} "
-        f"--zone {zone}`, or its serial console): `{write}`, and run again. Or make the instance "
-        "anew with that metadata. A restart does not help.",
+        f"--zone {zone}`, or its serial console): `{write}`, and run again. Or recreate the "
+        "instance with that metadata. A restart does not help.",
         status=404,
     )
 
@@ -132,7 +132,7 @@ def _refuse_malformed(keys: dict[str, str], where: str) -> None:
                 f"The {where} publishes a host key '{ascii(kind)[1:-1][:40]}' that is none: "
                 f"{reason}.",
                 reason="malformedHostKey",
-                remedy="a process on it wrote that: find out which, or make the instance anew.",
+                remedy="a process on it wrote that: find out which, or recreate the instance.",
             )
 
 
@@ -146,6 +146,6 @@ def _refuse_disabled(resource: dict[str, Any], where: str) -> None:
             f"its metadata has {ENABLING_KEY}={value}.",
             reason="guestAttributesDisabled",
             remedy=f"set its metadata {ENABLING_KEY} to TRUE. Host keys are published when they "
-            "are made, so one that has booted without has to be made anew, or to publish them by "
+            "are made, so one that has booted without has to be recreated, or to publish them by "
             "hand.",
         )

@@ -84,7 +84,7 @@ class Instance:
         return self._converge(resource, self.plan.desired(params, resource), params, "TERMINATED")
 
     def left(self) -> dict[str, Any] | None:
-        """All fields of the instance that an earlier run deleted in order to make it anew, and then
+        """All fields of the instance that an earlier run deleted in order to recreate it, and then
         didn't; None where none did. Disks that it can't have any more are left out.
 
         Raises:
@@ -100,7 +100,7 @@ class Instance:
         lost = [name for name in names if name not in there or there[name].get("users")]
         without = f", without its disks {', '.join(lost)}, which are gone or in use" if lost else ""
         self.warnings.append(
-            f"An earlier run deleted the {self.calls.where} to make it anew and did not come to "
+            f"An earlier run deleted the {self.calls.where} to recreate it and did not come to "
             f"that. What it had and the task doesn't name is taken from {self.notes.path}{without}."
         )
         self.carried = {
@@ -118,7 +118,7 @@ class Instance:
         return (
             f"The old {self.calls.where} was deleted for the new one, with its boot disk. "
             f"What else it had is kept in {self.notes.path}, "
-            "and the next run makes it anew with that."
+            "and the next run recreates it with that."
         )
 
     def absent(self, resource: dict[str, Any] | None, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,7 +254,7 @@ class Instance:
             refuse.recreation(self.calls.where, resource, params)
             carried = self.carried_fields(resource, current)
             carried |= _as_noted(note, current) if note and note.is_of(resource) else {}
-            replacement = self.plan.anew(carried, desired)
+            replacement = self.plan.recreated(carried, desired)
         elif {"machine_type", "accelerators"} & {change.field for change in found}:
             # Before anything is stopped for a machine that there is not.
             machine_with(
@@ -346,7 +346,7 @@ class Instance:
     def carried_fields(
         self, resource: Mapping[str, Any], known: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """All fields of an instance that is to be made anew, those of its boot disk too."""
+        """All fields of an instance that is to be recreated, those of its boot disk too."""
         more = [f"disks.{name}.type" for name in further_disks.attached(resource)]
         fields = {**self.reader.view(resource, {*OF_BOOT_DISK, *more}), **(known or {})}
         address = fields.get("address")
@@ -370,7 +370,7 @@ class Instance:
                 raise GceError(
                     f"The {self.calls.where} vanished while it was waited for.",
                     reason="vanished",
-                    remedy="someone or something else deleted it; run again to have it made anew.",
+                    remedy="someone or something else deleted it; run again to have it recreated.",
                 )
             now = found.get("status")
             if status == "RUNNING" and now not in goal and now in GOING | STOPPED | {"SUSPENDED"}:
@@ -410,7 +410,7 @@ def _with_local_ssds(found: list[Change], resource: Mapping[str, Any]) -> list[C
 
 
 def _as_noted(note: Note, current: Mapping[str, Any]) -> dict[str, Any]:
-    """What an earlier run changed on the instance in order to make it anew, and is to be undone."""
+    """What an earlier run changed on the instance in order to recreate it, and is to be undone."""
     return {
         f"disks.{disk}.auto_delete": True
         for disk in note.going_disks()

@@ -36,7 +36,7 @@ class MachineChange:
         self.before = None
 
     def deleted(self) -> None:
-        """It is to be made anew: there is nothing that its old form could be given back to."""
+        """It is to be recreated: there is nothing that its old form could be given back to."""
         self.before = None
 
     def put_back(self) -> str:

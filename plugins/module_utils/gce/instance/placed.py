@@ -90,7 +90,7 @@ class PlacedInstance:
     def _where_none_is(self) -> Json:
         left, zone = self._left()
         if left is not None:
-            # An earlier run deleted it in order to make it anew; this one goes on from there.
+            # An earlier run deleted it in order to recreate it; this one goes on from there.
             kept = further_disks.names(left)
             places = self._by_its_disks(self.places)
             places = self._held_in([zone], places, kept) if kept else places
@@ -102,8 +102,8 @@ class PlacedInstance:
         return self._all_absent()
 
     def _left(self) -> tuple[Json | None, str]:
-        """Fields of the instance that an earlier run deleted to make it anew, and its zone."""
-        # In order to stop one, none is made by whoever did not allow making it anew.
+        """Fields of the instance that an earlier run deleted to recreate it, and its zone."""
+        # In order to stop one, none is made by whoever did not allow recreating it.
         state = self.params["state"]
         if state == "present" or (state == "stopped" and self.params["allow_recreate"]):
             for place in self.places:
@@ -122,7 +122,7 @@ class PlacedInstance:
             if RecreateNotes(self.state_dir, self.client, zone, self.name).forget():
                 self.warnings.append(
                     f"Forgot what an earlier run had kept of an instance {self.name} in {zone}, "
-                    f"which it deleted to make it anew: the instance is in {here} now."
+                    f"which it deleted to recreate it: the instance is in {here} now."
                 )
 
     def _all_absent(self) -> Json:
@@ -294,11 +294,11 @@ class PlacedInstance:
                 one.notes.forget()
 
     def _go_on(self, instance: Instance, place: Placement, error: GceError) -> Json:
-        """Where its own place has no room: stopped it stays, or it is made anew in another."""
+        """Where its own place has no room: stopped it stays, or it is recreated in another."""
         rest = placements.reordered([one for one in self.places if one != place], error)
         origin = placements.said({**place.attempt(self.params, "")})
         now = instance.calls.fetch()
-        if now is None:  # deleted already, in order to be made anew
+        if now is None:  # deleted already, in order to be recreated
             carried = instance.carried and {**instance.carried, "zone": place.zone}
             kept = further_disks.names(carried or {})
             rest = self._held_in([place.zone], rest, kept) if kept else self._by_its_disks(rest)

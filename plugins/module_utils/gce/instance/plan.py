@@ -76,7 +76,7 @@ class InstancePlan:
         desired = further_disks.without_detached(desired, desired)
         return self._complete(self._with_disks_there(desired))
 
-    def anew(self, carried: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:
+    def recreated(self, carried: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:
         """Fields of the instance that takes the place of another; what is not named is kept."""
         carried = carry.adapted(self.where, carried, desired)
         stale = ["status"]
@@ -102,10 +102,10 @@ class InstancePlan:
         return self._complete(both)
 
     def moved(self, carried: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:
-        """As `anew`, of an instance that was elsewhere or is gone already."""
+        """As `recreated`, of an instance that was elsewhere or is gone already."""
         there = self._there(further_disks.without_detached(desired, desired))
         carried = {**_without_former_tags(carried, desired), **there}
-        return self.anew(carried, _following(_without_origins(desired, there), carried))
+        return self.recreated(carried, _following(_without_origins(desired, there), carried))
 
     def _with_disks_there(self, desired: Mapping[str, Any]) -> dict[str, Any]:
         """`desired`, with those of its disks that exist already."""
@@ -262,7 +262,7 @@ class InstancePlan:
 
     def _as_reserved(self, desired: dict[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
         """One that a reservation holds stays so where STANDARD is desired, which is the default: it
-        is had and paid already, and what it is made anew as might not be had.
+        has a machine that is paid for, and the recreated one might get none.
         """
         model = "scheduling.provisioning_model"
         if current.get(model) != RESERVATION_BOUND or desired.get(model) != STANDARD:

@@ -36,7 +36,7 @@ def told(operation: Mapping[str, Any], status: str | None) -> dict[str, Any]:
     at = str(operation.get("insertTime"))
     if status is None:
         kept, lost = "nothing", "the instance and its boot disk with all that was on it"
-        after = "the next run makes it anew and fetches software and weights again"
+        after = "the next run recreates it and fetches software and weights again"
     else:
         kept, lost = "its disks", "what was in memory: requests in flight and the KV cache"
         after = "the next run starts it again where the zone has room"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an instance had that is deleted in order to make it anew: kept until the new one is there.
+"""What an instance had that is deleted in order to recreate it: kept until the new one is there.
 
 Between the two nobody else knows it. A run that is cut off there, or that gets no new machine,
 leaves it to the next.
@@ -131,7 +131,7 @@ class RecreateNotes:
         except OSError as error:
             raise GceError(
                 f"What the instance {self._whose[-1]} has can't be kept in {self.path.parent} "
-                f"while it is made anew ({error.strerror}). Nothing was changed.",
+                f"while it is recreated ({error.strerror}). Nothing was changed.",
                 reason="stateDir",
                 remedy="let that folder be written, or name another (state_dir).",
             ) from None

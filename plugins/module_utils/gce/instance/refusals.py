@@ -40,7 +40,7 @@ def unallowed(
     for change in blocked:
         before, after = diff.shown(change.field, change.before, change.after)
         texts.append(f"{change.field} is {_said(before)} and should be {_said(after)}")
-    verb = "deleting it and making it anew" if option == "allow_recreate" else "stopping it"
+    verb = "deleting and recreating it" if option == "allow_recreate" else "stopping it"
     lost = ["its boot disk"] if option == "allow_recreate" else []
     lost += ["its local SSDs"] if local_ssd else []
     cost = f", which loses what is on {' and '.join(lost)}" if lost else ""
@@ -117,11 +117,11 @@ def moving_disks(where: str, resource: Mapping[str, Any]) -> None:
 def old_note(where: str, path: str, days: float) -> GceError:
     """A recreation that was cut off long ago: what is kept of it may be out of date."""
     return GceError(
-        f"An earlier run deleted the {where} to make it anew, {days:.0f} days ago, and did not "
+        f"An earlier run deleted the {where} to recreate it, {days:.0f} days ago, and did not "
         f"come to that. What it had is kept in {path}, which is too old to be used unasked. "
         "Nothing was done.",
         reason="oldNote",
-        remedy=f"`touch {path}` to have it made anew with that, or delete the file to have "
+        remedy=f"`touch {path}` to have it recreated with that, or delete the file to have "
         "it made as the task says.",
     )
 

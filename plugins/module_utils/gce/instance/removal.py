@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An instance made absent: for good with what goes along, or in order to make it anew."""
+"""An instance made absent: for good with what goes along, or in order to recreate it."""
 
 from __future__ import annotations
 
