@@ -9,8 +9,8 @@ type: stdout
 short_description: A run in a few lines
 version_added: 0.2.0
 description:
-  - One line for each step that changed something, what C(ansible.builtin.debug) says, and each
-    failure once, with its message and what to do next.
+  - One line for each step that changed something, and what C(ansible.builtin.debug) says. Each
+    failure is shown once, with its message and what to do next.
   - A task that runs for longer than 10 seconds is named while it runs.
   - With C(-v) everything is shown as by C(ansible.builtin.default).
   - Writes plain text without control codes. P(llmops.gce_vllm.run_summary#callback) adds how the

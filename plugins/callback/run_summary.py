@@ -12,10 +12,11 @@ description:
   - A phase is what stands before the colon in a play's name. Plays without a colon are not counted.
   - Where instances were asked for or started, says again what came of each attempt.
   - Where a run only planned, ends with the plan and the command that carries it out.
-  - Ends with each deployment's endpoint, the file of its API key, a command that asks it, its cost
-    an hour and how to stop it. After a failure, with what exists and costs.
-  - With a file named, writes changed tasks per host, seconds per phase, failed and unreachable
-    hosts, these attempts, deployments, and what tasks stored with C(ansible.builtin.set_stats).
+  - Ends with each deployment's endpoint, its API key file and a command that asks it. Its cost an
+    hour and how to stop it follow. After a failure, it ends with what exists and costs.
+  - With a file named, writes changed tasks per host, seconds per phase, and failed and unreachable
+    hosts. Attempts, deployments and what tasks stored with C(ansible.builtin.set_stats) are in it
+    too.
 options:
   summary_file:
     description: Where to write the JSON; nothing is written without it.

@@ -31,8 +31,8 @@ options:
     type: str
   impersonate_service_account:
     description:
-      - E-mail of a service account to act as. The credentials above are then used for one thing
-        only, to get short-lived tokens for it, so that nobody needs a key of it.
+      - E-mail of a service account to act as. The credentials above are then used only to get
+        short-lived tokens for it. Nobody needs a key of that account.
       - They need the role C(roles/iam.serviceAccountTokenCreator) on that account, and the project
         the IAM Service Account Credentials API.
       - The environment variable E(GCE_VLLM_IMPERSONATE_SERVICE_ACCOUNT) is used if this is not
@@ -83,13 +83,12 @@ options:
 options:
   shared_reads:
     description:
-      - Folder in which hosts of one play keep what Google answered to them, so that many hosts that
-        ask the same send one request. It is made for its owner alone; the folder that it is to be
-        in has to exist on the machine that runs the module, else nothing is shared.
+      - Folder in which hosts of one play keep Google's answers. Many hosts that ask the same then
+        send one request. It is created for its owner alone. Its parent folder has to exist on the
+        machine that runs the module, else nothing is shared.
       - What is read so serves only to find that there is nothing to change. Whatever differs is
         read again before it is changed.
-      - Take a new folder for each time that the answers have to be fresh, as the roles of this
-        collection do.
+      - Use a new folder whenever the answers have to be fresh, as the roles of this collection do.
     type: path
 """
 

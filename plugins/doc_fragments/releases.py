@@ -15,8 +15,8 @@ options:
     required: true
   releases:
     description:
-      - Folder with a folder for each release, called by 12 hexadecimal digits of its lock's
-        checksum and its build, or C(earlier). Others in there are left alone.
+      - Folder with a folder for each release. Its name is 12 hexadecimal digits of its lock's
+        checksum, and its build, or C(earlier). Other folders in there are left alone.
     type: path
     required: true
 """

@@ -14,14 +14,14 @@ short_description: What would be cheaper or better for the load that there was
 version_added: 0.3.0
 description:
   - Judges machine type, office hours, C(max_num_seqs), C(max_model_len) and profile by what was
-    measured, each with its arithmetic and what it saves a month by list price.
+    measured. Each advice has its arithmetic and what it saves a month by list price.
 options:
   _input:
-    description: A dict for each host, with C(host), C(samples) and C(read_at) of
-      M(llmops.gce_vllm.llm_metrics_info), C(usage) of M(llmops.gce_vllm.llm_usage_info) by hour,
-      C(plan) of M(llmops.gce_vllm.vllm_plan), C(prometheus) (answers of the host's Prometheus by
-      what was asked), C(machine_type), C(price) and C(stopped_price) (USD an hour),
-      C(scheduled), C(profile) and C(objective).
+    description: A dict for each host. C(host), C(samples) and C(read_at) are from
+      M(llmops.gce_vllm.llm_metrics_info). C(usage) is from M(llmops.gce_vllm.llm_usage_info), by
+      hour. C(plan) is from M(llmops.gce_vllm.vllm_plan). C(prometheus) has the answers of the
+      host's Prometheus, by query. C(price) and C(stopped_price) are USD an hour. The others are
+      C(machine_type), C(scheduled), C(profile) and C(objective).
     type: list
     elements: dict
     required: true

@@ -14,8 +14,8 @@ name: build_choice
 short_description: Which build of vLLM fits a host, or what would have to change
 version_added: 0.2.0
 description:
-  - Takes the first build of the compatibility contract that is locked in this collection and fits
-    driver, GPUs, Python and processor. What is not known of the host is not judged.
+  - Takes the first build of the compatibility contract that this collection has a lock for. It has
+    to fit driver, GPUs, Python and processor. What is not known of the host is not judged.
 options:
   _input:
     description: What is known of the host - C(driver), C(gpus) (each with C(name) and

@@ -13,8 +13,8 @@ name: contract_problems
 short_description: Why a build of vLLM can't run on a machine type with an image
 version_added: 0.2.0
 description:
-  - Compares the driver and the Python that the image's name tells, and the GPU's compute
-    capability, with what the build asks for. What no table knows is no problem.
+  - Compares the host with what the build needs. Driver and Python are read from the image's name,
+    the compute capability from the GPU. What no table knows is no problem.
 options:
   _input:
     description: Placement with C(machine_type) and C(accelerators).

@@ -11,8 +11,8 @@ name: load_levels
 short_description: Levels of load with their numbers of requests
 version_added: 0.2.0
 description:
-  - A level of a closed loop gets four rounds of requests, one of an open loop ten seconds of them,
-    and either at least eight requests.
+  - A level of a closed loop gets four rounds of requests. One of an open loop gets ten seconds of
+    them. Either gets at least eight requests.
 positional: rates
 options:
   _input:

@@ -37,8 +37,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(lines) for people, C(json) (a line for each record), C(remarks) on what is not
-    shown, and C(failed), a sentence for each host that could not be asked.
+  description: C(lines) for people, C(json) (a line for each record), and C(remarks) on what is not
+    shown. C(failed) has a sentence for each host that could not be asked.
   type: dict
 """
 

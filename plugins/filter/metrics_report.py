@@ -38,8 +38,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(csv), the number of its C(rows), C(lines) on what there is of each host, and
-    C(failed), a sentence for each host without figures.
+  description: C(csv), the number of its C(rows), and C(lines) about each host. C(failed) has a
+    sentence for each host without figures.
   type: dict
 """
 

@@ -13,8 +13,8 @@ name: opens_world
 short_description: Whether address ranges let everybody in
 version_added: 0.2.0
 description:
-  - True where the ranges together are all of IPv4 or all of IPv6, as V(0.0.0.0/0) is, and as
-    V(0.0.0.0/1) and V(128.0.0.0/1) together are.
+  - True where the ranges together are all of IPv4 or all of IPv6. V(0.0.0.0/0) is, and so are
+    V(0.0.0.0/1) and V(128.0.0.0/1) together.
 options:
   _input:
     description: Address ranges.

@@ -19,9 +19,10 @@ description:
 positional: instance, rules
 options:
   _input:
-    description: The plan, with C(name), C(zone), C(machine_type), C(gpus), C(provisioning_model),
-      C(boot_disk), C(boot_disk_gb), C(disks), C(rules), C(network), C(network_created) and
-      C(facts), which are lines without a mark.
+    description: The plan, with C(name), C(zone), C(machine_type), C(gpus) and
+      C(provisioning_model). For disks, it has C(boot_disk), C(boot_disk_gb) and C(disks). For the
+      network, it has C(rules), C(network) and C(network_created). C(facts) are lines without a
+      mark.
     type: dict
     required: true
   instance:

@@ -13,8 +13,8 @@ name: release_lines
 short_description: One line for each release of vLLM on a host
 version_added: 0.2.0
 description:
-  - Says of each its version of vLLM, whether it is current, whether it runs, when it served, and
-    why it is not tried again.
+  - Says of each release its version of vLLM, whether it is current, and whether it runs. It also
+    says when it served, and why it is not tried again.
 options:
   _input:
     description: RV(llmops.gce_vllm.vllm_release_info#module:releases).

@@ -22,8 +22,9 @@ description:
   - Meant for the role C(preflight).
 options:
   _input:
-    description: C(version), C(build) (empty or V(auto) for any), C(lock) (one of the user's own),
-      C(locks) (file names of those that there are), C(vllm_args) and C(schedule).
+    description: C(version), C(build) (empty or V(auto) for any) and C(lock) (one of the user's
+      own). C(locks) are the file names of the locks that exist. The others are C(vllm_args) and
+      C(schedule).
     type: dict
     required: true
 author:

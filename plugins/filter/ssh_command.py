@@ -16,8 +16,8 @@ name: ssh_command
 short_description: The ssh command line that reaches a host as Ansible does
 version_added: 0.2.0
 description:
-  - Has the user, key, port and SSH arguments that Ansible connects with, from the host's variables,
-    the command line and the configuration. It can be pasted into a shell.
+  - Has the user, key, port and SSH arguments that Ansible connects with. They come from the host's
+    variables, the command line and the configuration. It can be pasted into a shell.
   - Where Ansible connects by C(google.cloud.iap), it goes through C(gcloud).
   - What shares one connection among commands (C(ControlMaster)) is left out.
 positional: tunnel

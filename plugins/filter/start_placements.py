@@ -14,8 +14,8 @@ name: start_placements
 short_description: Placements to start an instance by, its own first
 version_added: 0.2.0
 description:
-  - With them M(llmops.gce_vllm.gce_instance) starts an instance as it is, whatever else the
-    settings say by now, and goes on to the others only where its zone has no room.
+  - With them M(llmops.gce_vllm.gce_instance) starts an instance as it is, whatever the settings say
+    now. It tries the others only where its zone has no room.
 options:
   _input:
     description: What P(llmops.gce_vllm.full_placements#filter) returns.

@@ -8,8 +8,8 @@ name: group_settings
 short_description: Values of variables for each host of a group, one that is yet to come included
 version_added: 0.2.0
 description:
-  - Before the first run a dynamic inventory has no host in the group, and C(hostvars) shows nothing
-    of what C(group_vars) say. This reads them as the host will see them.
+  - Before the first run a dynamic inventory has no host in the group. C(hostvars) then has nothing
+    of C(group_vars). This reads them as the host will see them.
 options:
   _terms:
     description: Names of variables.

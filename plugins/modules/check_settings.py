@@ -6,8 +6,9 @@ module: check_settings
 short_description: Find misspelt and mistyped variables before anything is touched
 version_added: 0.1.0
 description:
-  - Compares the names of all variables in scope with the argument specs of the collection's roles,
-    and the values with the types and choices given there. Keys of nested settings are checked too.
+  - Compares the names of all variables in scope with the argument specs of the collection's roles.
+    Values are compared with the types and choices given there. Keys of nested settings are checked
+    too.
   - Runs on the controller and touches no host.
 options:
   roles_dir:

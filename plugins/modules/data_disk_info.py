@@ -9,8 +9,8 @@ module: data_disk_info
 short_description: Look whether a disk is empty, or has a filesystem that can be used
 version_added: 0.2.0
 description:
-  - Looks at a disk for signatures of filesystems, partition tables and volume managers, at its
-    first and last MiB, and at where it is mounted. Changes nothing.
+  - Looks at a disk for signatures of filesystems, partition tables and volume managers. It also
+    reads the first and last MiB, and where the disk is mounted. Changes nothing.
   - Fails where the disk holds anything but one ext4 filesystem, or where mounting it on the folder
     would hide something.
 options:

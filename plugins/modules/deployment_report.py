@@ -7,8 +7,8 @@ module: deployment_report
 short_description: Write what is known of a deployment as a page, JSON and lists of components
 version_added: 0.3.0
 description:
-  - Puts together what the plays of C(report.yml) before it have read, and writes
-    C(report.html), C(report.json) and for each host C(sbom-HOST.cdx.json) (CycloneDX 1.6).
+  - Puts together what the earlier plays of C(report.yml) have read. Writes C(report.html),
+    C(report.json) and for each host C(sbom-HOST.cdx.json) (CycloneDX 1.6).
   - The page loads nothing and has no script. Secrets of the settings are left out of all files.
   - Writes in check mode too, since nothing else is changed.
 options:

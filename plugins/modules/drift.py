@@ -6,8 +6,8 @@ module: drift
 short_description: Tell what a playbook would change
 version_added: 0.2.0
 description:
-  - Runs a playbook of this collection in check mode, in a process of its own with the inventory,
-    variables and connection options of this run, and reports every difference.
+  - Runs a playbook of this collection in check mode and reports every difference. It runs in a
+    process of its own, with the inventory, variables and connection options of this run.
   - Changes nothing, also without C(--check). Fails where anything differs or could not be looked
     at.
 options:

@@ -22,8 +22,8 @@ options:
     type: path
     required: true
   heartbeat:
-    description: File on the host that is touched at least every O(wait) seconds, by which the
-      command sees that somebody waits for it.
+    description: File on the host that is touched at least every O(wait) seconds. It tells the
+      command that somebody waits for it.
     type: path
   results_file:
     description: File on the host that the job's result is written to, as the task that started it

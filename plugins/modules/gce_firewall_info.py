@@ -9,8 +9,9 @@ module: gce_firewall_info
 short_description: Firewall rules that open an instance's ports to everybody
 version_added: 0.2.0
 description:
-  - Looks through all rules of a network for those that let the whole internet reach TCP ports of
-    instances with certain tags, as C(default-allow-ssh) of Google's C(default) network does.
+  - Looks through all rules of a network for instances with certain tags. Finds those that let the
+    whole internet reach their TCP ports, as C(default-allow-ssh) of Google's C(default) network
+    does.
   - Deny rules that come before them are not weighed.
   - A network that does not exist has no rules.
 author:

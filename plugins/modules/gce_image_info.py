@@ -10,8 +10,8 @@ short_description: The newest image of a family or pattern, or one image by name
 version_added: 0.1.0
 description:
   - Says which image a family or a pattern stands for today, or reads one image.
-  - Fails where family or image do not exist, and names the families that do, the nearest and the
-    newest CUDA first.
+  - Fails where family or image do not exist. The message names the families that do, the nearest
+    and the newest CUDA first.
   - A family of which every image is deprecated counts as one that does not exist. The images that
     Google names as successors are said first.
   - Warns where an image is deprecated, and names its successor.

@@ -9,39 +9,39 @@ module: gce_instance
 short_description: Compute Engine instances that run, are stopped, or are gone
 version_added: 0.1.0
 description:
-  - Makes an instance, changes what differs in one that is there, starts, stops or deletes it, and
-    waits until that is done.
+  - Creates an instance, changes what differs, starts, stops or deletes it. Waits until that is
+    done.
   - Options that are not given are left as they are; labels, metadata, tags and lines of
     C(ssh-keys) that others set survive.
-  - Each difference is changed live, or by a stop and start (only with O(allow_stop)), or by
-    recreating the instance (only with O(allow_recreate)). Where the needed permission is missing,
-    the run fails, names the differences and changes nothing.
-  - Needs a stop, O(machine_type) within a series, O(accelerators), O(service_account), O(shielded),
-    O(scheduling) without its provisioning model, O(discard_local_ssd) where the run time is
-    limited, device name and mode of a further disk, and O(reservation_affinity) from any to none.
-  - Needs a recreate, O(boot_disk.image), O(boot_disk.image_family), O(boot_disk.type), O(network),
-    O(subnetwork), O(scheduling.provisioning_model), any other O(reservation_affinity), and a
-    O(machine_type) of another series with bundled GPUs, or of a machine with local SSDs, which
-    Google lets become no other.
+  - A difference is changed live, by a stop and start, or by recreating the instance. A stop needs
+    O(allow_stop), recreating needs O(allow_recreate). Where the needed permission is missing, the
+    run fails, names the differences and changes nothing.
+  - These need a stop - O(machine_type) within a series, O(accelerators), O(service_account),
+    O(shielded), and O(scheduling) without its provisioning model. So do the device name and mode of
+    a further disk, and O(reservation_affinity) from any to none. O(discard_local_ssd) needs one
+    where the run time is limited.
+  - These need a recreate - O(boot_disk.image), O(boot_disk.image_family), O(boot_disk.type),
+    O(network), O(subnetwork) and O(scheduling.provisioning_model). So do any other change of
+    O(reservation_affinity), and a O(machine_type) of another series with bundled GPUs. Google
+    changes no machine with local SSDs, so that O(machine_type) needs one too.
   - Type, image and a smaller size of a further disk that exists are refused, as that would lose
     data.
   - An image family is resolved when the instance is made. What it was resolved to is recorded in
     the metadata keys C(gce-vllm-image-family), C(gce-vllm-image) and C(gce-vllm-image-id). A newer
     image in the same family is no difference, and RV(newer_image) tells of it; another family is.
-  - The name and type of the boot disk are recorded in C(gce-vllm-boot-disk), where
-    O(boot_disk.type) is given when the instance is made. A run that finds the desired type there,
-    for the disk that is attached, doesn't read the disk.
-  - A run that has nothing to change reads the instance, asks for the newest image (see
-    O(report_newer_image)), and reads the disks where the instance doesn't tell what is asked. That
-    is three requests at most, and one more where O(address) is given by a name that another gave
-    the instance; it is one where the instance was made by this module, the image is given by
-    family, and O(report_newer_image) is off. What was attached by name is recorded in
-    C(gce-vllm-address).
-  - In diffs and results, metadata values whose key contains C(secret), C(token), C(passw),
-    C(credential), C(private) or C(key) are hidden (but not those of C(ssh-keys)), and so are
-    scripts, C(user-data) and the declaration of containers. Those of more than 100 characters are
-    given by length and digest. The log of the machine that the module runs on is told no more. Who
-    may read the instance may read its metadata, so put no secrets there.
+  - If O(boot_disk.type) is given at creation, C(gce-vllm-boot-disk) records the name and type of
+    the boot disk. A later run that finds the desired type there, for the attached disk, doesn't
+    read the disk.
+  - A run that has nothing to change reads the instance and asks for the newest image (see
+    O(report_newer_image)). It reads the disks only where the instance doesn't tell enough. That is
+    three requests at most. It is one more where O(address) is a name that something else attached.
+    It is one request for an instance of this module, with an image family and without
+    O(report_newer_image). What was attached by name is recorded in C(gce-vllm-address).
+  - Diffs and results hide metadata values whose key contains C(secret), C(token), C(passw),
+    C(credential), C(private) or C(key). C(ssh-keys) are shown. Scripts, C(user-data) and the
+    declaration of containers are hidden too. Values of more than 100 characters are given by length
+    and digest. The log of the machine that runs the module shows no more. Whoever may read the
+    instance may read its metadata, so put no secrets there.
   - Check mode finds wrong zones, machine types, accelerators, images and networks as a real run
     does. That quota is exceeded or a zone has no such machine left, only a real run can find out.
   - With O(placements) there is one instance of this name in all of their zones together. It is
@@ -62,14 +62,14 @@ options:
         left (stock-out) or the quota doesn't suffice, the next is tried; zones that Google names as
         having some come first among those listed. Any other error ends the run at once.
       - All of them are checked for mistakes before the first is tried.
-      - An instance that is there stays where it is. If it is stopped and its zone has no room to
-        start it, other placements in its zone are tried by changing it, and those in other zones,
-        only with O(allow_recreate), by deleting it with its boot disk and recreating it.
+      - An instance that exists stays where it is. If its zone has no room to start it again, it is
+        changed to another placement in its zone. With O(allow_recreate), placements in other zones
+        are tried too. The instance is then deleted with its boot disk, and recreated there.
       - An instance of this name in none of these zones stops the creation of another.
       - Disks can't follow into another zone. An instance with further disks only goes to placements
-        in its own zone, and a new one only to zones that have those of O(disks) that exist already,
-        wherever in the project, and that no other instance writes to. Are they in no zone of the
-        placements, or in different ones, nothing is made.
+        in its own zone. A new instance only goes to zones with those of O(disks) that exist
+        already, anywhere in the project. No other instance may write to these disks. If they are in
+        different zones, or in none of the placements, nothing is created.
       - A O(subnetwork) given by name is looked for in the region of each placement.
     type: list
     elements: dict
@@ -100,9 +100,9 @@ options:
         description:
           - That of O(scheduling) where not given; V(STANDARD) where that doesn't say either and
             another placement does.
-          - Where it is V(SPOT) or V(FLEX_START), C(automatic_restart) of O(scheduling) is left out,
-            and where it is V(STANDARD), C(instance_termination_action), unless C(max_run_duration)
-            is set.
+          - For V(SPOT) and V(FLEX_START), C(automatic_restart) of O(scheduling) is left out. For
+            V(STANDARD), C(instance_termination_action) is left out, unless C(max_run_duration) is
+            set.
           - V(FLEX_START) needs C(max_run_duration) of O(scheduling), which then counts for every
             placement, and V(RESERVATION_BOUND) a specific O(reservation_affinity).
         type: str
@@ -116,8 +116,8 @@ options:
       - V(present) means running. An instance that is stopped or suspended is started.
       - V(stopped) never makes an instance; where there is none, nothing is done, unless an earlier
         run deleted it to recreate it and was cut off.
-      - V(absent) deletes the instance and those of its disks that are set to go with it, as its
-        boot disk is. RV(kept_disks) names the others.
+      - V(absent) deletes the instance with its boot disk and all disks that are set to be deleted
+        with it. RV(kept_disks) names the others.
     type: str
     choices: [present, stopped, absent]
     default: present
@@ -203,12 +203,13 @@ options:
           It grows while the instance runs; the file system on it, the machine has to grow.
         type: int
       type:
-        description: For example V(pd-balanced) or V(hyperdisk-balanced), which a new disk of a
-          machine that takes Hyperdisks only is, while others are V(pd-balanced). Can't be changed.
+        description: For example V(pd-balanced) or V(hyperdisk-balanced). Without it, a new disk is
+          V(pd-balanced), or V(hyperdisk-balanced) for a machine that takes Hyperdisks only. Can't
+          be changed.
         type: str
       image:
         description: An image that a new disk is made from, by name or path. An empty disk where not
-          given. Of no account for a disk that exists.
+          given. Ignored for a disk that exists.
         type: str
       device_name:
         description: Name by which the machine finds it. Its own for one that is newly attached.
@@ -311,12 +312,12 @@ options:
     suboptions:
       provisioning_model:
         description:
-          - V(SPOT) costs less, and Google may take the machine back. V(FLEX_START) is had for
+          - V(SPOT) costs less, and Google may take the machine back. V(FLEX_START) runs for
             O(scheduling.max_run_duration) and is not taken back before. V(RESERVATION_BOUND) comes
             from the reservation of O(reservation_affinity), and goes with it. A new instance is
             V(STANDARD).
-          - A4 and A3 Ultra machines are not sold as V(STANDARD), and A3 High ones with 1, 2 or 4
-            GPUs only as V(SPOT) or V(FLEX_START). What is not sold so is refused beforehand.
+          - A4 and A3 Ultra machines are not sold as V(STANDARD). A3 High ones with 1, 2 or 4 GPUs
+            are sold only as V(SPOT) or V(FLEX_START). What is not sold is refused beforehand.
           - An instance that is V(RESERVATION_BOUND) is left so where V(STANDARD) is desired.
         type: str
         choices: [STANDARD, SPOT, FLEX_START, RESERVATION_BOUND]
@@ -371,9 +372,9 @@ options:
     type: bool
   discard_local_ssd:
     description:
-      - What becomes of the data on local SSDs when the instance is stopped, by this module or by
-        Google at the end of C(max_run_duration) of O(scheduling). Google demands an answer for
-        every machine that has some (A2 Ultra, A3, A4).
+      - What becomes of the data on local SSDs when this module or Google stops the instance. Google
+        does so at the end of C(max_run_duration) of O(scheduling). Google requires this for every
+        machine that has local SSDs (A2 Ultra, A3, A4).
       - They are emptied unless this is V(false). Then Google keeps the data, at a price, and an
         instance that would have to be recreated is refused.
     type: bool
@@ -387,7 +388,7 @@ options:
   allow_stop:
     description:
       - Stop and start a running instance where a difference needs it.
-      - Where Google has no room for the machine that it was to become, it gets its old one back and
+      - If Google has no room for the new machine, the instance gets its old machine type back. It
         is started again, and the run fails.
     type: bool
     default: false
@@ -397,16 +398,16 @@ options:
         is lost.
       - Options that the task doesn't name are carried over. Further disks are kept and attached
         again, see O(disks).
-      - What the old one had is kept in O(state_dir) until the new one runs. A run that is cut off
-        in between, or that gets no machine, leaves it to the next, which goes on from there.
+      - All of the old instance is kept in O(state_dir) until the new one runs. If a run is
+        interrupted, or gets no machine, the next run continues from there.
       - With O(state=stopped) the new one boots once and is then stopped.
     type: bool
     default: false
   state_dir:
     description:
-      - Folder on the machine that the module runs on. While an instance is recreated, or moved to
-        another of O(placements), a file in it holds all that the old one had, secret metadata too;
-        only the user who runs this can read it. Afterwards it is deleted.
+      - Folder on the machine that the module runs on. A file in it holds all of an instance while
+        it is recreated or moved to another of O(placements). That includes secret metadata. Only
+        the user who runs this can read it. Afterwards it is deleted.
       - A next run from another machine does not know of it, and makes the instance from its options
         alone.
       - The environment variable E(GCE_VLLM_STATE_DIR) is used if this is not given.
@@ -615,8 +616,8 @@ changes:
   contains:
     field:
       description: Name of the option (V(labels.owner), V(boot_disk.size_gb),
-        V(disks.weights.size_gb)), V(status), V(instance) where it was made or deleted,
-        V(disks.weights) where a disk was deleted, or V(placement) where it was recreated elsewhere.
+        V(disks.weights.size_gb)) or V(status). V(instance) where it was created or deleted,
+        V(disks.weights) where a disk was deleted. V(placement) where it was recreated elsewhere.
       type: str
     from:
       description: What was found.

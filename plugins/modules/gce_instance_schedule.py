@@ -9,8 +9,8 @@ module: gce_instance_schedule
 short_description: Office hours of Compute Engine instances
 version_added: 0.2.0
 description:
-  - Makes a resource policy by which Google starts and stops instances at set times, changes what
-    differs, attaches it to an instance, or takes it away and deletes it.
+  - Creates a resource policy by which Google starts and stops instances at set times. Changes what
+    differs, and attaches it to an instance. Or detaches and deletes it.
   - Google's own service agent for Compute Engine does the starting and stopping. It needs the
     permissions compute.instances.start and compute.instances.stop in the project, which the role
     Compute Instance Admin (v1) has.

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gce_machine_type_info
-short_description: Whether a machine can be had in a zone, what quota it draws on, and its list
+short_description: Whether a zone offers a machine type, what quota it draws on, and its list
   price
 version_added: 0.1.0
 description:
   - Checks that project, zone, machine type and accelerator exist and go together. What does not is
     named, with what would.
-  - Says which quota such a machine draws on, and what it costs an hour where the collection's dated
+  - Says which quota such a machine uses. It says the cost an hour where the collection's dated
     price table knows it.
 author:
   - gce-vllm maintainers (@llmops)
@@ -84,7 +84,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Can this be had, and what does it take
+- name: Is this offered, and what does it take
   llmops.gce_vllm.gce_machine_type_info:
     project: my-project-123456
     zone: us-central1-a
@@ -126,7 +126,7 @@ sold_as:
   elements: str
   sample: ["SPOT", "FLEX_START", "RESERVATION_BOUND"]
 not_sold:
-  description: Why the machine type can't be had as O(provisioning_model); empty where it can.
+  description: Why the machine type is not offered as O(provisioning_model); empty where it can.
   returned: success
   type: str
   sample: ""
@@ -147,8 +147,8 @@ quota_to_add:
   type: dict
   sample: {"NVIDIA_L4_GPUS": 3, "GPUS_ALL_REGIONS": 3, "SSD_TOTAL_GB": 0, "INSTANCES": 0}
 price:
-  description: List price of one such instance; null where the table does not know the machine, the
-    region or the model, and where the machine is not sold in that model.
+  description: List price of one such instance. It is null where the table does not know the
+    machine, the region or the model. It is also null where the machine is not sold in that model.
   returned: success
   type: dict
   contains:

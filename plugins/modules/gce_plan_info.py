@@ -9,8 +9,8 @@ module: gce_plan_info
 short_description: Whether the disk types and the network that a plan names are there
 version_added: 0.2.0
 description:
-  - Fails where a disk type is not to be had in a zone or does not go with the machine type, or
-    where a network or subnetwork does not exist, and names what would be right.
+  - Fails where a zone does not offer a disk type, or where it does not go with the machine type.
+    Fails also where a network or subnetwork does not exist. The message names what would be right.
   - Reads only.
 author:
   - gce-vllm maintainers (@llmops)

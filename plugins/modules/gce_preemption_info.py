@@ -9,8 +9,8 @@ module: gce_preemption_info
 short_description: Whether Google took a Spot instance away
 version_added: 0.2.0
 description:
-  - Looks among the operations of zones for the preemption of an instance, and says when it was and
-    what was lost.
+  - Looks among the operations of zones for the preemption of an instance. Says when it was and what
+    was lost.
   - A preemption after which someone started, stopped, made or deleted the instance is history and
     is not told. Google forgets operations after some days.
 author:

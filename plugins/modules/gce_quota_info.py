@@ -10,11 +10,12 @@ short_description: Whether the Compute Engine quota suffices for a plan
 version_added: 0.1.0
 description:
   - Compares what a plan needs with what is free in a region and in the whole project.
-  - Limits and usage come from Compute Engine. What it does not list (GPUs from H100 on, vCPUs of
-    newer machine families), and what falls short, is looked up in Cloud Quotas. Their usage is
-    counted from the project's instances, since Cloud Quotas tells limits alone.
-  - Where Cloud Quotas can't be read (its API is off, or the account has no role for it), the module
-    warns and goes on with what Compute Engine lists.
+  - Limits and usage come from Compute Engine. Cloud Quotas is asked for what falls short, and for
+    what Compute Engine does not list. That is GPUs from H100 on, and vCPUs of newer machine
+    families. Their usage is counted from the project's instances, since Cloud Quotas tells limits
+    alone.
+  - If Cloud Quotas can't be read, the module warns and continues with what Compute Engine lists.
+    Its API may be off, or the account may have no role for it.
   - Does not fail where quota is short; see RV(sufficient), RV(table) and RV(shortfalls).
   - A metric whose limit nobody tells is unknown and not zero; it is in RV(unknown) and does not
     count against RV(sufficient).

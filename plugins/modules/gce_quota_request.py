@@ -9,10 +9,10 @@ module: gce_quota_request
 short_description: Ask Google for more quota
 version_added: 0.2.0
 description:
-  - Files a request for a higher limit with the Cloud Quotas API, waits for the decision, and says
-    what it was.
-  - Nothing is filed where the limit suffices already, or where a request of anyone's for as much or
-    more is pending. What was denied is not asked for again, but less or more than that is.
+  - Files a request for a higher limit with the Cloud Quotas API. Waits for the decision, and
+    reports it.
+  - Nothing is filed where the limit suffices, or where anyone's request for as much or more is
+    pending. A value that was denied is not requested again, but less or more than that is.
   - A request that is denied or still pending is a result, not a failure; see RV(outcome).
   - Needs C(cloudquotas.googleapis.com) to be enabled, and the role C(roles/cloudquotas.admin).
 author:

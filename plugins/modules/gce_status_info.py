@@ -9,8 +9,8 @@ module: gce_status_info
 short_description: What there is of a server on Compute Engine, and what it costs now
 version_added: 0.2.0
 description:
-  - Reads an instance, its disks, its static address, disks of its name that nothing uses, and the
-    firewall rules that let something in to it, and says what they cost.
+  - Reads an instance, its disks and its static address, and says what they cost. It also reads
+    unused disks of its name, and the firewall rules that let traffic in.
   - That there is no instance is an answer, not an error.
 author:
   - gce-vllm maintainers (@llmops)
@@ -24,13 +24,13 @@ options:
     type: str
     required: true
   name:
-    description: Name of the instance. The rules NAME-api and NAME-ssh, the static address NAME-ip
-      and disks NAME or NAME-… that nothing uses are listed without one too.
+    description: Name of the instance. Without one, the rules NAME-api and NAME-ssh and the static
+      address NAME-ip are listed too. So are unused disks NAME or NAME-….
     type: str
     required: true
   disk_zones:
-    description: Further zones whose disks of its name that nothing uses are listed, such as others
-      that the instance may be in.
+    description: Further zones in which unused disks of its name are listed, such as others that the
+      instance may be in.
     type: list
     elements: str
     default: []
@@ -64,10 +64,10 @@ RETURN = r"""
 report:
   description:
     - C(exists), C(status) (C(MISSING) where there is no instance), C(machine_type), C(gpus),
-      C(provisioning_model), C(addresses), C(since), C(created), C(disks), C(loose_disks),
-      C(static_addresses), C(rules), and in C(prices) where the prices are from.
+      C(provisioning_model), C(addresses), C(since) and C(created). Also C(disks), C(loose_disks),
+      C(static_addresses) and C(rules). C(prices) says where the prices are from.
     - C(stopped) is why it is down, where it switched itself off when idle; else null.
-    - C(cost) is what it costs now and C(cost_while_stopped) what it would cost, each with C(items),
+    - C(cost) is what it costs now, C(cost_while_stopped) what it would cost. Each has C(items),
       C(hourly) and C(monthly) (null where a part's price is unknown), C(known_hourly) and
       C(unknown).
   returned: success

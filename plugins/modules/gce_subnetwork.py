@@ -61,10 +61,8 @@ options:
     type: str
   ignore_users:
     description:
-      - With O(state=absent), what is about to be deleted before this in the same play, and so does
-        not
-        count as a user in check mode. Ends of paths, as V(instances/llm-server) or
-        V(firewalls/llm-server-api).
+      - With O(state=absent), what the same play deletes before this. In check mode it does not
+        count as a user. Ends of paths, as V(instances/llm-server) or V(firewalls/llm-server-api).
     type: list
     elements: str
     default: []

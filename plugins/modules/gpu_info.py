@@ -234,7 +234,7 @@ gpus:
       type: dict
     repair:
       description: Whether a repair of memory (C(channel)) or of processors (C(tpc)) waits for a
-        reset, and whether there is memory that can't be repaired (C(unrepairable)).
+        reset. C(unrepairable) says whether there is memory that can't be repaired.
       type: dict
     fabric:
       description: On machines with NVSwitch whether the GPU has joined them; C(state) and

@@ -1,16 +1,17 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: waits until a host has come to rest, and says what is wrong with it."""
+"""Ansible module: waits until a host has booted and updated, and says what is wrong with it."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_ready
-short_description: Wait until a host has come to rest, and tell what keeps it from being worked on
+short_description: Wait until a host has finished booting and updating, and say what is wrong
 version_added: 0.2.0
 description:
-  - Waits for cloud-init, for an installation of NVIDIA's driver at the first boot, for the services
-    that update packages, and for the locks of apt and dpkg. A lock is looked at, never taken.
+  - Waits for cloud-init, and for an installation of NVIDIA's driver at the first boot. Then waits
+    for the services that update packages, and for the locks of apt and dpkg. A lock is looked at,
+    never taken.
   - Then looks at processor, space on disks and addresses that must be reachable.
   - Changes nothing. What is wrong is no error of this module; it is told in RV(problems).
   - In check mode it looks once, and a host that is busy is no problem.
@@ -65,7 +66,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Wait until the host has come to rest
+- name: Wait until the host has finished booting and updating
   llmops.gce_vllm.host_ready:
     space:
       - path: /opt/vllm

@@ -9,9 +9,9 @@ module: model_weights
 short_description: Keep a model's weights in a folder
 version_added: 0.1.0
 description:
-  - Brings a model from the Hugging Face hub, a Cloud Storage bucket, an HTTPS mirror or a Python
-    package into a folder, all of it or nothing, with a manifest of checksums beside it. A folder
-    that its manifest and its source agree with is left alone.
+  - Brings a model into a folder, all of it or nothing, with a manifest of checksums beside it.
+    Sources are the Hugging Face hub, a Cloud Storage bucket, an HTTPS mirror or a Python package. A
+    folder that its manifest and its source agree with is left alone.
   - A download that was cut off goes on where it stopped. Each file's checksum is compared with what
     its source lists before the file counts; files that are right already are not fetched again.
   - The disk's free space is checked before the first file. Pickled weights are not taken.
@@ -162,8 +162,8 @@ manifest_sha256:
   returned: always
   type: str
 resolved:
-  description: What the source stood for when the files were fetched - a commit, a checksum of the
-    manifest or listing, a file's name. Empty before the first run.
+  description: The state of the source when the files were fetched. It is a commit, a checksum of
+    the manifest or listing, or a file's name. Empty before the first run.
   returned: always
   type: str
 lines:

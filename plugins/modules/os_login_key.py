@@ -9,12 +9,13 @@ module: os_login_key
 short_description: Keeps an SSH public key in a Google account's OS Login profile
 version_added: 0.2.0
 description:
-  - Adds a public key to the OS Login profile of the account that runs this, or removes it, and
-    returns the POSIX user name with which instances know that account. Instances whose metadata has
+  - Adds a public key to the OS Login profile of the account that runs this, or removes it. Returns
+    the POSIX user name of that account on instances. Instances whose metadata has
     C(enable-oslogin=TRUE) let it in.
   - A key that is there and has not expired is left alone; nothing but a read is sent then.
-  - To log in the account needs C(roles/compute.osLogin), with sudo C(roles/compute.osAdminLogin),
-    and where the instance has a service account C(roles/iam.serviceAccountUser) on it.
+  - To log in, the account needs C(roles/compute.osLogin), or C(roles/compute.osAdminLogin) for
+    sudo. If the instance has a service account, it also needs C(roles/iam.serviceAccountUser) on
+    that.
 author:
   - gce-vllm maintainers (@llmops)
 extends_documentation_fragment:

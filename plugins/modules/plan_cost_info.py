@@ -102,18 +102,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 parts:
-  description: The parts, each with C(kind), C(what), C(on_demand), C(spot), C(commit_1y),
-    C(commit_3y) and C(at_most) (each with C(hourly) and C(monthly), or null), C(not_sold) (in which
-    of these Google does not sell it), C(dated) and C(source). C(at_most) is the rate on demand also
-    where nobody can buy at it.
+  description: The parts, each with C(kind), C(what), C(dated) and C(source). C(on_demand), C(spot),
+    C(commit_1y), C(commit_3y) and C(at_most) each have C(hourly) and C(monthly), or are null.
+    C(not_sold) names those of them that Google does not sell. C(at_most) is the rate on demand,
+    even where nobody can buy at it.
   returned: success
   type: list
   elements: dict
 total:
   description: Sums under C(on_demand), C(spot), C(commit_1y), C(commit_3y), C(stopped) and
-    C(planned) (in the O(provisioning_model)), each with C(hourly) and C(monthly) (null where a part
-    has no price), C(known_hourly), C(known_monthly), C(unknown), C(not_sold) (parts that Google
-    does not sell so) and C(currency).
+    C(planned) (in the O(provisioning_model)). Each has C(hourly) and C(monthly) (null where a part
+    has no price), C(known_hourly), C(known_monthly), C(unknown) and C(currency). C(not_sold) names
+    the parts that Google does not sell so.
   returned: success
   type: dict
 prices:

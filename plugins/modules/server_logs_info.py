@@ -9,8 +9,8 @@ module: server_logs_info
 short_description: Read what a host's journal says of the server
 version_added: 0.2.0
 description:
-  - Reads the lines of the service, what systemd says of it, and what the kernel says of GPUs,
-    memory and disks.
+  - Reads the lines of the service and what systemd says of it. Also reads what the kernel says of
+    GPUs, memory and disks.
   - What looks like a key, a token or a password is masked, whoever wrote it into the journal.
   - It has to run as root, or as a user who may read the journal.
 options:
@@ -20,8 +20,8 @@ options:
     elements: str
     default: [llm-server.service, llm-server-preemption.service, gpu-check.service]
   since:
-    description: Begin of the time that is read, as V(90s), V(30m), V(2h), V(3d) ago, or as a time
-      in UTC, as V(2026-11-30T08:00). Empty for all that the journal has.
+    description: Start of the time that is read. Give an age, as V(90s), V(30m), V(2h) or V(3d), or
+      a time in UTC, as V(2026-11-30T08:00). Empty for all that the journal has.
     type: str
     default: 1h
   before:

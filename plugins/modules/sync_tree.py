@@ -9,9 +9,9 @@ module: sync_tree
 short_description: Keep a folder exactly as it is on the controller
 version_added: 0.1.0
 description:
-  - Copies a small folder of text files in one step, repairs files that were edited or whose
-    owner or mode differ, and removes what does not belong there. Compiled Python
-    (C(__pycache__)) is left alone.
+  - Copies a small folder of text files in one step. Repairs files that were edited or whose owner
+    or mode differ, and removes what does not belong there. Compiled Python (C(__pycache__)) is left
+    alone.
   - Needs nothing on the host but Python.
 options:
   src:

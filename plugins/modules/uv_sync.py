@@ -9,11 +9,11 @@ module: uv_sync
 short_description: Keep a Python virtual environment exactly as its lock says
 version_added: 0.1.0
 description:
-  - Creates the environment with uv where it is missing, then installs, reinstalls and removes
-    packages until it holds what the lock names, each checked against the lock's hashes.
-  - Finds by itself, without a network, what was added, removed, changed in version, edited, deleted
-    in part, or left half installed by a run that was cut off, and modules and C(.pth) files that no
-    package brought.
+  - Creates the environment with uv where it is missing. Then installs, reinstalls and removes
+    packages until it holds what the lock names. Each package is checked against the lock's hashes.
+  - Finds packages that were added, removed, changed in version, edited or deleted in part. Finds
+    what an interrupted run left half installed, and modules and C(.pth) files that no package
+    brought. It needs no network for that.
 options:
   venv:
     description: Folder of the environment.
@@ -38,20 +38,20 @@ options:
     type: str
   verify:
     description:
-      - Whether an edit is found by the files' names and sizes, or by their contents (V(full)),
-        which reads the whole environment.
+      - Whether an edit is found by the files' names and sizes, or by their contents (V(full)). The
+        latter reads the whole environment.
     type: str
     choices: [size, full]
     default: size
   stamp:
     description:
       - A file that says that somebody tested the environment as it is. It is removed before
-        anything in there is changed, so that a run that is cut off leaves no false word behind.
+        anything changes, so an interrupted run leaves no untested environment marked as tested.
     type: path
   wheelhouse:
     description:
-      - Folder on the controller with the packages' files. Those of what has to be installed are
-        copied to the host, if the lock knows their checksum, and no package index is asked.
+      - Folder on the controller with the packages' files. Packages to install are copied from there
+        to the host, if the lock knows their checksum. No package index is asked.
     type: path
   build_from_source:
     description:

@@ -10,12 +10,12 @@ short_description: Whether a model fits on a GPU under vLLM, with which lengths,
 version_added: 0.2.0
 description:
   - Reads a model's C(config.json) and the sizes of its tensors, and adds up what vLLM takes of a
-    GPU's memory - weights, the largest step's activations, CUDA graphs, libraries - and what its KV
-    cache holds in the rest.
+    GPU's memory. That is weights, the largest step's activations, CUDA graphs and libraries. The
+    rest is for the KV cache, and the module says what it holds.
   - Asks nobody but the place where the model lies, and fetches no weights.
-  - Where something may turn the answer around that is not counted (adapters, a draft model, an
-    encoder for images, a layer type or a key of C(config.json) that is not known, files whose sizes
-    are not those of the shape), C(fits) is null and C(not_counted) names it.
+  - If something that is not counted may change the answer, C(fits) is null and C(not_counted) names
+    it. Examples are adapters, a draft model, an encoder for images, and an unknown layer type or
+    key of C(config.json). Files whose sizes do not match the shape are another.
 author:
   - gce-vllm maintainers (@llmops)
 options:
@@ -103,9 +103,9 @@ options:
     type: str
     default: us-central1
   missing_ok:
-    description: Whether a model that can't be read, or a GPU that is not in the tables, gives a
-      warning and C(fits) null, instead of failing. A hub or mirror that answers that there is no
-      such model, or no access to it, fails all the same, as it would on the host.
+    description: Gives a warning and C(fits) null, instead of failing, for a model that can't be
+      read or an unknown GPU. If a hub or mirror answers that the model does not exist or access is
+      denied, the module fails. The same would happen on the host.
     type: bool
     default: false
 attributes:
@@ -177,13 +177,13 @@ plan:
       type: list
       elements: str
     machine_types:
-      description: Machine types, those that fit first and the cheapest first, each with C(fits),
-        C(reason), C(price_per_hour) and C(price_per_million_tokens) in USD (null where unknown),
-        C(price_model) (V(STANDARD), or V(SPOT) where the machine type is not sold on demand),
-        C(price_range_per_million_tokens) (its lower and upper end), C(throughput_basis) (what was
-        measured, or that it is an estimate from data sheets, and for which load), C(sold_as) (the
-        provisioning models in which Google sells it), C(gpu), C(gpus), C(tensor_parallel_size),
-        C(max_model_len), C(max_concurrency) and C(kv_tokens).
+      description: Machine types, those that fit first and the cheapest first. Each has C(fits),
+        C(reason), C(gpu), C(gpus), C(tensor_parallel_size), C(max_model_len), C(max_concurrency)
+        and C(kv_tokens). C(price_per_hour) and C(price_per_million_tokens) are USD, null where
+        unknown. C(price_range_per_million_tokens) has the lower and upper end. C(price_model) is
+        V(STANDARD), or V(SPOT) where the machine type is not sold on demand. C(sold_as) has the
+        provisioning models in which Google sells it. C(throughput_basis) says for which load the
+        throughput was measured, or that data sheets gave an estimate.
       type: list
       elements: dict
 lines:

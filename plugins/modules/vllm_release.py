@@ -11,8 +11,8 @@ version_added: 0.2.0
 description:
   - Lets a link lead to the folder of one release. It is replaced in one step, so that whoever
     follows it finds the one or the other.
-  - A real folder where the link is to be, as earlier versions made it, is moved beside the releases
-    under the name C(earlier), from where it still works.
+  - Earlier versions made a real folder in the link's place. It is moved beside the releases under
+    the name C(earlier), and still works from there.
 extends_documentation_fragment:
   - llmops.gce_vllm.releases
 options:
@@ -23,15 +23,15 @@ options:
   state:
     description:
       - V(current) lets the link lead to O(release).
-      - V(room) makes room for it before it is built. What runs that were killed left behind is
-        removed, and where the release is still to be made, all others that never passed their test.
+      - V(room) makes room for it before it is built. What killed runs left behind is removed. If
+        the release is still to be built, all others that never passed their test are removed too.
     type: str
     choices: [current, room]
     default: current
   keep:
     description:
-      - How many releases to keep at most. The one that the link led to before, the one that
-        served last, and any that runs something, stay in any case. V(0) keeps all.
+      - How many releases to keep at most. The previous release, the one that served last, and any
+        that runs something are always kept. V(0) keeps all.
     type: int
     default: 0
 attributes:

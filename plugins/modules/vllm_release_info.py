@@ -9,8 +9,9 @@ module: vllm_release_info
 short_description: Tell which releases of vLLM a host has
 version_added: 0.2.0
 description:
-  - Lists the releases and says of each whether it passed its test, when it last served, whether it
-    failed to, whether the link leads to it and whether anything runs from it. Changes nothing.
+  - Lists the releases. Says of each whether it passed its test, when it last served, and whether it
+    failed to. Says also whether the link leads to it and whether anything runs from it. Changes
+    nothing.
 extends_documentation_fragment:
   - llmops.gce_vllm.releases
 attributes:

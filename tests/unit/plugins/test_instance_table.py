@@ -72,7 +72,7 @@ def test_documentation_agrees_with_the_argument_spec() -> None:
 
 @pytest.mark.parametrize("needed", ["stop", "recreate"])
 def test_what_a_change_needs_is_documented(needed: str) -> None:
-    text = next(one for one in DOCS["description"] if one.startswith(f"Needs a {needed}"))
+    text = next(one for one in DOCS["description"] if one.startswith(f"These need a {needed}"))
     for field, kind in FIELDS.items():
         if kind != needed:
             continue
