@@ -40,7 +40,7 @@ def unpacked(package: str, program: str) -> str:
     """Where a program of a package is that is unpacked and not installed: it starts no service.
 
     Raises:
-        RuntimeError: the package cannot be had; the text says what to do.
+        RuntimeError: the package cannot be installed; the text says what to do.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gce-vllm" / "debian"
     base.mkdir(parents=True, exist_ok=True)

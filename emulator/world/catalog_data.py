@@ -100,7 +100,7 @@ class Machine:
         gpus: bundled accelerator and how many; None for machines without.
         cpu_quota: metric of regions.get that its vCPUs count against; None: those of machines
             that bundle GPUs need no quota.
-        sold_as: provisioning models in which it can be had.
+        sold_as: provisioning models in which it is sold.
     """
 
     cpus: int

@@ -36,7 +36,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_load(commands: Any) -> None:
     load = commands.add_parser(
-        "load", help="press an endpoint; a key comes from OPENAI_API_KEY or a file (needs vLLM)"
+        "load",
+        help="send load to an endpoint; a key comes from OPENAI_API_KEY or a file (needs vLLM)",
     )
     load.add_argument("--base-url", required=True)
     load.add_argument("--model", required=True, help="the name that requests ask for")

@@ -112,7 +112,7 @@ class Crew:
         results = [end.recv() for end, _part in zip(self._ends, parts, strict=False)]
         for one in results:
             if isinstance(one, str):
-                self._barriers[len(parts)].reset()  # those that waited for it in vain broke it
+                self._barriers[len(parts)].reset()  # those that waited longest broke it
                 raise RuntimeError(f"the load tool failed: {one}")
         figures, self.window = figures_of(load, level, merged(results))
         return figures | {"load_processes": len(parts)}
@@ -124,7 +124,7 @@ def load_tool(processes: int, assume_full: bool = False) -> Runs:
 
 
 def _end_with_parent() -> None:
-    # Also with one that ends without a word: what it has begun would go on pressing.
+    # Also with one that ends without a word: what it has begun would go on sending.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -135,7 +135,7 @@ def _work(end: Connection, barriers: dict[int, Any], assume_full: bool) -> None:
     parts = 1
 
     async def benchmark(*words: Any, **named: Any) -> Any:
-        # The prompts are made: from here on all press at the same time.
+        # The prompts are made: from here on all send at the same time.
         barriers[parts].wait(START_S)
         return await inner(*words, **named)
 

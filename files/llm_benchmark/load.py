@@ -42,7 +42,7 @@ KEPT = (
 
 @dataclass(frozen=True)
 class Level:
-    """How hard to press: so many at once (closed loop), or so many a second (open loop)."""
+    """How much load: so many at once (closed loop), or so many a second (open loop)."""
 
     requests: int
     concurrency: int | None = None

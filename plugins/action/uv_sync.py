@@ -78,12 +78,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         checks = self._task.check_mode
         self._task.check_mode = True
         try:
-            foretold = self._execute_module(module_args=args, task_vars=task_vars)
+            planned = self._execute_module(module_args=args, task_vars=task_vars)
         finally:
             self._task.check_mode = checks
-        if foretold.get("failed"):
-            raise AnsibleActionFail(foretold.get("msg", "uv_sync failed"), result=foretold)
-        return list(foretold["installed"])
+        if planned.get("failed"):
+            raise AnsibleActionFail(planned.get("msg", "uv_sync failed"), result=planned)
+        return list(planned["installed"])
 
     def _send(self, source: Path, name: str) -> str:
         """Copies a file into the task's own folder on the host; returns where it is."""

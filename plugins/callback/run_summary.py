@@ -95,7 +95,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._worked = self._worked or "validate_argument_spec" not in task.action
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """Remember what was tried in vain."""
+        """Remember failed attempts."""
         self._remember(result)
         if not ignore_errors:
             self._remember_failure(result)

@@ -79,7 +79,7 @@ def before_after(current: Flat, after: Flat, fields: Flat | list[str]) -> dict[s
 
 
 def is_secret(key: str) -> bool:
-    """Whether a metadata key's name says that its value is for few eyes."""
+    """Whether a metadata key's name says that its value is secret."""
     return bool(_SECRET.search(key))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resources as they may be shown: metadata values for few eyes are left out."""
+"""Resources as they may be shown: secret metadata values are left out."""
 
 from __future__ import annotations
 

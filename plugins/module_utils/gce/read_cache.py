@@ -73,7 +73,7 @@ def whole_list(path: str) -> tuple[str, str] | None:
 
 
 def _harmless(page: Json) -> Json:
-    """A page without the metadata values that are for few eyes: they need not lie on a disk.
+    """A page without the metadata values that are secret: they need not lie on a disk.
 
     Where a task names one of them, it finds a difference here, and looks for itself.
     """

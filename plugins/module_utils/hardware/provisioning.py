@@ -9,7 +9,7 @@ STANDARD, SPOT = "STANDARD", "SPOT"
 FLEX_START, RESERVATION_BOUND = "FLEX_START", "RESERVATION_BOUND"
 MODELS = (STANDARD, SPOT, FLEX_START, RESERVATION_BOUND)
 
-# Machine types that can't be had in every way. By Google's tables of consumption options
+# Machine types that are not sold in every way. By Google's tables of consumption options
 # (docs.cloud.google.com/compute/docs/accelerator-optimized-machines and
 # docs.cloud.google.com/cluster-director/docs/choose-consumption-option).
 _SOLD: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
@@ -28,7 +28,7 @@ def sold_as(machine_type: str) -> tuple[str, ...]:
 
 
 def not_sold(machine_type: str, model: str) -> str:
-    """Why it can't be had so, in words; '' where it can."""
+    """Why it is not sold so, in words; '' where it is."""
     models = sold_as(machine_type)
     if model in models:
         return ""

@@ -194,7 +194,7 @@ def config(files: Files) -> dict[str, Any]:
 
     Raises:
         RefusedError: there is no such model, or no access to it.
-        SourceError: it can't be had, or is no JSON object.
+        SourceError: it can't be read, or is no JSON object.
     """
     text = files.read("config.json")
     if text is None:

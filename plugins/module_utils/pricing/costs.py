@@ -179,7 +179,7 @@ def as_sold(parts: Iterable[dict[str, Any]], machine_type: str) -> list[dict[str
 
 
 def unsold(machine_type: str) -> list[Model]:
-    """Ways to pay that a machine type can't be had in; commitments are for what runs for long."""
+    """Ways to pay in which a machine type is not sold; commitments are for what runs for long."""
     sold = provisioning.sold_as(machine_type)
     found: list[Model] = [] if provisioning.STANDARD in sold else ["on_demand"]
     if not {provisioning.STANDARD, provisioning.RESERVATION_BOUND} & set(sold):

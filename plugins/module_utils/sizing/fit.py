@@ -112,7 +112,7 @@ def judge(
         return answer | {
             "fits": False,
             "reason": f"gpu_memory_utilization {engine.utilization} leaves less than CUDA itself "
-            f"takes of {gpu.name}: at most {int(most * 100) / 100} can be had",
+            f"takes of {gpu.name}: at most {int(most * 100) / 100} is available",
         }
     answer |= _length_and_concurrency(shape, given, engine, gpu, budget=budget, workload=workload)
     if answer["fits"] is None:

@@ -23,7 +23,7 @@ from .allocator import Allocator
 from .kv_cache import Layout
 
 # What CUDA keeps before vLLM begins, 527 MiB on an H100: a share of memory that leaves less for it
-# can't be had.
+# not available.
 CONTEXT = 640 * MIB
 # Kernels and libraries that are loaded while the first step runs; 0.225 GiB in each measured run.
 NON_TORCH = 231 * MIB

@@ -111,14 +111,14 @@ def download(
     """Bring the files that are not `good` into a folder; returns the SHA-256 of each.
 
     Raises:
-        FetchError: a file can't be had. What was fetched stays.
+        FetchError: a file can't be fetched. What was fetched stays.
     """
     missing = {name: file for name, file in offer.files.items() if name not in good}
     size = sum(file.size for file in missing.values())
-    had = size - missing_bytes(offer, folder, good)
+    present = size - missing_bytes(offer, folder, good)
     try:
         what = f"fetching from {offer.place.where}"
-        with progress.stage(what, size, len(missing), had) as meter:
+        with progress.stage(what, size, len(missing), present) as meter:
             return {**good, **_fetch_all(offer.place, missing, folder, meter)}
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
@@ -186,14 +186,14 @@ def _fill(job: _Job, file: RemoteFile, part: Path) -> None:
         part.unlink()
     part.touch()
     most, failures = part.stat().st_size, 0
-    while (had := part.stat().st_size) < file.size:
+    while (present := part.stat().st_size) < file.size:
         try:
-            with job.place.open(file.url, had) as answer:
+            with job.place.open(file.url, present) as answer:
                 mode = "r+b"
                 if answer.status != 206:
                     # A server that knows no ranges sends the file from its beginning.
                     mode = "wb"
-                    job.meter.add(-had)
+                    job.meter.add(-present)
                 _write(job, answer, part, mode, file.size)
             if (now := part.stat().st_size) < file.size:
                 raise AskAgainError(f"the connection broke after {now} of {file.size} bytes")

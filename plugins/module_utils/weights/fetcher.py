@@ -48,7 +48,7 @@ class Fetcher:
         """Fill a folder and write its manifest; True where the cache had the files.
 
         Raises:
-            FetchError: they can't be had.
+            FetchError: they can't be fetched.
         """
         if not self._differences(folder):
             return False  # An earlier run was cut off after the last file.

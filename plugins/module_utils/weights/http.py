@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class FetchError(Exception):
-    """The files can't be had; the text says why and what to do."""
+    """The files can't be fetched; the text says why and what to do."""
 
 
 class AskAgainError(Exception):
@@ -170,7 +170,7 @@ class Place:
         """A small answer, whole; asks again where that may help.
 
         Raises:
-            FetchError: it can't be had.
+            FetchError: it can't be fetched.
         """
 
         def ask() -> bytes:

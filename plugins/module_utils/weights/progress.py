@@ -55,16 +55,16 @@ class Progress:
             self._file.close()
 
     @contextmanager
-    def stage(self, what: str, size: int, files: int = 0, had: int = 0) -> Iterator[Meter]:
+    def stage(self, what: str, size: int, files: int = 0, present: int = 0) -> Iterator[Meter]:
         """Say a line now, and another every few seconds until the block ends.
 
         Args:
             what: is done, as in 'fetching'.
             size: bytes in all; 0 where nobody knows.
             files: in all; 0 where they are not counted.
-            had: bytes that are there from an earlier run.
+            present: bytes that are there from an earlier run.
         """
-        meter = Meter(what, size, files, had)
+        meter = Meter(what, size, files, present)
         self.say(meter.line())
         over = threading.Event()
 
@@ -90,17 +90,17 @@ class Meter:
         what: str,
         size: int,
         files: int = 0,
-        had: int = 0,
+        present: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._what, self._size, self._files, self._had = what, size, files, had
+        self._what, self._size, self._files, self._present = what, size, files, present
         self._clock, self._lock = clock, threading.Lock()
         self._began = clock()
         self._bytes = self._done = 0
         self._recent = [(self._began, 0)]
 
     def add(self, size: int) -> None:
-        """So many more bytes; fewer, where some were in vain."""
+        """So many more bytes; fewer, where some did not count."""
         with self._lock:
             self._bytes += size
 
@@ -117,7 +117,7 @@ class Meter:
         then, before = self._recent[0]
         self._recent.append((now, moved))
         parts = [f"{done} of {self._files} files"] if self._files else []
-        at = min(self._had + moved, self._size)
+        at = min(self._present + moved, self._size)
         if self._size:
             parts.append(f"{amount(at)} of {amount(self._size)} ({at * 100 // self._size} %)")
         if now > then and moved > before:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the reading modules say, above all where what is asked for can't be had."""
+"""What the reading modules say, above all where what is asked for does not exist."""
 
 from __future__ import annotations
 
@@ -359,10 +359,10 @@ def test_known_host(cloud: m.Cloud, tmp_path: Path) -> None:
         cloud.options = {}
         return cloud.run("known_host", check, **(options | changes))
 
-    foretold = run(check=True)
-    assert foretold["changed"] and file.read_bytes().startswith(poisoned.encode())
+    planned = run(check=True)
+    assert planned["changed"] and file.read_bytes().startswith(poisoned.encode())
     done = run()
-    assert {**done, "warnings": 0} == {**foretold, "warnings": 0}
+    assert {**done, "warnings": 0} == {**planned, "warnings": 0}
     assert done["foreign"] == ["203.0.113.1", "*", "\ufffd"]
     assert "(203.0.113.1, *, " in str(done["warnings"]) and "start.yml" in str(done["warnings"])
     text = file.read_text(encoding="utf-8")

@@ -284,7 +284,7 @@ def test_suspended_one_is_resumed(cloud: m.Cloud, name: str) -> None:
         path = f"{api.root}/zones/{m.ZONE}/instances/{name}"
         operations.finish(api, api.post(f"{path}/suspend", "suspend"), "suspend")
     assert stored(cloud, name)["status"] == "SUSPENDED"
-    # At rest it is, be it asleep.
+    # Suspended counts as stopped.
     assert cloud.ok("gce_instance", **plain, state="stopped")["changed"] is False
     resumed = transition(cloud, **plain)
     assert resumed["changes"] == [

@@ -92,7 +92,7 @@ SCENARIOS: dict[str, tuple[list[Step], list[Step]]] = {
     "stop": ([ALONE], [("gce_instance", {"name": NAME, "zone": m.ZONE, "state": "stopped"})]),
     "change": ([ALONE], other(machine_type="g2-standard-12", allow_stop=True)),
     "recreate": (RICH, other(boot_disk=SSD, allow_recreate=True)),
-    "recreate at rest": (
+    "recreate stopped": (
         [*RICH, STOPPED],
         other(boot_disk=SSD, allow_recreate=True, state="stopped"),
     ),

@@ -10,7 +10,7 @@ import pytest
 from tests.support import modules_fixtures as m
 from tests.support.emulator_fixture import Api, Emulator, instance_body
 
-# Machine type, its zone and another that has it, how it is had, its quota, its local SSDs.
+# Machine type, its zone and another that has it, how it is sold, its quota, its local SSDs.
 MACHINES = [
     ("a2-ultragpu-1g", "us-central1-a", "us-central1-c", "STANDARD", "NVIDIA_A100_80GB_GPUS", 1),
     ("a3-highgpu-1g", "us-central1-a", "us-central1-c", "SPOT", "NVIDIA_H100", 2),

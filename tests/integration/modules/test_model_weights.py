@@ -66,8 +66,8 @@ SOURCES = pytest.mark.parametrize("source", ["hub", "gcs", "https"])
 @SOURCES
 def test_a_model_comes_whole_and_once(places: Places, tmp_path: Path, source: str) -> None:
     dest = tmp_path / "models" / "m"
-    foretold = get(places, source, dest, check=True)
-    assert foretold["changed"] and not places.asked and not dest.exists()
+    planned = get(places, source, dest, check=True)
+    assert planned["changed"] and not places.asked and not dest.exists()
     first = get(places, source, dest)
     assert first["changed"] and whole(dest), first
     assert not (dest / "pytorch_model.bin").exists()
@@ -130,8 +130,8 @@ def test_one_spoilt_file_is_all_that_is_fetched_again(places: Places, tmp_path: 
     get(places, "hub", dest)
     (dest / BIG).write_bytes(b"x" * len(FILES[BIG]))
     assert not get(places, "hub", dest)["changed"]
-    foretold = get(places, "hub", dest, check=True, verify="full")
-    assert foretold["differences"] == {BIG: "changed"}
+    planned = get(places, "hub", dest, check=True, verify="full")
+    assert planned["differences"] == {BIG: "changed"}
     places.asked.clear()
     assert get(places, "hub", dest, verify="full")["differences"] == {BIG: "changed"}
     assert whole(dest)

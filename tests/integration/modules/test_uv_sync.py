@@ -215,9 +215,9 @@ def test_strays_are_told_and_removed(site: Site, tmp_path: Path) -> None:
     assert found["changed"] and found["strays"] == ["hook.pth", "loose"]
     assert "hook.pth" not in str(found["diff"]["after"])
     (site_packages(venv) / "hook.pth").write_text("import sys\n")
-    foretold = site.run(venv, "1.0", check=True)
-    assert foretold["strays"] == ["hook.pth"]
-    assert foretold["diff"]["before"] == "hook.pth  (belongs to no package)\n"
+    planned = site.run(venv, "1.0", check=True)
+    assert planned["strays"] == ["hook.pth"]
+    assert planned["diff"]["before"] == "hook.pth  (belongs to no package)\n"
     assert (site_packages(venv) / "hook.pth").exists()
     assert site.run(venv, "1.0")["strays"] == ["hook.pth"]
     assert not site.run(venv, "1.0")["changed"]

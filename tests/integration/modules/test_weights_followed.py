@@ -87,9 +87,9 @@ def role(places: Places, tmp_path: Path) -> Role:
 
 
 def test_progress_is_shown_once_there_is_any(role: Role) -> None:
-    foretold = role.run("--check", "--diff")
-    assert foretold.returncode == 0, foretold.stdout
-    assert "changed=1" in foretold.stdout and "fetching" not in foretold.stdout
+    planned = role.run("--check", "--diff")
+    assert planned.returncode == 0, planned.stdout
+    assert "changed=1" in planned.stdout and "fetching" not in planned.stdout
     assert not role.model.exists()
     first = role.run()
     assert first.returncode == 0, first.stdout

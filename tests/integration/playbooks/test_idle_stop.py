@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An instance that switched itself off when idle: who leaves it at rest, and who starts it."""
+"""An instance that switched itself off when idle: who leaves it stopped, and who starts it."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_the_tables_are_those_of_the_installed_release(answers: dict[str, Any]) 
     newest = engine_arg_names.NEWEST
     assert set(answers["methods"]) == quantization_methods.METHODS[newest]
     assert set(answers["architectures"]) == architectures.ARCHITECTURES[newest]
-    # An argument that is gone would be counted on in vain.
+    # An argument that is gone would be relied on wrongly.
     assert set(answers["arguments"]) >= engine_arg_names.COUNTED | engine_arg_names.NEUTRAL
 
 

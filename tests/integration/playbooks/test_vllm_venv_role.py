@@ -167,15 +167,15 @@ def serving(first_built: Kept) -> Host:
 
 
 def test_a_release_is_built_tested_and_switched_to(host: Host, first_built: Kept) -> None:
-    foretold, _ = host.run("--check", "--diff")
-    assert "+-> " in foretold and not host.opt.exists()
+    planned, _ = host.run("--check", "--diff")
+    assert "+-> " in planned and not host.opt.exists()
     host = first_built.again()
     first = host.current()
     assert first.endswith("-cpu") and (host.releases / first / ".passed").exists()
     assert host.run()[1] == 0
     upgraded = {"vllm_venv_lock": str(host.lock("two"))}
-    foretold, _ = host.run("--check", "--diff", **upgraded)
-    assert f"-> {first}" in foretold and host.names() == [first]
+    planned, _ = host.run("--check", "--diff", **upgraded)
+    assert f"-> {first}" in planned and host.names() == [first]
     said, changed = host.run(**upgraded)
     assert changed, said
     second = host.current()
@@ -225,8 +225,8 @@ def test_what_a_killed_run_left_goes_and_a_full_disk_is_refused(serving: Host) -
     left = [host.releases / f"{'0' * 12}-cpu{ending}" for ending in (".cache", ".gone")]
     for path in left:
         (path / "archive-v0").mkdir(parents=True)
-    foretold, _ = host.run("--check", "--diff")
-    assert f"-{left[0].name}" in foretold and left[0].exists()
+    planned, _ = host.run("--check", "--diff")
+    assert f"-{left[0].name}" in planned and left[0].exists()
     assert host.run()[1] == 1 and host.names() == [first]
     builds = json.loads(json.dumps(host.variables["__vllm_venv_builds"]))
     builds["cpu"]["mib"] = 10**9

@@ -430,7 +430,7 @@ def test_a_run_that_was_cut_off_after_a_repair_is_made_up_for(machine: Machine) 
 
 
 def cut_off(machine: Machine, release: str) -> None:
-    """As a run leaves it that was killed while it restarted the service in vain."""
+    """As a run leaves it that was killed while it restarted the service without success."""
     machine.shell(f"rm -f /opt/vllm/releases/{release}/.served")
     machine.shell(
         "pid=$(cat /run/llm.pid); kill -9 $pid; rm -r /run/llm.pid /run/llm-server;"
@@ -526,10 +526,8 @@ def test_keys_change_although_a_release_is_held(machine: Machine) -> None:
     put_back = machine.serves()
     switch(machine, "a")  # as vllm_venv leaves it
     revoked = {"llm_server_keys": [{"name": "second", "sha256": "2" * 64}]}
-    foretold, _ = machine.run("b", "--check", **revoked)
-    assert "changed=2" in foretold and "2222" not in machine.shell(
-        "cat /etc/llm-server/access.yaml"
-    )
+    planned, _ = machine.run("b", "--check", **revoked)
+    assert "changed=2" in planned and "2222" not in machine.shell("cat /etc/llm-server/access.yaml")
     said, worked = machine.run("b", **revoked)
     assert not worked and "vllm_venv_retry" in said and machine.serves() == put_back, said
     access = machine.shell("sha256sum /etc/llm-server/access.yaml").split()[0]

@@ -62,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.now += 1
             self.server.all += 1
             self.server.most = max(self.server.most, self.server.now)
-            # Each process tries the endpoint with a request alone before it presses.
+            # Each process tries the endpoint with a request alone before it sends load.
             held = self.server.all > TRIED
             if self.server.now > FEWEST:
                 self.server.crowded.set()

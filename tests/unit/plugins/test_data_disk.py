@@ -125,9 +125,9 @@ def test_mounts_as_the_kernel_lists_them() -> None:
     assert mounted_on(MOUNTINFO, "/mnt") == ("", "")
 
 
-def test_a_disk_that_is_yet_to_be_made_is_foretold_and_else_missed(tmp_path: Path) -> None:
+def test_a_disk_that_is_yet_to_be_made_is_planned_and_else_missed(tmp_path: Path) -> None:
     desired = {"device": str(tmp_path / "google-weights"), "mount": MOUNT}
     missed = run_module("data_disk_info", desired)
     assert missed["failed"] and "gce_instance_extra_disks" in missed["msg"]
-    foretold = run_module("data_disk_info", {**desired, "missing_ok": True}, check=True)
-    assert foretold["blank"] and not foretold["exists"] and not foretold["mounted"]
+    planned = run_module("data_disk_info", {**desired, "missing_ok": True}, check=True)
+    assert planned["blank"] and not planned["exists"] and not planned["mounted"]

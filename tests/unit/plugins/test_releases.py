@@ -130,9 +130,9 @@ def switch(host: Path, release: str, check: bool = False, keep: int = 0) -> dict
 
 
 def test_the_link_is_switched_once(host: Path) -> None:
-    foretold = switch(host, C, check=True)
-    assert foretold["changed"] and (host / "venv").readlink() == Path("releases/bbbbbbbbbbbb-cpu")
-    assert foretold["diff"]["before"] == f"-> {B}\n" and foretold["diff"]["after"] == f"-> {C}\n"
+    planned = switch(host, C, check=True)
+    assert planned["changed"] and (host / "venv").readlink() == Path("releases/bbbbbbbbbbbb-cpu")
+    assert planned["diff"]["before"] == f"-> {B}\n" and planned["diff"]["after"] == f"-> {C}\n"
     done = switch(host, C)
     assert done["changed"] and done["previous"] == B
     assert (host / "venv").readlink() == Path("releases/cccccccccccc-cpu")
@@ -298,10 +298,10 @@ def test_what_serves_is_kept_once_and_put_back(
     (host / "package/new.py").write_text("two\n")
     (host / "package/a.py").unlink()
     release = {"release": str(host / "releases/bbbbbbbbbbbb-cpu")}
-    foretold = deployment("restored", check=True, **release)
+    planned = deployment("restored", check=True, **release)
     names = [str(host / name) for name in ("package/a.py", "package/new.py", "settings.yaml")]
-    assert foretold["files"] == names and (host / "package/new.py").exists()
-    assert [one["before"] for one in foretold["diff"]] == ["", "two\n", "two\n"]
+    assert planned["files"] == names and (host / "package/new.py").exists()
+    assert [one["before"] for one in planned["diff"]] == ["", "two\n", "two\n"]
     done = deployment("restored", **release)
     assert done["files"] == names and done["settings"] == "settings.yaml one\n"
     assert (host / "settings.yaml").read_text() == "settings.yaml one\n"

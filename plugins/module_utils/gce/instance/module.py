@@ -14,7 +14,7 @@ class InstanceModule(QuietModule):
     """Hides metadata as the results do."""
 
     def secrets(self) -> Iterable[str]:
-        """Values of metadata whose key says that they are for few eyes."""
+        """Values of metadata whose key says that they are secret."""
         metadata = self.params.get("metadata")
         if isinstance(metadata, dict):
             return [str(value) for key, value in metadata.items() if is_secret(str(key))]

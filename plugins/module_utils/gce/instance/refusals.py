@@ -70,7 +70,7 @@ def recreation(where: str, resource: Mapping[str, Any], params: Params) -> None:
     """What a recreate would lose, or could not do again.
 
     Further disks are kept and attached again. Local SSDs come with the new machine as they came
-    with the old, empty: those that came otherwise can't be had again, and a boot disk that is to
+    with the old, empty: other ones can't be created again. A boot disk that is to
     stay would hold the name that the new one needs.
     """
     protected(where, resource, params, "recreated")
