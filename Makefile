@@ -51,7 +51,7 @@ bench: setup-dev ## the servers compared on the CPU (build/bench-cpu), and what 
 	@$(PY) -m benchmarks.site_cost --out build/site-cost
 	@$(PY) -m benchmarks.no_change
 
-mutants: setup-dev ## plant faults in a copy, one at a time, and see which tests notice them (build/mutants)
+mutants: setup-dev ## inject faults into a copy, one at a time, and see which tests notice them (build/mutants)
 	@$(PY) -m benchmarks.mutants
 
 docs: setup-dev ## write the roles' READMEs, docs/reference, docs/private-apis.md and files/grafana from the code

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plant each fault of the table in a copy of the checkout, and see which tests notice.
+"""Inject each fault of the table into a copy of the checkout, and see which tests notice.
 
 usage: python -m benchmarks.mutants [--out FOLDER] [--unit-only] [--tests-of COMMIT] [NAME ...]
 

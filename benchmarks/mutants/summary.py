@@ -22,9 +22,9 @@ def markdown(faults: Sequence[Fault], results: Mapping[str, Mapping[str, Any]]) 
         for when in ("before", "now")
     }
     lines = [
-        "# Planted faults, and the tests that notice them",
+        "# Injected faults, and the tests that notice them",
         "",
-        "`python -m benchmarks.mutants --out` this folder wrote this page. Each fault was planted"
+        "`python -m benchmarks.mutants --out` this folder wrote this page. Each fault was injected"
         " alone, in a copy of the checkout. Before: with the tests of an earlier commit"
         " (`--tests-of`).",
         "",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The planted faults, by area: `faults/*.yml` beside this."""
+"""The faults to inject, by area: `faults/*.yml` beside this."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Fault:
     unit: tuple[str, ...]
     integration: tuple[str, ...]
 
-    def planted(self, text: str) -> str:
+    def injected(self, text: str) -> str:
         """The file's text with the fault.
 
         Raises:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plants faults in a copy of the checkout, one at a time, and runs tests there."""
+"""Injects faults into a copy of the checkout, one at a time, and runs tests there."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Copy:
         """While it lasts, the fault is there."""
         path = self.folder / fault.file
         kept = path.with_name(f"{path.name}.kept")
-        text = fault.planted(path.read_text())
+        text = fault.injected(path.read_text())
         path.rename(kept)
         try:
             path.write_text(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of planted faults still fits the code, and its tool tells what it saw."""
+"""The table of faults to inject still fits the code, and its tool tells what it saw."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ NOTHING = {"by": "nothing", "test": ""}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_each_fault_can_be_planted(fault: Fault) -> None:
+def test_each_fault_can_be_injected(fault: Fault) -> None:
     text = (ROOT / fault.file).read_text()
-    planted = fault.planted(text)
-    assert planted != text
+    injected = fault.injected(text)
+    assert injected != text
     if fault.file.endswith(".py"):
-        compile(planted, fault.file, "exec")
+        compile(injected, fault.file, "exec")
     elif fault.file.endswith(".yml"):
-        yaml.safe_load(planted)
+        yaml.safe_load(injected)
     for test in fault.unit + fault.integration:
         file, _, function = test.partition("[")[0].partition("::")
         assert (
@@ -39,7 +39,7 @@ def test_there_are_many_and_each_has_a_name_of_its_own() -> None:
 
 def test_a_fault_whose_text_is_gone_is_named() -> None:
     with pytest.raises(ValueError, match=r"busy-gpu-is-taken: .* 0 times"):
-        next(one for one in FAULTS if one.name == "busy-gpu-is-taken").planted("something else")
+        next(one for one in FAULTS if one.name == "busy-gpu-is-taken").injected("something else")
 
 
 @pytest.mark.parametrize(

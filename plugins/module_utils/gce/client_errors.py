@@ -18,8 +18,8 @@ def unreadable(client: Asker, what: str, answer: Any) -> GceError:
         f"Could not {what}: {client.endpoint} answered {answer.status_code} with something that "
         f"is no JSON ({kind}).",
         reason="unreadable",
-        remedy="see that the endpoint is the API's own address, and that no proxy on the way "
-        f"answers in its place ({client.endpoint_option}).",
+        remedy=f"see that the endpoint is the API's own address ({client.endpoint_option}). "
+        "A proxy may have answered in its place.",
         status=answer.status_code,
     )
 

@@ -38,8 +38,8 @@ class Cron:
             raise GceError(
                 f"{option} is '{text}', which has {len(fields)} fields instead of five.",
                 reason="badSchedule",
-                remedy="write minute, hour, day of the month, month and day of the week, "
-                "as in '0 8 * * 1-5' (weekdays at eight).",
+                remedy="write minute, hour, day of the month, month and day of the week. "
+                "An example is '0 8 * * 1-5' (weekdays at eight).",
             )
         sets = [
             _values(field, known, f"{option} is '{text}'")
@@ -92,8 +92,8 @@ def _values(field: str, known: tuple[str, int, int, dict[str, int]], said: str) 
             raise GceError(
                 f"{said}, whose {name} '{part}' is not between {low} and {high}.",
                 reason="badSchedule",
-                remedy="write numbers, ranges (1-5), lists (1,3) or * in each field, "
-                "as in '0 8 * * 1-5' (weekdays at eight).",
+                remedy="write numbers, ranges (1-5), lists (1,3) or * in each field. "
+                "An example is '0 8 * * 1-5' (weekdays at eight).",
             ) from None
         found.update(range(start, end + 1, stride))
     return found

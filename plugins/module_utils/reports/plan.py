@@ -108,8 +108,8 @@ def _gpus(options: Mapping[str, Any]) -> tuple[Gpu, int]:
     if found is None:
         known = [*gpus.GPUS, *machine_types.BUNDLED, "cpu"]
         raise UnknownGpuError(
-            f"The tables of accelerator types and of machine types with GPUs have no '{name}', so "
-            "that the plan can't tell what fits."
+            f"The tables of accelerator types and of machine types with GPUs have no '{name}'. "
+            "The plan can't tell what fits."
             f"{did_you_mean(name, known)} Known accelerator types: {', '.join(gpus.GPUS)}."
         )
     gpu = gpus.find(found[0])

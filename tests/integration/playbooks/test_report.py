@@ -20,7 +20,7 @@ from tests.support.days import await_a_day_that_lasts
 from tests.support.modules_fixtures import Json, free_port
 from tests.support.site_fixture import KEY, NAME, ROOT, Site
 
-PLANTED = "a-token-that-nobody-may-see"
+SECRET_TOKEN = "a-token-that-nobody-may-see"
 INJECTED = '<script>alert("here")</script>'
 METRICS = ROOT / "tests/fixtures/metrics/vllm-0.32.0.txt"
 # Of all that is asked: the window's hours, requests at once, and so on.
@@ -66,20 +66,22 @@ def reported(site: Site, endpoint: None) -> Iterator[Site]:
     # One package says what no package should.
     info = site.folder / "venv/lib/python3.12/site-packages/vllm-0.32.0.dist-info"
     info.mkdir(parents=True)
-    said = f"Metadata-Version: 2.4\nName: vllm\nVersion: 0.32.0\nLicense: {INJECTED} {PLANTED}\n"
+    said = (
+        f"Metadata-Version: 2.4\nName: vllm\nVersion: 0.32.0\nLicense: {INJECTED} {SECRET_TOKEN}\n"
+    )
     (info / "METADATA").write_text(said, encoding="utf-8")
     model = site.folder / "models/SmolLM2-135M-Instruct"
     model.mkdir(parents=True)
     config = json.loads(CONFIGS.read_text(encoding="utf-8"))["smollm2-135m"]["config"]
     (model / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    listed = {"resolved": PLANTED, "files": {"config.json": {"size": 2, "sha256": "ab" * 32}}}
+    listed = {"resolved": SECRET_TOKEN, "files": {"config.json": {"size": 2, "sha256": "ab" * 32}}}
     (model / "manifest.json").write_text(json.dumps(listed), encoding="utf-8")
     site.variables |= {"llm_model": str(model), "llm_probe_retries": 0}
     site.servers[NAME] |= {
         "__usage_path": str(site.folder / "ledger.sqlite"),
         "vllm_venv_path": str(site.folder / "venv"),
         "llm_model_dir": str(model.parent),
-        "llm_model_token": PLANTED,
+        "llm_model_token": SECRET_TOKEN,
     }
     site.servers["llm-2"] = {"ansible_host": "127.0.0.1", "ansible_port": free_port()}
     await_a_day_that_lasts()
@@ -101,7 +103,7 @@ def report(site: Site, *options: str) -> tuple[Json, str, str]:
     said = site.ok("report", "-e", f"report_output={folder}", *options, changed=0)
     for path in folder.iterdir():
         text = path.read_text(encoding="utf-8")
-        assert PLANTED not in text and KEY not in text, path
+        assert SECRET_TOKEN not in text and KEY not in text, path
     found: Json = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return found, (folder / "report.html").read_text(encoding="utf-8"), said
 

@@ -287,7 +287,7 @@ def test_the_cache_on_a_cpu_is_vllms(tmp_path: Path, dtype: str, tokens: int) ->
     ("changes", "said"),
     [
         ({"gpu": "nvidia-l5"}, "Did you mean nvidia-l4"),
-        ({"gpu": "a4x-highgpu-4g"}, "the plan can't tell"),
+        ({"gpu": "a4x-highgpu-4g"}, "The plan can't tell"),
         ({"gpu": "e2-standard-4"}, "machine types with GPUs have no 'e2-standard-4'"),
         ({"vllm_args": {"dtype": "int7"}}, "dtype"),
     ],

@@ -46,8 +46,8 @@ def zones_for(
             f"The disks for the instance {instance} are in different zones: {said}. No placement "
             "can have them all. Nothing was made.",
             reason="disksApart",
-            remedy="bring them into one zone by a snapshot, name in disks only those of one zone, "
-            "or name those that may be new and empty otherwise.",
+            remedy="bring them into one zone by a snapshot, or name in disks only those of one "
+            "zone. Give those that may be new and empty another name.",
             details={"disks": {disk: sorted(found) for disk, found in sorted(places.items())}},
         )
     return near, sorted(places)

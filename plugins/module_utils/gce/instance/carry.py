@@ -234,7 +234,7 @@ def not_carried(where: str, lost: list[str]) -> GceError:
         f"The {where} has what its successor could not have: {', '.join(names)}. It was not "
         "recreated, and nothing was changed.",
         reason="notCarried",
-        remedy="make the new instance yourself (`gcloud compute instances create`), or take these "
-        "away from the old one, or leave what needs the recreate as it is.",
+        remedy="make the new instance yourself (`gcloud compute instances create`), or remove "
+        "these from the old one. Or keep the settings whose change needs the recreate.",
         details={"fields": names},
     )

@@ -146,6 +146,6 @@ def _refuse_disabled(resource: dict[str, Any], where: str) -> None:
             f"its metadata has {ENABLING_KEY}={value}.",
             reason="guestAttributesDisabled",
             remedy=f"set its metadata {ENABLING_KEY} to TRUE. Host keys are published when they "
-            "are made, so one that has booted without has to be recreated, or to publish them by "
-            "hand.",
+            "are made. An instance that booted without it has to be recreated, or to publish them "
+            "by hand.",
         )

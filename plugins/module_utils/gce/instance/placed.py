@@ -165,8 +165,8 @@ class PlacedInstance:
                 f"There are {len(here)} instances named {self.name}, in {listed(here)}. "
                 "Nothing was done.",
                 reason="twoFound",
-                remedy="delete those that should not be (`gcloud compute instances delete "
-                f"{self.name} --zone ZONE`), or leave only one of the zones in placements.",
+                remedy="delete those that should not exist (`gcloud compute instances delete "
+                f"{self.name} --zone ZONE`). Or leave only one of the zones in placements.",
                 details={"zones": here},
             )
         if here:

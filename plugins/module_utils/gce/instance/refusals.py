@@ -94,8 +94,8 @@ def recreation(where: str, resource: Mapping[str, Any], params: Params) -> None:
     asked = (params["boot_disk"] or {}).get("auto_delete")
     if boot and not boot.get("autoDelete") and asked is not True:
         raise GceError(
-            f"The boot disk of the {where} is to stay when the instance goes (auto_delete is "
-            "false), and recreating would need its name for the new one. Nothing was changed.",
+            f"The boot disk of the {where} is kept when the instance is deleted (auto_delete is "
+            "false). Recreating would need its name for the new one. Nothing was changed.",
             reason="bootDiskKept",
             remedy="name boot_disk.auto_delete: true to let it go with what is on it.",
         )
