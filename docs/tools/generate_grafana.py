@@ -9,7 +9,6 @@ schema 36, which every Grafana from 10.0 on reads.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ sys.path.insert(0, str(ROOT / "files"))
 from llm_dashboard import panels  # noqa: E402
 from llm_dashboard.panels import Panel  # noqa: E402
 
+from docs.tools import generated_files  # noqa: E402
 from docs.tools.grafana_queries import (  # noqa: E402
     legend,
     line,
@@ -390,23 +390,9 @@ def written() -> Iterator[tuple[Path, str]]:
 
 
 def main() -> int:
-    """Writes the files, or says that they are others."""
-    parser = argparse.ArgumentParser(description="Writes files/grafana.")
-    parser.add_argument("--check", action="store_true", help="only say whether they are current")
-    check = parser.parse_args().check
-    outdated = []
-    for path, text in written():
-        file = ROOT / path
-        if file.is_file() and file.read_text(encoding="utf-8") == text:
-            continue
-        outdated.append(str(path))
-        if not check:
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-    if check and outdated:
-        sys.stderr.write(f"Outdated, run `make docs`: {', '.join(outdated)}\n")
-        return 1
-    return 0
+    """Write or check every dashboard."""
+    owned = (path.relative_to(ROOT) for path in (ROOT / TARGET).glob("*.json"))
+    return generated_files.main("Writes files/grafana.", dict(written()), owned)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,16 @@ vLLM's names come from `llm_server.vllm_names`, those of others from the table b
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGET = ROOT / "docs" / "private-apis.md"
-sys.path.insert(0, str(ROOT / "files"))
+TARGET = Path("docs") / "private-apis.md"
+sys.path[:0] = [str(ROOT), str(ROOT / "files")]
 
 from llm_server.vllm_api.names import NAMES, Name, Use  # noqa: E402
+
+from docs.tools import generated_files  # noqa: E402
 
 #: By what each kind of vLLM's names is guarded, beside `tests/vllm_release`, which looks at all.
 GUARDS = {
@@ -139,14 +140,8 @@ def _row(name: Name) -> str:
 
 
 def main() -> int:
-    """Writes the page, or says that it is another one."""
-    parser = argparse.ArgumentParser(description="Writes docs/private-apis.md.")
-    parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
-    wanted = page()
-    if not parser.parse_args().check:
-        TARGET.write_text(wanted, encoding="utf-8")
-        return 0
-    return 0 if TARGET.is_file() and TARGET.read_text(encoding="utf-8") == wanted else 1
+    """Write or check the page."""
+    return generated_files.main("Writes docs/private-apis.md.", {TARGET: page()})
 
 
 if __name__ == "__main__":

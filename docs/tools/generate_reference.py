@@ -9,7 +9,6 @@ and playbooks' own variables from shared_variables.yml beside this.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from docs.tools import generated_files
 from docs.tools.plugin_docs import Plugin, read_plugins, text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -214,26 +214,8 @@ def written(root: Path) -> dict[Path, str]:
 
 def main() -> int:
     """Write or check every page."""
-    parser = argparse.ArgumentParser(description="Writes docs/reference.")
-    parser.add_argument("--check", action="store_true", help="write nothing, say what is outdated")
-    check = parser.parse_args().check
-    wanted = written(ROOT)
-    there = {path.relative_to(ROOT) for path in (ROOT / TARGET).rglob("*.md")}
-    outdated = sorted(there - set(wanted))
-    for path in outdated if not check else []:
-        (ROOT / path).unlink()
-    for path, page in wanted.items():
-        file = ROOT / path
-        if path in there and file.read_text(encoding="utf-8") == page:
-            continue
-        outdated.append(path)
-        if not check:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(page, encoding="utf-8")
-    if check and outdated:
-        sys.stderr.write(f"Outdated, run `make docs`: {', '.join(map(str, outdated))}\n")
-        return 1
-    return 0
+    owned = (path.relative_to(ROOT) for path in (ROOT / TARGET).rglob("*.md"))
+    return generated_files.main("Writes docs/reference.", written(ROOT), owned)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ exits 1.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLES = ROOT / "roles"
 sys.path.insert(0, str(ROOT))
 
+from docs.tools import generated_files  # noqa: E402
 from docs.tools.plugin_docs import text as markdown  # noqa: E402
 
 NAMESPACE = "llmops.gce_vllm"
@@ -98,25 +98,22 @@ def _load(path: Path) -> dict[str, Any]:
     return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
 
 
+def written() -> dict[Path, str]:
+    """Every role's README by its path."""
+    roles = [spec.parent.parent for spec in sorted(ROLES.glob("*/meta/argument_specs.yml"))]
+    return {
+        (role / "README.md").relative_to(ROOT): render(
+            role.name,
+            _load(role / "meta" / "argument_specs.yml"),
+            _load(role / "defaults" / "main.yml"),
+        )
+        for role in roles
+    }
+
+
 def main() -> int:
     """Write or check every role's README."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, say what is outdated")
-    check = parser.parse_args().check
-    outdated = []
-    for spec in sorted(ROLES.glob("*/meta/argument_specs.yml")):
-        role = spec.parent.parent
-        text = render(role.name, _load(spec), _load(role / "defaults" / "main.yml"))
-        readme = role / "README.md"
-        if readme.exists() and readme.read_text(encoding="utf-8") == text:
-            continue
-        outdated.append(str(readme.relative_to(ROLES.parent)))
-        if not check:
-            readme.write_text(text, encoding="utf-8")
-    if check and outdated:
-        sys.stderr.write(f"Outdated, run `make docs`: {', '.join(outdated)}\n")
-        return 1
-    return 0
+    return generated_files.main("Writes each role's README.md.", written())
 
 
 if __name__ == "__main__":
