@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..gce import naming
@@ -38,73 +38,107 @@ def report(
         prices: where prices come from; the dated table by default.
         own_stop: its stop, where it switched itself off.
     """
-    region = naming.region_of(zone)
     source = prices or costs.Table()
+    region = naming.region_of(zone)
     loose = [_loose_disk(one) for one in loose_disks]
     static = [_static(one) for one in reserved]
-    left = [
-        source.disk_part(one["size_gb"], one["type"], naming.region_of(one["zone"] or zone))
-        for one in loose
-    ]
-    left += [source.address_part(region, in_use=False) for one in static if not one["in_use"]]
-    head: dict[str, Any] = {"project": project, "zone": zone, "name": name}
-    own = [rule for rule in rules if _applies(rule, instance, name)]
-    if instance is None:
-        return head | {
-            "exists": False,
-            "status": "MISSING",
-            **dict.fromkeys(("machine_type", "provisioning_model", "since", "created", "stopped")),
-            "gpus": [],
-            "addresses": fields_of.addresses(None),
-            "disks": [],
-            "loose_disks": loose,
-            "static_addresses": static,
-            "rules": [_rule(rule, project) for rule in own],
-            "cost": _priced(left, False),
-            "cost_while_stopped": _priced(left, False),
-            "prices": source.about(),
-        }
+    view = _MISSING if instance is None else _existing(instance, disks, own_stop)
+    left = _left_over(source, zone, loose, static)
+    now, stopped = _parts(source, region, view, left, {one["address"] for one in static})
+    spot = view["provisioning_model"] == "SPOT"
+    return {
+        "project": project,
+        "zone": zone,
+        "name": name,
+        **view,
+        "loose_disks": loose,
+        "static_addresses": static,
+        "rules": [_rule(rule, project) for rule in rules if _applies(rule, instance, name)],
+        "cost": _priced(now, spot),
+        "cost_while_stopped": _priced(stopped, spot),
+        "prices": source.about(),
+    }
+
+
+#: What a report says of an instance that is not there.
+_MISSING: Mapping[str, Any] = {
+    "exists": False,
+    "status": "MISSING",
+    **dict.fromkeys(("machine_type", "provisioning_model", "since", "created", "stopped")),
+    "gpus": [],
+    "addresses": fields_of.addresses(None),
+    "disks": [],
+}
+
+
+def _existing(
+    instance: Mapping[str, Any],
+    disks: Iterable[Mapping[str, Any]],
+    own_stop: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """What a report says of an instance that exists, with the keys of `_MISSING`."""
     machine = naming.short(str(instance.get("machineType", "")))
-    gpus = machine_types.bundled(machine) or fields_of.accelerators(
-        instance.get("guestAccelerators")
-    )
+    attached = fields_of.accelerators(instance.get("guestAccelerators"))
     status = str(instance.get("status"))
     scheduling = instance.get("scheduling") or {}
-    model = scheduling.get("provisioningModel")
-    model = model or ("SPOT" if scheduling.get("preemptible") else "STANDARD")
-    spot = model == "SPOT"
-    addresses = fields_of.addresses(instance)
-    shown_disks = [_disk(disk, instance) for disk in disks]
-    kept = [source.disk_part(one["size_gb"], one["type"], region) for one in shown_disks]
-    kept += left
-    stopped_parts = list(kept)
-    external = addresses["external"]
-    if external and (status in GONE or external in [one["address"] for one in static]):
-        # An address that a stopped instance still has is a reserved one.
-        stopped_parts.append(source.address_part(region, in_use=False))
-    parts = stopped_parts
-    if status not in GONE:
-        parts = [*source.machine_parts(machine, gpus, region), *kept]
-        parts += [source.address_part(region)] if external else []
+    unnamed = "SPOT" if scheduling.get("preemptible") else "STANDARD"
     since = instance.get("lastStopTimestamp" if status in GONE else "lastStartTimestamp")
-    return head | {
+    created = instance.get("creationTimestamp")
+    return {
         "exists": True,
         "status": status,
         "machine_type": machine,
-        "provisioning_model": model,
-        "since": since or instance.get("creationTimestamp"),
-        "created": instance.get("creationTimestamp"),
+        "provisioning_model": scheduling.get("provisioningModel") or unnamed,
+        "since": since or created,
+        "created": created,
         "stopped": own_stop,
-        "gpus": gpus,
-        "addresses": addresses,
-        "disks": shown_disks,
-        "loose_disks": loose,
-        "static_addresses": static,
-        "rules": [_rule(rule, project) for rule in own],
-        "cost": _priced(parts, spot),
-        "cost_while_stopped": _priced(stopped_parts, spot),
-        "prices": source.about(),
+        "gpus": machine_types.bundled(machine) or attached,
+        "addresses": fields_of.addresses(instance),
+        "disks": [_disk(disk, instance) for disk in disks],
     }
+
+
+def _left_over(
+    source: costs.Prices,
+    zone: str,
+    loose: Iterable[Mapping[str, Any]],
+    static: Iterable[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Prices of the disks and addresses that no instance uses."""
+    disks = [
+        source.disk_part(one["size_gb"], one["type"], naming.region_of(one["zone"] or zone))
+        for one in loose
+    ]
+    unused = [one for one in static if not one["in_use"]]
+    region = naming.region_of(zone)
+    return disks + [source.address_part(region, in_use=False) for _ in unused]
+
+
+def _parts(
+    source: costs.Prices,
+    region: str,
+    view: Mapping[str, Any],
+    left: list[dict[str, Any]],
+    reserved: Collection[str | None],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What is paid for now, and what while the instance is stopped, with prices.
+
+    Args:
+        left: what is paid for besides the instance.
+        reserved: static addresses.
+    """
+    disks = [source.disk_part(one["size_gb"], one["type"], region) for one in view["disks"]]
+    kept = disks + left
+    gone = not view["exists"] or view["status"] in GONE
+    external = view["addresses"]["external"]
+    stopped = list(kept)
+    if external and (gone or external in reserved):
+        # An address that a stopped instance still has is a reserved one.
+        stopped.append(source.address_part(region, in_use=False))
+    if gone:
+        return stopped, stopped
+    now = [*source.machine_parts(view["machine_type"], view["gpus"], region), *kept]
+    return now + ([source.address_part(region)] if external else []), stopped
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:

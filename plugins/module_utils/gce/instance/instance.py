@@ -31,6 +31,7 @@ from .plan import InstancePlan
 from .reader import OF_BOOT_DISK, InstanceReader
 from .recreate_journal import OLD_DAYS, Note, RecreateNotes
 from .removal import InstanceRemoval, removed
+from .transition import Transition
 
 STOPPED = frozenset({"TERMINATED", "STOPPED"})
 COMING = frozenset({"PENDING", "PROVISIONING", "STAGING", "REPAIRING"})
@@ -219,11 +220,35 @@ class Instance:
         status: str,
     ) -> dict[str, Any]:
         self.calls.discard_local_ssd = params.get("discard_local_ssd") is not False
-        family = desired.get("boot_disk.image_family", "")
-        boot_type = desired.get("boot_disk.type", "")
-        asked = further_disks.without_detached(desired, desired)
-        current = self.reader.view(resource, asked, family, boot_type)
         note = self.notes.read()
+        transition = self._transition(resource, desired, note, status)
+        self._refuse(resource, transition, params)
+        transition = self._checked(resource, transition, note)
+        after: Mapping[str, Any] = transition.after
+        if not self.check and (transition.found or transition.settling):
+            resource = self._carry_out(resource, transition)
+            after = self._view(resource, transition.desired, transition.boot_disk)
+        if not self.check and note and resource.get("status") not in COMING:
+            self.notes.forget()
+        managed = [*transition.desired, "status"]
+        difference = diff.before_after(transition.current, after, managed)
+        result = self._result(resource, transition.found, difference)
+        if status == "RUNNING" and not transition.replacement and params["report_newer_image"]:
+            result["newer_image"] = self._newer_image(transition.current, transition.desired)
+        return result
+
+    def _view(
+        self, resource: Mapping[str, Any], desired: Mapping[str, Any], boot_disk: tuple[str, str]
+    ) -> dict[str, Any]:
+        asked = further_disks.without_detached(desired, desired)
+        return self.reader.view(resource, asked, *boot_disk)
+
+    def _transition(
+        self, resource: Mapping[str, Any], desired: dict[str, Any], note: Note | None, status: str
+    ) -> Transition:
+        """Compare the instance with what is desired."""
+        boot_disk = (desired.get("boot_disk.image_family", ""), desired.get("boot_disk.type", ""))
+        current = self._view(resource, desired, boot_disk)
         if note and note.is_of(resource):
             desired = _as_noted(note, current) | desired
         desired = self.plan.comparable(desired, current)
@@ -234,50 +259,60 @@ class Instance:
             found.append(Change("status", current["status"], status, "live"))
         # On its way there already: nothing to change, yet something to wait for.
         settling = current["status"] in (COMING if status == "RUNNING" else GOING)
+        ends = status if found or settling else current["status"]
+        after = diff.merged(current, {**desired, "status": ends})
+        after = further_disks.without_detached(after, desired)
+        return Transition(status, boot_disk, current, desired, found, after, is_up, settling)
+
+    def _refuse(
+        self, resource: Mapping[str, Any], transition: Transition, params: Mapping[str, Any]
+    ) -> None:
+        """Raise where the task does not allow what it would take."""
         refuse.unallowed(
             self.calls.where,
-            found,
+            transition.found,
             params,
-            needs_stop=is_up and status == "RUNNING",
+            needs_stop=transition.is_up and transition.status == "RUNNING",
             local_ssd=bool(local_ssds.attached(resource)) and self.calls.discard_local_ssd,
         )
-        kinds = {change.how for change in found}
-        after = diff.merged(
-            current, {**desired, "status": status if found or settling else current["status"]}
-        )
-        after = further_disks.without_detached(after, desired)
-        managed = [*desired, "status"]
-        replacement, carried = None, {}
-        if found and status == "RUNNING" and "recreate" not in kinds:
-            instance_checks.refuse_bad(self.name, _checkable(after, desired))
-        if "recreate" in kinds:
+        if transition.recreates:
             refuse.recreation(self.calls.where, resource, params)
-            carried = self.carried_fields(resource, current)
-            carried |= _as_noted(note, current) if note and note.is_of(resource) else {}
+        elif transition.found and transition.status == "RUNNING":
+            instance_checks.refuse_bad(self.name, _checkable(transition.after, transition.desired))
+
+    def _checked(
+        self, resource: Mapping[str, Any], transition: Transition, note: Note | None
+    ) -> Transition:
+        """The transition, with the new instance's fields where there is to be one.
+
+        Raises:
+            GceError: what it needs is not there. Nothing was stopped or deleted for it.
+        """
+        desired, after = transition.desired, transition.after
+        fields = {change.field for change in transition.found}
+        if transition.recreates:
+            carried = self.carried_fields(resource, transition.current)
+            if note and note.is_of(resource):
+                carried |= _as_noted(note, transition.current)
             replacement = self.plan.recreated(carried, desired)
-        elif {"machine_type", "accelerators"} & {change.field for change in found}:
-            # Before anything is stopped for a machine that there is not.
-            machine_with(
-                self.client, self.zone, after["machine_type"], desired.get("accelerators") or []
-            )
-        if any(change.field == "address" for change in found) and addresses.is_ip(after["address"]):
+            transition = replace(transition, carried=carried, replacement=replacement)
+        elif {"machine_type", "accelerators"} & fields:
+            accelerators = desired.get("accelerators") or []
+            machine_with(self.client, self.zone, after["machine_type"], accelerators)
+        if "address" in fields and addresses.is_ip(after["address"]):
             self.plan.reserved(after["address"])
-        if not self.check and (found or settling):
-            if replacement:
-                self.removal.to_remake(resource, carried)
-                self.carried = carried
-                resource = self._made(replacement, status)
-            else:
-                self._carry_out(resource, found, current, after, is_up)
-                resource = self._settled(status)
-            asked = further_disks.without_detached(desired, desired)
-            after = self.reader.view(resource, asked, family, boot_type)
-        if not self.check and note and resource.get("status") not in COMING:
-            self.notes.forget()
-        result = self._result(resource, found, diff.before_after(current, after, managed))
-        if status == "RUNNING" and not replacement and params["report_newer_image"]:
-            result["newer_image"] = self._newer_image(current, desired)
-        return result
+        return transition
+
+    def _carry_out(self, resource: dict[str, Any], transition: Transition) -> dict[str, Any]:
+        """Do it; the instance's resource, once it has come to rest."""
+        if transition.replacement:
+            self.removal.to_remake(resource, transition.carried)
+            self.carried = transition.carried
+            return self._made(transition.replacement, transition.status)
+        self._apply(
+            resource, transition.found, transition.current, transition.after, transition.is_up
+        )
+        return self._settled(transition.status)
 
     def _refuse_taken(self, desired: Mapping[str, Any], current: Mapping[str, Any]) -> None:
         """A disk that is to be attached is nobody else's."""
@@ -307,7 +342,7 @@ class Instance:
         known = str(current.get(f"metadata.{image_record.IMAGE_ID}") or "")
         return image_record.newer(family, image, known, newest) if newest else None
 
-    def _carry_out(
+    def _apply(
         self,
         resource: dict[str, Any],
         found: list[Change],
