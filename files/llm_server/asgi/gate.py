@@ -16,6 +16,7 @@ from ..keys.access import AccessControl
 from ..reasons import Reason
 from ..record import current, note_reason
 from ..state import Phase, ServerState
+from ..transport.connections import UNREAD
 from ..transport.paths import meant
 
 RETRY_AFTER_S = {
@@ -89,9 +90,12 @@ class Gate:
             later = RETRY_AFTER_S[phase]
             if state.resting:
                 text, later = _RESTS, RETRY_AFTER_REST_S
-            response = error_response(
-                503, text, headers={"Retry-After": later}, reason=_REASONS[phase]
-            )
+            headers = {"Retry-After": later}
+            # Else its next request would meet a connection that is closing, and get no answer.
+            # While a body still comes a close would take this answer away from its client.
+            if phase is Phase.DRAINING and not scope.get(UNREAD, bool)():
+                headers["Connection"] = "close"
+            response = error_response(503, text, headers=headers, reason=_REASONS[phase])
             await response(scope, receive, send)
 
     def _meant(self, scope: Scope, app: Any) -> str | None:

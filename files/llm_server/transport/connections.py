@@ -29,6 +29,8 @@ OTHER_FILES = 512
 
 #: Where a request finds what closes its connection at once, whatever is still to be sent.
 ABORT = "llm_server.abort"
+#: Where it finds whether some of its body has still to come.
+UNREAD = "llm_server.unread"
 
 
 class Connections:
@@ -84,6 +86,8 @@ class Protocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
 
     def _serve(self, app: Any, scope: Any, receive: Any, send: Any) -> Any:
         scope[ABORT] = self.transport.abort
+        cycle = self.cycle
+        scope[UNREAD] = lambda: cycle is not None and cycle.more_body
         return app(scope, receive, send)
 
     def connection_made(self, transport: Any) -> None:
