@@ -78,7 +78,7 @@ def _alone() -> Iterator[None]:
 
 
 def _again_and_again(*commands: list[str], folder: str = "/") -> None:
-    """Run them one after the other, and all anew where one fails."""
+    """Run them one after the other, and all again where one fails."""
 
     def once() -> None:
         for command in commands:

@@ -4,8 +4,10 @@
     python -m docs.tools.check_docs
 
 It looks at every page that people write or read: links to files and headings, `make` targets,
-playbooks, files, settings, modules and roles; README's length and the length of sentences; and
-whether README.ko.md has README's headings, commands and links. Exits 1 where something is wrong.
+playbooks, files, settings, modules and roles; README's length; and whether README.ko.md has
+README's headings, commands and links. In pages, modules' documentation, roles' specs, names of
+tasks and messages it looks at the length of sentences; everywhere at words that are no terms of
+the field. Exits 1 where something is wrong.
 """
 
 from __future__ import annotations
@@ -16,13 +18,12 @@ from pathlib import Path
 
 import yaml
 
+from docs.tools import words
 from docs.tools.names import Names, unknown_names
 from docs.tools.page import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 README_LINES = 150
-README_WORDS = 20
-GUIDE_WORDS = 30
 TRANSLATION = "README.ko.md"
 
 
@@ -59,11 +60,12 @@ def too_long(page: Page) -> list[str]:
     problems = []
     if page.name == "README.md" and page.lines > README_LINES:
         problems.append(f"has {page.lines} lines; {README_LINES} are allowed")
-    most = README_WORDS if page.name == "README.md" else GUIDE_WORDS
     for sentence in page.sentences:
-        words = len(sentence.split())
-        if words > most:
-            problems.append(f"a sentence has {words} words ({most} allowed): {sentence}")
+        count = len(sentence.split())
+        if count > words.MOST_WORDS:
+            problems.append(
+                f"a sentence has {count} words ({words.MOST_WORDS} allowed): {sentence}"
+            )
     return problems
 
 
@@ -115,7 +117,7 @@ def problems(root: Path) -> list[str]:
     readme = Page(root, "README.md")
     found += [f"README.md: {one}" for one in not_shipped(readme, root)]
     found += [f"{TRANSLATION}: {one}" for one in mistranslated(readme, Page(root, TRANSLATION))]
-    return found
+    return [*found, *words.long_sentences(root), *words.private_words(root)]
 
 
 def main() -> int:

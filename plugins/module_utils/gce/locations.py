@@ -59,7 +59,7 @@ def _closed_or_unknown(client: Asker, listing: str, place: str, closed: bool) ->
         f"The {kind} {place} is closed to the project {client.project}: {why}.",
         reason="locationClosed",
         remedy=f"take another {kind} (gce_zone, gce_instance_placements), or have {place} opened "
-        "to the project, by Google's sales team or the owner of the organization's policies.",
+        "to the project. Ask Google's sales team or the owner of the organization's policies.",
         status=403,
         details={"location": place},
     )

@@ -74,7 +74,7 @@ def test_what_is_there_may_be_named(repository: Path, text: str) -> None:
         ("[gone](#no-part)\n", "the link #no-part leads to no heading"),
         ("[gone](../README.md#no-part)\n", "the link ../README.md#no-part leads to no heading"),
         ("![picture](images/gone.png)\n", "the link images/gone.png leads to no file"),
-        ("word " * 31 + "\n", "a sentence has 31 words (30 allowed): " + "word " * 30 + "word"),
+        ("word " * 21 + "\n", "a sentence has 21 words (20 allowed): " + "word " * 20 + "word"),
         ("`make dmeo`\n", "there is no `make dmeo`"),
         ("```\nmake demo dmeo\n```\n", "there is no `make dmeo`"),
         ("`tests/run dmeo`\n", "tests/run has no step dmeo"),

@@ -304,7 +304,7 @@ class Instance:
         return transition
 
     def _carry_out(self, resource: dict[str, Any], transition: Transition) -> dict[str, Any]:
-        """Do it; the instance's resource, once it has come to rest."""
+        """Do it; the instance's resource, once it is in a stable state."""
         if transition.replacement:
             self.removal.to_remake(resource, transition.carried)
             self.carried = transition.carried

@@ -27,5 +27,5 @@ class Transition:
 
     @property
     def recreates(self) -> bool:
-        """Whether a change can be had by a new instance alone."""
+        """Whether a change needs a new instance."""
         return any(change.how == "recreate" for change in self.found)
