@@ -44,7 +44,7 @@ def ensure(podman: Podman, packages: Sequence[str]) -> str:
 def _build(podman: Podman, base: str, wanted: str, packages: Sequence[str]) -> None:
     image.say(f"adding {len(packages)} packages once")
     container = wanted.rpartition("/")[2].replace(":", "-")
-    podman.run("rm", "--force", "--ignore", container)  # of a build that was cut off
+    podman.run("rm", "--force", "--ignore", container)  # of a build that was interrupted
     try:
         podman.run(
             "run",

@@ -210,7 +210,7 @@ class PodmanBackend:
     def _boot(self, name: str) -> str:
         """Bring a stopped container up; its filter is in place before its first process runs."""
         machine = containers.inspect(self.podman, name)[0]
-        if not machine.namespace:  # it has one if an earlier boot was cut off right here
+        if not machine.namespace:  # it has one if an earlier boot was interrupted right here
             self.podman.run("init", name)
             machine = containers.inspect(self.podman, name)[0]
         memory = self.store.load(name)

@@ -135,7 +135,7 @@ def _load(options: argparse.Namespace) -> int:
         try:
             for row in measured:
                 rows.append({"server": options.server} | row)
-                # Written after each run: what is cut off keeps what it has.
+                # Written after each run: what is interrupted keeps what it has.
                 document = {"format": 1, "tool": "vllm bench serve", "rows": rows}
                 _write(options.out, document | {"environment": describe()})
         except loads.NothingAnsweredError as error:

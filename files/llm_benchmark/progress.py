@@ -38,7 +38,7 @@ class Progress:
 def end_when_abandoned(heartbeat: Path, seconds: float, every: float = 1.0) -> None:
     """Ends this process once nobody has touched the file for so long, or it is gone.
 
-    Who starts a load test on another machine and is cut off can't stop it: it would go on sending.
+    Whoever starts a load test elsewhere and is interrupted can't stop it: it would go on sending.
     """
 
     def watch() -> None:

@@ -13,7 +13,7 @@ name: rollback_choice
 short_description: Which release of vLLM a rollback may choose
 version_added: 0.2.0
 description:
-  - Without a name, a rollback that was cut off goes on to the release that it had chosen. Otherwise
+  - Without a name, an interrupted rollback continues to the release that it had chosen. Otherwise
     it chooses a release that served before, is not the current one, and was not left by hand.
 positional: serving, name
 options:

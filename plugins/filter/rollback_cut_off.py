@@ -10,7 +10,7 @@ from ..module_utils.venv.rollback import cut_off
 
 DOCUMENTATION = r"""
 name: rollback_cut_off
-short_description: Whether a rollback was cut off before the release that it chose served
+short_description: Whether a rollback was interrupted before the release that it chose served
 version_added: 0.2.0
 description:
   - Looks at the rollback that left one release by hand.
@@ -34,7 +34,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Refuse to go on from a rollback that was cut off
+- name: Refuse to continue from an interrupted rollback
   ansible.builtin.assert:
     that: not (known.releases | llmops.gce_vllm.rollback_cut_off(path, serving.release))
 """

@@ -115,7 +115,7 @@ options:
     description:
       - V(present) means running. An instance that is stopped or suspended is started.
       - V(stopped) never makes an instance; where there is none, nothing is done, unless an earlier
-        run deleted it to recreate it and was cut off.
+        run deleted it to recreate it and was interrupted.
       - V(absent) deletes the instance with its boot disk and all disks that are set to be deleted
         with it. RV(kept_disks) names the others.
     type: str

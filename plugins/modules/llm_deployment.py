@@ -61,7 +61,7 @@ options:
   successor:
     description:
       - For O(state=refused), name of the release that is to serve in its place. Who finds this note
-        knows where a run that was cut off was going.
+        knows where a run that was interrupted was going.
     type: str
     default: ""
 attributes:

@@ -12,7 +12,7 @@ description:
   - Brings a model into a folder, all of it or nothing, with a manifest of checksums beside it.
     Sources are the Hugging Face hub, a Cloud Storage bucket, an HTTPS mirror or a Python package. A
     folder that its manifest and its source agree with is left alone.
-  - A download that was cut off goes on where it stopped. Each file's checksum is compared with what
+  - An interrupted download is resumed. Each file's checksum is compared with what
     its source lists before the file counts; files that are right already are not fetched again.
   - The disk's free space is checked before the first file. Pickled weights are not taken.
 options:
@@ -200,7 +200,7 @@ from ..module_utils.weights.http import FetchError
 from ..module_utils.weights.progress import Progress
 
 SOURCES = ["hub", "gcs", "https", "package", "path"]
-LEFT = "left over from a run that was cut off"
+LEFT = "left over from a run that was interrupted"
 
 
 def arguments() -> dict[str, Any]:

@@ -372,7 +372,7 @@ def main() -> None:
     if module.params["cache_dir"]:
         module.exit_json(**sync(module, Uv(module, Path(module.params["cache_dir"]), True)))
     # Beside the environment, so that files are linked rather than copied; the same name each time,
-    # so that a run that was cut off leaves nothing for good.
+    # so that a run that was interrupted leaves nothing for good.
     cache = Path(module.params["venv"] + ".cache")
     try:
         result = sync(module, Uv(module, cache, False))

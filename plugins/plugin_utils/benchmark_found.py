@@ -34,7 +34,7 @@ def newest(folder: Path, host: str) -> dict[str, Any] | None:
                 "levels": [_level(one) for one in summary["levels"]],
             }
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # one that was cut off; the one before it may be whole
+            continue  # one that was interrupted; the one before it may be whole
     return None
 
 

@@ -16,7 +16,7 @@ from ..module_utils.gce import naming
 
 QUESTION = "What is the capital of France?"
 COLLECTION = "llmops.gce_vllm"
-AFTER_A_FAILURE = "Mend what the error names, then run the same command."
+AFTER_A_FAILURE = "Fix what the error names, then run the same command."
 
 
 def curl_line(deployment: Mapping[str, Any]) -> str:

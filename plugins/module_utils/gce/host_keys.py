@@ -32,7 +32,7 @@ def problem(kind: str, value: object) -> str:
     try:
         named, *fields = _fields(blob)
     except ValueError:
-        return "it is cut off or has something after it"
+        return "it is truncated or has something after it"
     if named != kind.encode():
         return "the key within is of another kind"
     return "" if KINDS[kind](fields) else "the key within is malformed"

@@ -78,7 +78,7 @@ class DeadlineRetry(Retry):
         return isinstance(err, NewConnectionError) and "refused" in str(err).lower()
 
     def increment(self, *args: Any, **rest: Any) -> DeadlineRetry:
-        """Count one failure; give up where the deadline has passed or time won't mend it."""
+        """Count one failure; give up where the deadline has passed or time won't fix it."""
         pool = args[4] if len(args) > 4 else rest.get("_pool")
         url = args[1] if len(args) > 1 else rest.get("url")
         error = args[3] if len(args) > 3 else rest.get("error")
@@ -93,7 +93,7 @@ class Patience:
     """Pauses between attempts that urllib3 can't repeat itself, up to the same deadline.
 
     Args:
-        tries: attempts in all, for what time is not likely to mend; None for no such limit.
+        tries: attempts in all, for what time is not likely to fix; None for no such limit.
     """
 
     def __init__(self, deadline: float, tries: int | None = None) -> None:

@@ -114,7 +114,7 @@ class Schedule:
         try:
             finish(self.client, self.client.post(self.collection, what, content), what)
         except ApiError as error:
-            # An earlier run that was cut off was faster.
+            # An earlier run that was interrupted was faster.
             if error.reason != "alreadyExists":
                 raise
 

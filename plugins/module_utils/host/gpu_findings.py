@@ -9,7 +9,7 @@ from typing import Any
 from . import gpu_health, nvidia_xid
 from .nvidia_xid import ELSEWHERE, GO_ON, RESET
 
-# Where no GPU answers; what is not here a person has to mend (a driver, a right).
+# Where no GPU answers; what is not here a person has to fix (a driver, a right).
 _OF_STATUS = {"gpu_lost": ELSEWHERE, "hung": RESET, "driver_mismatch": RESET, "no_power": ELSEWHERE,
               "interrupts": RESET}  # fmt: skip
 # Clocks that are held down to save power or because nothing runs are no finding.

@@ -137,7 +137,7 @@ def list_packages(site_packages: Path) -> dict[str, str]:
 def find_damage(site_packages: Path, contents: bool = False) -> dict[str, str]:
     """Find packages whose files are not those that were installed.
 
-    An install that was cut off, a deleted or edited file, and a package put in from a path or an
+    An install that was interrupted, a deleted or edited file, and a package put in from a path or an
     address rather than from the lock all show here.
 
     Args:
@@ -156,7 +156,7 @@ def find_damage(site_packages: Path, contents: bool = False) -> dict[str, str]:
 
 def _damage_of(info: Path, contents: bool) -> str | None:
     rows = _record(info)
-    # uv lists INSTALLER in RECORD as its last step: without it the install was cut off.
+    # uv lists INSTALLER in RECORD as its last step: without it the install was interrupted.
     if rows is None or not _lists(rows, info, "INSTALLER"):
         return "was not fully installed"
     if (info / "direct_url.json").exists():

@@ -26,7 +26,7 @@ def packages(environment: Path) -> list[dict[str, Any]]:
 
 
 def _package(distribution: Distribution) -> dict[str, Any] | None:
-    """None for what an install that was cut off left."""
+    """None for what an install that was interrupted left."""
     try:
         metadata = distribution.metadata
         said = {

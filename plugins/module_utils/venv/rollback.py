@@ -34,7 +34,7 @@ def choice(releases: Sequence[Release], serving: str, name: str = "") -> dict[st
     if name:
         targets = [one for one in served if one["name"] == name]
     else:
-        # A rollback that was cut off goes on to where it was going.
+        # A rollback that was interrupted goes on to where it was going.
         targets = [one for one in successors if one["served_at"]] or [
             one for one in served if not one["current"] and not one["refused"]
         ]

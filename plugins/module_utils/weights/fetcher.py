@@ -51,7 +51,7 @@ class Fetcher:
             FetchError: they can't be fetched.
         """
         if not self._differences(folder):
-            return False  # An earlier run was cut off after the last file.
+            return False  # An earlier run was interrupted after the last file.
         cached = self._cached()
         if cached and not self._differences(cached):
             # Files of the folder may be links to those that are served: they are not written to.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts a model's folder in place, all of it or nothing, whenever a run is cut off."""
+"""Puts a model's folder in place, all of it or nothing, whenever a run is interrupted."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _read(path: Path) -> str:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """What runs that were cut off left beside a folder."""
+    """What runs that were interrupted left beside a folder."""
     old = folder.with_name(f".{folder.name}.old")
     found = sorted(folder.parent.glob(f".{folder.name}.*.partial"))
     return found + [old] * old.exists()

@@ -55,7 +55,7 @@ def same_in_check_mode(cloud: m.Cloud, **options: Any) -> m.Json:
 
 
 def test_a_disk_that_another_run_made_meanwhile_is_taken(cloud: m.Cloud, name: str) -> None:
-    """It was looked for, and then a run that was cut off got it after all."""
+    """It was looked for, and then a run that was interrupted got it after all."""
     disk = f"{name}-data"
     cloud.ok("gce_instance", **m.machine(name))
     with cloud.api() as api:

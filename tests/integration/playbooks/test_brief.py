@@ -19,7 +19,7 @@ LOCAL = {"name": "Configure: a thing", "hosts": "localhost", "gather_facts": Fal
 Task = dict[str, Any]
 SAY: Task = {"name": "Speak", "ansible.builtin.debug": {"msg": "a word"}}
 TOUCH: Task = {"name": "Write a file", "ansible.builtin.copy": {"content": "x", "dest": "{{ t }}"}}
-FAIL: Task = {"name": "Give up", "ansible.builtin.fail": {"msg": "It is wrong. Next: mend it."}}
+FAIL: Task = {"name": "Give up", "ansible.builtin.fail": {"msg": "It is wrong. Next: fix it."}}
 
 
 def show(
@@ -58,7 +58,7 @@ def test_what_changed_and_what_was_said(tmp_path: Path) -> None:
 def test_a_failure_is_told_once(tmp_path: Path) -> None:
     status, lines = show(tmp_path, [FAIL])
     assert status == 2
-    assert lines == ["FAILED      Give up (localhost)", "  It is wrong. Next: mend it."]
+    assert lines == ["FAILED      Give up (localhost)", "  It is wrong. Next: fix it."]
 
 
 def test_a_turn_of_a_loop_is_told_once(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_json_by_request(tmp_path: Path) -> None:
     found = json.loads(line)
     assert found["changed"] == {"localhost": 1}
     assert found["failures"] == [
-        {"host": "localhost", "task": "Give up", "lines": ["It is wrong. Next: mend it."]}
+        {"host": "localhost", "task": "Give up", "lines": ["It is wrong. Next: fix it."]}
     ]
 
 

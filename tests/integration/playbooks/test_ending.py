@@ -48,7 +48,7 @@ def test_a_failed_run_ends_with_what_costs(made: Site) -> None:
     assert f"{NAME} is RUNNING in us-central1-a, g2-standard-4, at " in end
     assert "USD an hour" in end
     assert "playbooks/destroy.yml" in end
-    assert "Next       Mend what the error names, then run the same command." in end
+    assert "Next       Fix what the error names, then run the same command." in end
     assert "Endpoint" not in end
 
 

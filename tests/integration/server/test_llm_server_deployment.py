@@ -493,7 +493,7 @@ def test_a_rollback_that_was_cut_off_is_held_and_finished(machine: Machine) -> N
 
     machine.rollback_that_is_killed()
     said, worked = machine.run("b", llm_server_shutdown_timeout=8)
-    assert not worked and "to release a, was cut off: run rollback.yml again" in said, said
+    assert not worked and "to release a, was interrupted: run rollback.yml again" in said, said
     assert machine.serves()[2] == put_back[2]
     said, worked = machine.rollback()
     assert worked and "Release a serves: " in said and "answered 200" in said, said

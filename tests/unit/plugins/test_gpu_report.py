@@ -52,7 +52,7 @@ def answer(*findings: dict[str, str], **more: Any) -> dict[str, Any]:
                 "GPU 0000:00:05: it is too hot: go on",
             ],
         ),
-        # A fault that is no finding is a person's to mend.
+        # A fault that is no finding is a person's to fix.
         (
             answer(status="no_driver", gpus=[], problems=["There is no driver."]),
             ["GPUs of a: none answers", "There is no driver."],

@@ -102,10 +102,10 @@ def test_tasks_stand_in_where_modules_say_nothing() -> None:
     ("result", "lines"),
     [
         ({"msg": "It is wrong."}, ["It is wrong."]),
-        ({"msg": "It is wrong.", "remedy": "mend it."}, ["It is wrong.", "Next: mend it."]),
+        ({"msg": "It is wrong.", "remedy": "fix it."}, ["It is wrong.", "Next: fix it."]),
         (
-            {"msg": "It is wrong. Next: mend it.", "remedy": "mend it."},
-            ["It is wrong. Next: mend it."],
+            {"msg": "It is wrong. Next: fix it.", "remedy": "fix it."},
+            ["It is wrong. Next: fix it."],
         ),
         ({"msg": ["One.", "Two."]}, ["One.", "Two."]),
         ({"msg": "One.\nTwo."}, ["One.", "Two."]),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which failures are tried again: those that time may mend."""
+"""Which failures are tried again: those that time may fix."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class DiskCalls:
                 lambda what: self.client.post(self.collection, what, body),
             )
         except (ApiError, OperationError) as error:
-            # An earlier run that was cut off was faster.
+            # An earlier run that was interrupted was faster.
             if error.reason not in ALREADY_THERE:
                 raise
         return f"{self.collection}/{name}"

@@ -185,7 +185,7 @@ class Instance:
         try:
             self._insert_at(body)
         except ApiError as error:
-            # Someone, or an earlier run that was cut off, was faster: the next read tells.
+            # Someone, or an earlier run that was interrupted, was faster: the next read tells.
             if error.reason != "alreadyExists" or "/disks/" in error.google_message:
                 raise
         # There it is: what is refused from now on is no lack of a machine.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an instance had that is deleted in order to recreate it: kept until the new one is there.
 
-Between the two nobody else knows it. A run that is cut off there, or that gets no new machine,
+Between the two nobody else knows it. A run that is interrupted there, or that gets no new machine,
 leaves it to the next.
 """
 
@@ -21,7 +21,7 @@ from ...errors import GceError
 from ..client import GceClient
 
 _FORMAT = 1
-# A recreation that was cut off is gone on with within days. Later nobody remembers it, and others
+# An interrupted recreation is continued within days. Later nobody remembers it, and others
 # may have made and deleted the instance from a machine that does not have the note.
 OLD_DAYS = 7
 

@@ -115,7 +115,7 @@ def moving_disks(where: str, resource: Mapping[str, Any]) -> None:
 
 
 def old_note(where: str, path: str, days: float) -> GceError:
-    """A recreation that was cut off long ago: what is kept of it may be out of date."""
+    """A recreation that was interrupted long ago: what is kept of it may be out of date."""
     return GceError(
         f"An earlier run deleted the {where} to recreate it, {days:.0f} days ago, and did not "
         f"come to that. What it had is kept in {path}, which is too old to be used unasked. "

@@ -155,7 +155,7 @@ class Address:
         try:
             finish(self.client, self.client.post(self.collection, what, body), what)
         except ApiError as error:
-            # An earlier run that was cut off was faster.
+            # An earlier run that was interrupted was faster.
             if error.reason != "alreadyExists":
                 raise
         return self.client.get(self.path, f"read the {self.where}")

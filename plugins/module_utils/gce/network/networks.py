@@ -117,7 +117,7 @@ class _Base:
         try:
             finish(self.client, self.client.post(collection, what, body), what)
         except ApiError as error:
-            # An earlier run that was cut off was faster.
+            # An earlier run that was interrupted was faster.
             if error.reason != "alreadyExists":
                 raise
         return self.client.get(self.path, f"read the {self.where}")
