@@ -94,7 +94,13 @@ def test_nothing_of_the_engine_goes_to_others(written: list[Any]) -> None:
 def test_keys_open_what_they_are_to_open_and_end(tmp_path: Path) -> None:
     given = [
         {"name": "one", "key": "k" * 20, "scope": "inference", "expires": "2027-01-31"},
-        {"name": "two", "sha256": "a" * 64, "tokens_per_day": 7, "requests_per_minute": 3},
+        {
+            "name": "two",
+            "sha256": "a" * 64,
+            "tokens_per_day": 7,
+            "usd_per_month": 5,
+            "requests_per_minute": 3,
+        },
     ]
     limits = {"max_requests": 5, "max_body_bytes": None}
     [text] = files(
@@ -103,6 +109,7 @@ def test_keys_open_what_they_are_to_open_and_end(tmp_path: Path) -> None:
         **HOST,
         llm_server_api_keys=["o" * 20],
         llm_server_keys=given,
+        llm_server_usd_per_million_tokens=0.4,
         llm_server_limits=limits,
     )
     path = tmp_path / "access.yaml"
@@ -113,6 +120,7 @@ def test_keys_open_what_they_are_to_open_and_end(tmp_path: Path) -> None:
     assert (one.sha256, one.scope) == (hashlib.sha256(b"k" * 20).hexdigest(), "inference")
     assert one.expires is not None and one.expires.isoformat() == "2027-02-01T00:00:00+00:00"
     assert (two.sha256, two.scope, two.expires) == ("a" * 64, "all", None)
+    assert (one.tokens_per_month, two.tokens_per_month) == (None, 12_500_000)
     assert (two.tokens_per_day, two.requests_per_minute, two.tokens_per_minute) == (7, 3, None)
     assert access.limits.max_requests == 5
 

@@ -71,6 +71,21 @@ def test_a_port_that_the_dashboard_cannot_have_is_told_before_anything_is_paid(
         assert all(values("monitoring", conditions, **more)) is not taken
 
 
+@pytest.mark.parametrize(("price", "passes"), [(0.0, False), (0.4, True)])
+def test_a_budget_of_a_key_in_money_takes_a_price(price: float, passes: bool) -> None:
+    task = named("llm_server", "preflight.yml", "Refuse budgets in money that nobody could keep")
+    check = task["ansible.builtin.assert"]
+    given = {
+        "llm_server_keys": [{"name": "one", "sha256": "a" * 64, "usd_per_day": 5}],
+        "llm_server_usd_per_million_tokens": price,
+        **task["vars"],
+    }
+    message = check["fail_msg"].removeprefix("{{ ").removesuffix(" }}")
+    found, said = values("llm_server", [check["that"], message], **given)
+    assert found is passes
+    assert ("usage.yml" in said) is not passes
+
+
 #: Units that a task restarts whenever it comes to it, or may; each restart interrupts somebody.
 RESTARTED = {
     ("llm_server", "systemd-journald.service"),
