@@ -137,14 +137,14 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Have the model on the host
+- name: Fetch the model to the host
   llmops.gce_vllm.model_weights:
     dest: /var/lib/llm-server/models/SmolLM2-135M-Instruct
     source: hub
     repository: HuggingFaceTB/SmolLM2-135M-Instruct
     revision: main
 
-- name: Have one of our own, exactly that one
+- name: Fetch one of our own, exactly that one
   llmops.gce_vllm.model_weights:
     dest: /var/lib/llm-server/models/support
     source: gcs

@@ -168,10 +168,10 @@ def test_drift_in_every_layer_is_named_and_left_alone(demo: dict[str, Any], tmp_
     # Drift was named and nothing else: all of it is still there to be repaired.
     assert repaired(demo) == {
         "Converge the firewall rules",
-        "Have the model on the host",
+        "Fetch the model to the host",
         "Write the settings",
         "Write the unit",
-        "Have the service enabled, running and up to date",
+        "Enable and start the service, or restart it",
     }
     code, clean = drift(tmp_path / "clean.json")
     assert (code, clean["status"]) == (0, "clean"), clean
@@ -368,7 +368,7 @@ def test_what_was_changed_or_stopped_is_repaired(demo: dict[str, Any]) -> None:
         "Converge the instance",
         "Install what the lock says",
         "Remember that it passed",
-        "Have the service enabled, running and up to date",
+        "Enable and start the service, or restart it",
     }
     demo.update(json.loads((ROOT / ".demo" / "summary.json").read_text()))
     labels = api(demo, "GET", f"zones/{demo['zone']}/instances/{demo['instance']}")["labels"]
