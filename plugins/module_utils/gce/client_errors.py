@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What to say where a request got no answer, or none that can be read."""
+"""Errors for a request without an answer, or with one that can't be read."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Zones and regions that are not there, or that a project may not use: which ones are."""
+"""Errors for unknown or forbidden zones and regions, with those that can be used."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a machine type, accelerator or network is not there: which ones are."""
+"""Looks up machine types, accelerators and networks; an error names those that exist."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a disk type, network or subnetwork of a plan is not there: which ones are."""
+"""Looks up disk types, networks and subnetworks of a plan; an error names those that exist."""
 
 from __future__ import annotations
 

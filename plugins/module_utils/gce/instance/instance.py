@@ -306,7 +306,7 @@ class Instance:
     def _carry_out(self, resource: dict[str, Any], transition: Transition) -> dict[str, Any]:
         """Do it; the instance's resource, once it is in a stable state."""
         if transition.replacement:
-            self.removal.to_remake(resource, transition.carried)
+            self.removal.delete_to_recreate(resource, transition.carried)
             self.carried = transition.carried
             return self._made(transition.replacement, transition.status)
         self._apply(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A machine that was stopped to become another, and gets its old form back where it can't."""
+"""Changes a stopped instance's machine type, and puts the old one back where Google refuses."""
 
 from __future__ import annotations
 

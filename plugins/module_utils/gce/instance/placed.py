@@ -74,7 +74,7 @@ class PlacedInstance:
             return self._with_place(instance.stopped(resource, options), place)
         if state == "absent":
             gone = instance.absent(resource, options)
-            return self._with_place(self._with_noted(gone, place.zone), place)
+            return self._with_place(self._with_recreate_notes(gone, place.zone), place)
         try:
             return self._reached(instance.present(resource, options), place)
         except GceError as error:
@@ -83,7 +83,7 @@ class PlacedInstance:
                 self._note(place, error)
             if refused and self.params["placements"] is not None:
                 with _put_back(instance):
-                    return self._go_on(instance, place, error)
+                    return self._try_other_placements(instance, place, error)
             with _put_back(instance):
                 raise
 
@@ -99,7 +99,7 @@ class PlacedInstance:
             return self._first_of(self._plans(self._by_its_disks(self.places)))
         if self.params["state"] == "stopped":
             return self._with_place(self._at(self.places[0]).stopped(None, {}), None)
-        return self._all_absent()
+        return self._absent_everywhere()
 
     def _left(self) -> tuple[Json | None, str]:
         """Fields of the instance that an earlier run deleted to recreate it, and its zone."""
@@ -125,20 +125,22 @@ class PlacedInstance:
                     f"which it deleted to recreate it: the instance is in {here} now."
                 )
 
-    def _all_absent(self) -> Json:
+    def _absent_everywhere(self) -> Json:
         """There is none; disks that are to go may be left of it in any of the zones."""
         each = {place.zone: self._at(place) for place in self.places}.values()
         asked = list(each) if self.params["delete_disks"] else list(each)[:1]
         first, *rest = [one.absent(None, self.params) for one in asked]
         for other in rest:
             _add(first, other)
-        return self._with_place(self._with_noted(first, *(one.zone for one in asked)), None)
+        return self._with_place(
+            self._with_recreate_notes(first, *(one.zone for one in asked)), None
+        )
 
-    def _with_noted(self, result: Json, *done: str) -> Json:
+    def _with_recreate_notes(self, result: Json, *done: str) -> Json:
         """Also what earlier runs kept of it in other zones, whether or not it may be there now."""
         for zone in noted_zones(self.state_dir, self.client, self.name):
             other = Instance(self.client, zone, self.name, self.check, self.state_dir)
-            # Of one that is there nobody spoke.
+            # The caller did not ask to delete an instance that exists.
             if zone not in done and other.fetch() is None:
                 _add(result, other.absent(None, {**self.params, "delete_disks": False}))
         return result
@@ -273,7 +275,7 @@ class PlacedInstance:
             (place, final), rest = plans[0], plans[1:]
             try:
                 made = self._at(place).make(final, self.status)
-                self._all_is_there()
+                self._drop_recreate_notes()
                 return self._reached(made, place, moved_from)
             except GceError as error:
                 if not (placements.refusal(error) and self._at(place).asked_for_machine):
@@ -286,14 +288,14 @@ class PlacedInstance:
                 order = placements.reordered([one for one, _ in rest], error)
                 plans = sorted(rest, key=lambda plan: order.index(plan[0]))
 
-    def _all_is_there(self) -> None:
-        """What was kept of an old instance has gone into the new one."""
+    def _drop_recreate_notes(self) -> None:
+        """Drop the notes of an old instance: the new one has all of it."""
         for one in self.instances.values():
             one.carried = None
             if not self.check:
                 one.notes.forget()
 
-    def _go_on(self, instance: Instance, place: Placement, error: GceError) -> Json:
+    def _try_other_placements(self, instance: Instance, place: Placement, error: GceError) -> Json:
         """Where its own place has no room: stopped it stays, or it is recreated in another."""
         rest = placements.reordered([one for one in self.places if one != place], error)
         origin = placements.said({**place.attempt(self.params, "")})
@@ -321,7 +323,9 @@ class PlacedInstance:
             except GceError as other_error:
                 if other_error.reason == "notAllowed":
                     self.attempts.append(place.attempt(self.params, "not_allowed"))
-                elif placements.refusal(other_error) and self._still_asks(place, instance):
+                elif placements.refusal(other_error) and self._only_machine_refused(
+                    place, instance
+                ):
                     self._note(place, other_error)
                     rest = placements.reordered(rest, other_error)
                 else:
@@ -329,7 +333,7 @@ class PlacedInstance:
             now = instance.calls.fetch() or now
         raise self._exhausted(instance.zone, error, instance.machine.put_back()) from None
 
-    def _still_asks(self, place: Placement, instance: Instance) -> bool:
+    def _only_machine_refused(self, place: Placement, instance: Instance) -> bool:
         """Whether what was refused is the machine, and the stopped instance is there as before."""
         return place.zone == instance.zone and self._at(place).asked_for_machine
 
@@ -344,7 +348,7 @@ class PlacedInstance:
         refuse.moving_disks(instance.calls.where, now)
         carried = instance.carried_fields(now)
         plans = self._plans(places, {**carried, "zone": instance.zone})
-        instance.removal.to_remake(now, carried)
+        instance.removal.delete_to_recreate(now, carried)
         instance.machine.deleted()
         instance.carried = carried
         return self._first_of(plans, origin)

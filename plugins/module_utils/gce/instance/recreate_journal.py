@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an instance had that is deleted in order to recreate it: kept until the new one is there.
+"""Notes of an instance that is deleted to be recreated, kept until the new one exists.
 
 Between the two nobody else knows it. A run that is interrupted there, or that gets no new machine,
 leaves it to the next.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is not done to an instance without permission, and what is never done."""
+"""Refuses changes that need allow_stop or allow_recreate, and those that are never made."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An instance made absent: for good with what goes along, or in order to recreate it."""
+"""Deletes an instance: for good, with its disks and notes, or in order to recreate it."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class InstanceRemoval:
             self.calls.protect(False)
         self.calls.delete()
 
-    def to_remake(self, resource: Mapping[str, Any], carried: Mapping[str, Any]) -> None:
+    def delete_to_recreate(self, resource: Mapping[str, Any], carried: Mapping[str, Any]) -> None:
         """Delete it with its boot disk, but none of its further disks; what it had is kept."""
         self.notes.write(resource, carried)
         boot = fields_of.boot_disk(resource)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can't be made as desired: found before anything is asked of Google. Pure."""
+"""Refuses an impossible desired state, before any request to Google. Pure."""
 
 from __future__ import annotations
 
