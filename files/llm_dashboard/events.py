@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from .logs.entries import Entry
 from .moments import Span
 from .prometheus import Series
+from .state import PHASES
 
 #: States that are worth a mark; loading follows a start, and healthy ends each of them.
 _STATES = {
@@ -19,13 +21,26 @@ _STATES = {
     "unhealthy": "unhealthy: its engine died",
 }
 _SYSTEMD = {
+    "reloaded": "keys, limits or a certificate were read again",
     "stopping": "systemd stops it",
     "failed": "it failed",
     "not started": "it did not start",
     "restart": "systemd starts it again after a failure",
 }
+#: What those say that watch beside the server, by the kind of event that it is. A line begins with
+#: its level and its logger.
+_WATCHERS = (
+    ("idle stop", re.compile(r"\w+ llm_server\.idle_stop: (Switching this machine off: .*)")),
+    ("idle stop", re.compile(r"\w+ llm_server\.idle_stop: (The server goes on: .*)")),
+    (
+        "preemption",
+        re.compile(r"\w+ llm_server\.preemption: (Google takes this instance back\b.*)"),
+    ),
+)
 #: What systemd says of several things within so many seconds is one event.
 _TOGETHER_S = 2.0
+#: Phases of a start that are worth naming.
+_SHORT_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,7 +56,7 @@ def of_series(found: Mapping[str, Sequence[Series]], span: Span) -> list[Event]:
     """Events from the expressions of `panels.EVENTS`, those within the span alone."""
     events = [
         *_starts(found.get("started", ())),
-        *_states(found.get("state", ()), span),
+        *_states(found.get("state", ()), found.get("phases", ()), span),
         *_releases(found.get("release", ()), span),
         *_alerts(found.get("alert", ()), span),
         *_xids(found.get("xid", ())),
@@ -66,24 +81,51 @@ def _begins(one: Series, span: Span) -> Iterable[float]:
         before = at
 
 
-def _states(found: Iterable[Series], span: Span) -> Iterable[Event]:
+def _states(found: Iterable[Series], phases: Sequence[Series], span: Span) -> Iterable[Event]:
     for one in found:
         state = one.labels.get("state", "")
         if state in _STATES:
-            yield from (Event(at, "state", _STATES[state]) for at in _begins(one, span))
+            for at in _begins(one, span):
+                took = _took(phases, at) if state == "healthy" else ""
+                yield Event(at, "state", _STATES[state] + took)
+
+
+def _took(phases: Sequence[Series], at: float) -> str:
+    """How long the start took that was over then, by phases."""
+    values = {
+        one.labels.get("phase", ""): value
+        for one in phases
+        for moment, value in one.points
+        if moment == at
+    }
+    known = [(name.replace("_", " "), values[name]) for name in PHASES if name in values]
+    if not known:
+        return ""
+    parts = ", ".join(f"{name} {value:.0f} s" for name, value in known if value >= _SHORT_S)
+    return f", after {sum(value for _, value in known):.0f} s ({parts})" if parts else ""
 
 
 def _releases(found: Sequence[Series], span: Span) -> Iterable[Event]:
     for one in found:
         labels = one.labels
+        others = [each for each in found if each is not one and _serves_the_same(each, one)]
         text = (
             f"release {labels.get('release', '')} serves: {labels.get('model', '')}"
             f" on vLLM {labels.get('vllm', '')}"
         )
         # A process that starts again with the same release is no deployment.
         first = next(iter(_begins(one, span)), None)
-        if first is not None and len(found) > 1:
+        if first is None or len(found) == 1:
+            continue
+        if any(each.points and each.points[0][0] < first for each in others):
+            yield Event(first, "settings", f"other settings are in force; {text}")
+        else:
             yield Event(first, "deploy", text)
+
+
+def _serves_the_same(one: Series, other: Series) -> bool:
+    names = ("release", "model", "vllm")
+    return all(one.labels.get(name) == other.labels.get(name) for name in names)
 
 
 def _alerts(found: Iterable[Series], span: Span) -> Iterable[Event]:
@@ -111,6 +153,7 @@ def of_journal(entries: Iterable[Entry]) -> list[Event]:
     found: list[Event] = []
     for entry in sorted(entries, key=lambda one: one.time_us):
         if entry.source != "systemd":
+            found += _of_watcher(entry)
             continue
         text = _said(entry)
         if text is None:
@@ -122,6 +165,12 @@ def of_journal(entries: Iterable[Entry]) -> list[Event]:
         else:
             found.append(Event(at, "systemd", text))
     return found
+
+
+def _of_watcher(entry: Entry) -> Iterable[Event]:
+    for kind, pattern in _WATCHERS:
+        if matched := pattern.match(entry.text):
+            yield Event(entry.time_us / 1e6, kind, matched[1])
 
 
 def _said(entry: Entry) -> str | None:

@@ -441,7 +441,8 @@ SECTIONS = (FAST, FULL, GPU, WHO, WRONG, HOST)
 EVENTS = {
     "started": 'max(process_start_time_seconds{job="llm"})',
     "state": "max by (state) (llm_state) == 1",
-    "release": "max by (release, vllm, model) (llm_release_info)",
+    "release": "max by (release, vllm, model, settings) (llm_release_info)",
+    "phases": "max by (phase) (llm_start_phase_seconds)",
     "alert": 'max by (alertname) (ALERTS{alertstate="firing",alertname!="Watchdog"})',
     "xid": "max by (gpu, xid, action) (llm_gpu_xid_timestamp_seconds)",
 }

@@ -24,7 +24,8 @@ _MEANS = {
     "stuck": "it has requests and makes no tokens; systemd restarts it",
     "unhealthy": "its engine died; systemd restarts it",
 }
-_PHASES = ("begin", "import", "configuration", "engine", "api", "first_token", "warm_up")
+#: In their order.
+PHASES = ("begin", "import", "configuration", "engine", "api", "first_token", "warm_up")
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,6 @@ def phases(found: Sequence[Series]) -> list[tuple[str, float]]:
     known = {one.labels.get("phase", ""): one.last for one in found}
     return [
         (name.replace("_", " "), seconds)
-        for name in _PHASES
+        for name in PHASES
         if (seconds := known.get(name)) is not None
     ]

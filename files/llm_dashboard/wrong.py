@@ -15,6 +15,8 @@ from .logs.question import Question
 #: Errors that are shown, and how long reading them may take.
 MOST = 20
 SECONDS = 3.0
+#: Units that say little, and each time why the machine goes.
+WATCHERS = ("llm-server-idle.service", "llm-server-preemption.service")
 #: Of systemd's own lines: a service that starts over and over has many.
 _MOST_LINES = 400
 
@@ -57,10 +59,15 @@ def row(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def of_systemd(units: Sequence[str], since: float) -> list[Entry]:
-    """What systemd said of the units; nothing where the journal cannot be read."""
+    """What systemd said of the units, and those that watch beside the server.
+
+    Nothing where the journal cannot be read.
+    """
     words: list[str] = []
     for unit in units:
         words += [*(["+"] if words else []), f"UNIT={unit}", "_PID=1"]
+        if unit in WATCHERS:
+            words += ["+", f"_SYSTEMD_UNIT={unit}"]
     command = [
         "journalctl", "--all", "--output=json", f"--output-fields={','.join(FIELDS)}", "--reverse",
         f"--lines={_MOST_LINES}", f"--since=@{since:.0f}",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import ipaddress
 import os
 import re
@@ -249,6 +250,10 @@ class Settings(BaseModel):
                 "access_file: not set; name a file with keys, or say api_key_required: false"
             )
         return self
+
+    def digest(self) -> str:
+        """Differs where a setting does. Keys and limits are in a file of their own."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
 
 def normalise(name: str) -> str:

@@ -71,7 +71,7 @@ def build_front(
 
     app: ASGIApp = BodyLimit(model, control, log_content=settings.log_content)
     app = Gate(state, control, app)
-    metrics = Metrics(state, control, tls=tls)
+    metrics = Metrics(state, control, tls=tls, settings=settings.digest())
     app = MetricsPage(app, metrics, state)
     if settings.api_key_required:
         app = ApiKeyMiddleware(KeyRights(app, control), control)

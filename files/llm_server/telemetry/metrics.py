@@ -39,7 +39,9 @@ class Metrics:
         control: AccessControl,
         clock: Callable[[], float] = time.time,
         tls: ServerContext | None = None,
+        settings: str = "",
     ) -> None:
+        """`settings` tells by its change that others are in force; see `Settings.digest`."""
         self._state = state
         self._control = control
         self._clock = clock
@@ -55,6 +57,7 @@ class Metrics:
             "model": state.model,
             "release": Path(sys.prefix).name,
             "python": ".".join(map(str, sys.version_info[:3])),
+            "settings": settings,
         }
 
     def ended(self, record: RequestRecord) -> None:

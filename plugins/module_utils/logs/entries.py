@@ -27,6 +27,7 @@ EVENTS = {
     "be02cf6855d2428ba40df7e9d022f03d": "not started",
     "5eb03494b6584870a536b337290809b3": "restart",
     "ae8f7b866b0347b9af31fe1c80b127c0": "resources",
+    "7b05ebc668384222baa8881179cfda54": "reloaded",
 }
 # How a line begins that belongs to the one before it.
 GOES_ON = "  "

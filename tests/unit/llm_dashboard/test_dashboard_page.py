@@ -188,13 +188,18 @@ def test_what_happened_is_read_from_series() -> None:
         "started": [series(NOW - 90_000, NOW - 90_000, NOW - 100, NOW - 100)],
         "state": [series(*there[:100], *[None] * 15, 1, 1, 1, 1, 1, 1, state="healthy"),
                   series(1, *[None] * 5, state="loading")],
-        "release": [series(*there, release="old"), series(1, 1, release="new", vllm="0.33.0")],
+        "phases": [series(*there, phase="engine"), series(*[30.4] * 40, phase="first_token"),
+                   series(*[0.1] * 40, phase="api")],
+        "release": [series(*there, release="old", settings="a"),
+                    series(*[1] * 9, release="old", settings="b"),
+                    series(1, 1, release="new", vllm="0.33.0", settings="b")],
         "alert": [series(*there, alertname="Old"), series(1, 1, 1, alertname="LLMServerDown")],
         "xid": [series(NOW - 30, gpu="0", xid="79", action="recreate elsewhere")],
     }  # fmt: skip
     happened = [(one.kind, one.at - NOW, one.text) for one in events.of_series(found, HOUR)]
     assert happened == [
-        ("state", -150, "ready: it takes requests"),
+        ("settings", -240, "other settings are in force; release old serves:  on vLLM "),
+        ("state", -150, "ready: it takes requests, after 32 s (engine 1 s, first token 30 s)"),
         ("start", -100, "the server's process started"),
         ("alert", -60, "alert LLMServerDown fires"),
         ("deploy", -30, "release new serves:  on vLLM 0.33.0"),
@@ -210,13 +215,31 @@ def test_what_systemd_says_is_one_event_with_its_cause() -> None:
         _journal(10.1, MESSAGE_ID="d9b373ed55a64feb8242e02dbe79a49c", UNIT=unit,
                  UNIT_RESULT="oom-kill"),
         _journal(15.0, MESSAGE_ID="5eb03494b6584870a536b337290809b3", UNIT=unit),
+        _journal(20.0, MESSAGE_ID="7b05ebc668384222baa8881179cfda54", UNIT=unit,
+                 UNIT_RESULT="done"),
         b"-- no entry --",
     ]  # fmt: skip
     happened = events.of_journal(wrong.entries(lines))
     assert [one.text for one in happened] == [
         f"{unit}: its process ended with SIGKILL; {unit}: it failed (oom-kill)",
         f"{unit}: systemd starts it again after a failure",
+        f"{unit}: keys, limits or a certificate were read again",
     ]
+
+
+def test_why_the_machine_went_is_an_event() -> None:
+    idle, preemption = wrong.WATCHERS
+    off = "Switching this machine off: idle since 2026-11-30T20:00:00Z"
+    back = "Google takes this instance back: stopping llm-server within 25 s"
+    lines = [
+        _journal(10.0, _SYSTEMD_UNIT=idle, MESSAGE="INFO llm_server.idle_stop: Switches it off"),
+        _journal(20.0, _SYSTEMD_UNIT=idle, MESSAGE=f"WARNING llm_server.idle_stop: {off}"),
+        _journal(30.0, _SYSTEMD_UNIT=preemption, MESSAGE=f"WARNING llm_server.preemption: {back}"),
+        # Whoever asks may write what they like into the server's own log.
+        _journal(40.0, _SYSTEMD_UNIT=idle, MESSAGE=f"somebody said: {off}"),
+    ]
+    happened = [(one.at, one.kind, one.text) for one in events.of_journal(wrong.entries(lines))]
+    assert happened == [(20.0, "idle stop", off), (30.0, "preemption", back)]
 
 
 def test_the_last_errors_have_request_and_key() -> None:

@@ -217,6 +217,18 @@ def test_whatever_clients_send_makes_no_series() -> None:
     assert now == before
 
 
+def test_other_settings_are_told_by_their_digest() -> None:
+    """The dashboard marks when they came into force."""
+    given = {"model_path": "m", "served_model_name": "m", "access_file": "x"}
+    told = set()
+    for more in ({}, {}, {"vllm_args": {"max_model_len": 1024}}, {"log_content": True}):
+        settings = Settings.model_validate(given | more)
+        shown = Metrics(ServerState("m"), AccessControl(Access()), settings=settings.digest())
+        assert f'settings="{settings.digest()}"' in shown.text().decode()
+        told.add(settings.digest())
+    assert len(told) == 3
+
+
 def test_odd_values_stay_valid() -> None:
     state = ServerState('m"\\\n\u00e9')
     found = families(Metrics(state, AccessControl(Access())).text().decode())
