@@ -138,7 +138,7 @@ class _StandIn(http.server.BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def _server() -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _StandIn) as listening:
-        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{listening.server_port}"
         listening.shutdown()
 

@@ -24,7 +24,7 @@ class MetadataServer(ThreadingHTTPServer):
         self.changed = threading.Condition()
         self.failures: list[int] = []
         self.asked: list[str] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
     def host(self) -> str:

@@ -143,7 +143,7 @@ class Host:
         self.written: list[tuple[str, dict[str, Any]]] = []
         handler = type("Handler", (Metadata,), {"written": self.written})
         self.metadata = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=self.metadata.serve_forever, daemon=True).start()
+        threading.Thread(target=self.metadata.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setattr(idle_stop, "METADATA", f"127.0.0.1:{self.metadata.server_port}")
         self.watch = Watch(
             "llm-server.service",

@@ -25,14 +25,15 @@ def blob(*fields: bytes) -> str:
 
 
 GOOD = {
-    "ssh-ed25519": published(ed25519.Ed25519PrivateKey.generate()),
+    # The same in each process: tests are named by it, and processes that share them compare names.
+    "ssh-ed25519": published(ed25519.Ed25519PrivateKey.from_private_bytes(b"1" * 32)),
     "ecdsa-sha2-nistp256": published(ec.generate_private_key(ec.SECP256R1())),
     "ecdsa-sha2-nistp384": published(ec.generate_private_key(ec.SECP384R1())),
     "ecdsa-sha2-nistp521": published(ec.generate_private_key(ec.SECP521R1())),
     "ssh-rsa": published(rsa.generate_private_key(65537, 2048)),
 }
 KEY = GOOD["ssh-ed25519"]
-OTHER = published(ed25519.Ed25519PrivateKey.generate())
+OTHER = published(ed25519.Ed25519PrivateKey.from_private_bytes(b"2" * 32))
 
 
 @pytest.mark.parametrize("kind", GOOD)

@@ -79,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
 def endpoint() -> Iterator[Endpoint]:
     """One that is well."""
     with Endpoint() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield server
         server.shutdown()
