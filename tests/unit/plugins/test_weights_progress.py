@@ -25,7 +25,7 @@ class Clock:
 
 def test_a_line_has_files_bytes_rate_and_time_left() -> None:
     clock = Clock()
-    meter = Meter("fetching", 15_000_000_000, 4, had=3_000_000_000, clock=clock)
+    meter = Meter("fetching", 15_000_000_000, 4, present=3_000_000_000, clock=clock)
     assert meter.line() == "fetching: 0 of 4 files, 3.0 GB of 15.0 GB (20 %)"
     clock.now = 10
     meter.add(1_000_000_000)
