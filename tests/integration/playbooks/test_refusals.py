@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,9 +55,26 @@ def test_each_playbook_begins_with_that_check() -> None:
     for file in sorted((ROOT / "playbooks").glob("*.yml")):
         first = yaml.safe_load(file.read_text())[0]
         begins = first.get(imported, "")
-        if file.name in ("guard.yml", "servers.yml"):  # parts of the others
+        if file.name in ("guard.yml", "servers.yml") or file.stem.startswith("phase_"):
             continue
         assert begins in ("guard.yml", "preflight.yml"), file.name
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda p: p.stem)
+def test_no_playbook_does_a_part_twice(file: Path) -> None:
+    """Each part costs its tasks again, and its plays stand in the list of tags once more."""
+
+    def parts(of: Path) -> Iterator[Path]:
+        for play in yaml.safe_load(of.read_text(encoding="utf-8")):
+            if imported := play.get("ansible.builtin.import_playbook"):
+                part = (of.parent / imported).resolve()
+                yield part
+                yield from parts(part)
+
+    found = list(parts(file))
+    assert len(found) == len(set(found)), [path.name for path in found]
+    # Ansible's playbook_dir is the imported file's folder, and group_vars are looked for beside it.
+    assert {path.parent for path in found} <= {file.parent}
 
 
 def test_a_run_says_that_it_does_not_talk_to_google() -> None:

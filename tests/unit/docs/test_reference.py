@@ -14,7 +14,11 @@ from docs.tools.plugin_docs import read_plugins, text
 ROOT = Path(__file__).parents[3]
 SETTINGS = yaml.safe_load((ROOT / "docs/tools/shared_variables.yml").read_text(encoding="utf-8"))
 #: Playbooks that others import, and nobody runs.
-PARTS = {"guard", "servers"}
+PARTS = {
+    "guard",
+    "servers",
+    *(f"phase_{name}" for name in ("preflight", "provision", "configure", "verify")),
+}
 
 
 @pytest.mark.parametrize(
