@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: `emulator` is a live one with an empty project, `api` speaks to it.
 
-`site` runs playbooks on it. `make_server` makes inference servers with a real vLLM;
-`shared_server` is one that is ready, and that every test leaves so.
+`site` runs playbooks on it. `make_server` makes inference servers with a real vLLM, each of which
+takes half a minute to start. So tests share: `shared_server` is ready, and every test leaves it so;
+`fallen` may be killed; `vectors` makes vectors.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ import pytest
 from tests.support.emulator_fixture import Api, Emulator
 from tests.support.lora_adapter import write_adapter
 from tests.support.playbook_runs import close
-from tests.support.server_fixture import ARGS, Server, setting
+from tests.support.server_fixture import ARGS, STALL_S, Server, setting
 from tests.support.site_fixture import Site
 
 _numbers = itertools.count(1)
@@ -118,12 +121,14 @@ def shared_server(
 ) -> Server:
     """One that is ready, takes tool calls, has a LoRA adapter, and no C++ compiler.
 
-    Pages of any site may ask it.
+    Pages of any site may ask it. It counts as stuck soon, though not after a step of its engine on
+    a busy machine.
     """
     folder = tmp_path_factory.mktemp("adapters")
     adapter = write_adapter(folder / "pirate", Path(setting("GCE_VLLM_TEST_MODEL")))
     new = make_server(
         variables={"CXX": "/nowhere/c++", "TORCHINDUCTOR_CACHE_DIR": str(folder / "torchinductor")},
+        stall_timeout=20,
         vllm_args=ARGS
         | {
             "enable_auto_tool_choice": True,
@@ -137,3 +142,43 @@ def shared_server(
     new.start()
     new.wait_for("healthy")
     return new
+
+
+@pytest.fixture(scope="session")
+def fallen(make_server: Callable[..., Server]) -> Server:
+    """One that is killed again and again; it says how large its tables are."""
+    stall = float(os.environ.get("GCE_VLLM_STALL_TIMEOUT", str(STALL_S)))
+    return make_server(stall_timeout=stall, shutdown_timeout=20, log_level="debug")
+
+
+@pytest.fixture(scope="session")
+def vectors(
+    make_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Server, Path]:
+    """One that makes vectors, after a plain start, over TLS and below a prefix; its certificate."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "tls.pem", folder / "tls.key"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    made = make_server(
+        start="plain",
+        ssl_certfile=str(certificate),
+        ssl_keyfile=str(key),
+        root_path="/llm",
+        shutdown_timeout=1,
+        vllm_args=ARGS | {"runner": "pooling", "convert": "embed"},
+    )
+    made.over_tls(certificate)
+    made.start()
+    # Answers over TLS also while it loads.
+    assert made.wait_for("loading").status == 503
+    made.wait_for("healthy")
+    return made, certificate

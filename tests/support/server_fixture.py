@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import uuid
@@ -28,12 +29,24 @@ KEY = "integration-test-key-0123456789"
 MODEL_NAME = "test-model"
 #: Loading took 14 s on two idle cores; a busy machine may take many times that.
 LOAD_TIMEOUT_S = 900.0
+#: Of servers that are to count as stuck soon. A step of the engine may take seconds on a busy
+#: machine, which is not yet a stall.
+STALL_S = 10
 
 #: Those of the server's own metrics, in the order in which tests name them.
 LABELS = ("key", "route", "outcome", "direction", "reason", "state", "phase", "model", "period")
 
-#: The process that checks settings; it ends with this one, as its input does.
-_checks: list[subprocess.Popen[str]] = []
+#: Variables of every server, and of every program that imports vLLM.
+VARIABLES = {
+    "PYTHONPATH": str(ROOT / "files"),
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+}
+
+#: The process that has imported vLLM; it ends with this one, as its input does.
+_parents: list[subprocess.Popen[str]] = []
 
 ARGS: dict[str, Any] = {"dtype": "float32", "enforce_eager": True, "max_model_len": 1024}
 
@@ -44,6 +57,37 @@ def setting(name: str) -> str:
     if not value:
         raise RuntimeError(f"{name} is not set: run tests/server, which sets it")
     return value
+
+
+def run_in_vllm(
+    program: str | None, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs Python's text, or the server itself (None), in the Python that has vLLM.
+
+    All have one import of vLLM, and are processes of their own.
+    """
+    if not _parents:
+        _parents.append(
+            subprocess.Popen(
+                [
+                    setting("GCE_VLLM_TEST_PYTHON"),
+                    str(Path(__file__).with_name("vllm_children.py")),
+                ],
+                env=os.environ | VARIABLES,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+    (parent,) = _parents
+    assert parent.stdin
+    assert parent.stdout
+    asked = {"program": program, "arguments": arguments, "environment": variables}
+    parent.stdin.write(json.dumps(asked) + "\n")
+    parent.stdin.flush()
+    found = json.loads(parent.stdout.readline())
+    command = [parent.args, *arguments]
+    return subprocess.CompletedProcess(command, found["status"], found["stdout"], found["stderr"])
 
 
 @dataclass(frozen=True)
@@ -94,6 +138,16 @@ class Server:
             headers={"Authorization": f"Bearer {KEY}"},
         )
 
+    def over_tls(self, certificate: Path) -> None:
+        """Has the clients ask by https, and trust this certificate alone."""
+        trust = ssl.create_default_context(cafile=str(certificate))
+        url = f"https://localhost:{self.port}"
+        headers = self.authorised.headers
+        for old in (self.open, self.authorised):
+            old.close()
+        self.open = httpx.Client(base_url=url, verify=trust, timeout=300)
+        self.authorised = httpx.Client(base_url=url, verify=trust, timeout=300, headers=headers)
+
     def write_access(self, *more: dict[str, Any], **limits: Any) -> None:
         """Writes keys (the usual one and `more`) and limits; a server that runs is not told."""
         keys = [{"name": "usual", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}, *more]
@@ -129,42 +183,23 @@ class Server:
 
     def environment(self) -> dict[str, str]:
         """What the unit sets, with the caches of all servers of this run in one folder."""
-        usual = {
-            "PYTHONPATH": str(ROOT / "files"),
-            "VLLM_CACHE_ROOT": str(self.folder.parent / "vllm-cache"),
-            "VLLM_CPU_KVCACHE_SPACE": "1",
-            "HF_HUB_OFFLINE": "1",
-            "VLLM_NO_USAGE_STATS": "1",
-            "DO_NOT_TRACK": "1",
-        }
-        return os.environ | usual | self.variables
+        cache = {"VLLM_CACHE_ROOT": str(self.folder.parent / "vllm-cache")}
+        return os.environ | VARIABLES | cache | self.variables
 
     def command(self, *more: str) -> list[str]:
         """The command line."""
         return [self.python, "-m", "llm_server", "--config", str(self.config), *more]
 
     def check(self) -> tuple[int, str]:
-        """Exit status and standard error of --check-config; all have one import of vLLM."""
-        if not _checks:
-            _checks.append(
-                subprocess.Popen(
-                    [self.python, str(Path(__file__).with_name("config_checks.py"))],
-                    env=self.environment(),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
-        (process,) = _checks
-        assert process.stdin
-        assert process.stdout
-        process.stdin.write(f"{self.config}\n")
-        process.stdin.flush()
-        found = json.loads(process.stdout.readline())
-        return found["status"], found["stderr"]
+        """Exit status and standard error of --check-config."""
+        done = run_in_vllm(None, "--config", str(self.config), "--check-config", **self.variables)
+        return done.returncode, done.stdout + done.stderr
 
     def start(self) -> None:
-        """Starts the process; it may not listen yet."""
+        """Starts the process, also once more on the same port; it may not listen yet."""
+        if hasattr(self, "notify"):
+            self.notify.close()
+            (self.folder / "notify").unlink()
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(self.folder / "notify"))
         self.notify.setblocking(False)
@@ -202,6 +237,12 @@ class Server:
             time.sleep(0.05)
         raise AssertionError(f"never {status}:\n{self.tail()}")
 
+    def have_healthy(self) -> None:
+        """Starts it if it was not started yet, or has ended; as it is otherwise."""
+        if not hasattr(self, "process") or self.process.poll() is not None:
+            self.start()
+            self.wait_for("healthy")
+
     def processes(self) -> list[psutil.Process]:
         """The server's process and all below it."""
         server = psutil.Process(self.process.pid)
@@ -222,6 +263,18 @@ class Server:
         while found := self.metric(*names):
             assert time.monotonic() < deadline, f"{found:g} requests still run or wait"
             time.sleep(0.1)
+
+    def accepted(self) -> float:
+        """Requests that the engine has taken since its start."""
+        names = ("num_requests_running", "num_requests_waiting", "request_success_total")
+        return self.metric(*(f"vllm:{name}" for name in names))
+
+    def wait_for_accepted(self, number: float) -> None:
+        """Until the engine has taken so many."""
+        deadline = time.monotonic() + 300
+        while self.accepted() < number:
+            assert time.monotonic() < deadline, "the engine never got so many requests"
+            time.sleep(0.02)
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import (
 )
 
 from tests.support.programs import output_of
-from tests.support.server_fixture import ARGS, Server
+from tests.support.server_fixture import ARGS, LOAD_TIMEOUT_S, Server
 
 pytestmark = pytest.mark.vllm
 ROOT = Path(__file__).parents[3]
@@ -80,21 +82,31 @@ def test_encoders_and_capabilities_are_those_of_the_installed_release(
         assert found.least_capability == max(least, 7.5), method
 
 
+@pytest.fixture(scope="module")
+def halved(make_server: Callable[..., Server]) -> Iterator[Server]:
+    """One that keeps two bytes for each number; it is not waited for, as it says so early."""
+    server = make_server(vllm_args=ARGS | {"dtype": "bfloat16"})
+    server.start()
+    yield server
+    server.close()
+
+
+def logged_tokens(server: Server) -> int:
+    """What its engine says of its KV cache while it loads."""
+    deadline = time.monotonic() + LOAD_TIMEOUT_S
+    said = re.compile(r"KV cache size: ([\d,]+) tokens")
+    while not (logged := said.search(server.log.read_text(errors="replace"))):
+        assert server.process.poll() is None and time.monotonic() < deadline, server.tail()
+        time.sleep(0.1)
+    return int(logged[1].replace(",", ""))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_tokens_of_the_kv_cache_on_a_cpu(tmp_path: Path, dtype: str) -> None:
+def test_tokens_of_the_kv_cache_on_a_cpu(request: pytest.FixtureRequest, dtype: str) -> None:
     folder = Path(os.environ["GCE_VLLM_TEST_MODEL"])
     given = ARGS | {"dtype": dtype}
-    server = Server(
-        tmp_path / "server", os.environ["GCE_VLLM_TEST_PYTHON"], str(folder), {"vllm_args": given}
-    )
-    server.start()
-    try:
-        server.wait_for("healthy")
-        logged = re.search(r"KV cache size: ([\d,]+) tokens", server.log.read_text())
-        assert server.stop() == 0
-    finally:
-        server.close()
-    assert logged is not None
+    name = {"float32": "shared_server", "bfloat16": "halved"}[dtype]
+    server: Server = request.getfixturevalue(name)
     options = {
         "model": str(folder), "gpu": "cpu", "gpu_count": 0, "accelerators": [],
         "vllm_args": given, "context": 0, "concurrency": 0, "region": "us-central1",
@@ -103,4 +115,4 @@ def test_tokens_of_the_kv_cache_on_a_cpu(tmp_path: Path, dtype: str) -> None:
     }  # fmt: skip
     files = model_files.Folder(folder)
     found = plan_report.plan(options, model_files.config(files), files)
-    assert found["kv_tokens"] == pytest.approx(int(logged[1].replace(",", "")), rel=0.05)
+    assert found["kv_tokens"] == pytest.approx(logged_tokens(server), rel=0.05)

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import yaml
 from ansible_collections.llmops.gce_vllm.plugins.module_utils.vllm import profiles
 
 from tests.support.emulator_fixture import ROOT
+from tests.support.server_fixture import run_in_vllm
 
 pytestmark = pytest.mark.vllm
 TABLE = yaml.safe_load((ROOT / "roles/llm_server/files/profiles.yml").read_text())
@@ -22,7 +21,7 @@ import json, sys
 from llm_server.settings import ConfigError, Settings
 from llm_server.vllm_api.compat import parse
 found = {}
-for name, given in json.load(sys.stdin).items():
+for name, given in json.loads(sys.argv[2]).items():
     settings = Settings(
         model_path=sys.argv[1], served_model_name="m", api_key_required=False, vllm_args=given
     )
@@ -43,15 +42,7 @@ def test_vllm_takes_every_profile(tmp_path: Path) -> None:
         for kind, args in known["arguments"].items()
     }
     wrong = {"wrong": {"max_num_batched_token": 1}}
-    done = subprocess.run(
-        [os.environ["GCE_VLLM_TEST_PYTHON"], "-c", PROGRAM, str(tmp_path)],
-        input=json.dumps(asked | wrong),
-        env=os.environ | {"PYTHONPATH": str(ROOT / "files"), "VLLM_NO_USAGE_STATS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_in_vllm(PROGRAM, str(tmp_path), json.dumps(asked | wrong))
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert "did you mean max_num_batched_tokens" in found.pop("wrong")

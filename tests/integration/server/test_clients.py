@@ -8,11 +8,10 @@ import hashlib
 import http.server
 import json
 import socket
-import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from demo.ports import free_port
 from tests.debian import install, program
 from tests.support.browser import STEP_TIMEOUT_MS, open_browser
 from tests.support.programs import output_of
-from tests.support.server_fixture import ARGS, KEY, MODEL_NAME, Server, setting
+from tests.support.server_fixture import KEY, MODEL_NAME, Server, setting
 
 pytestmark = pytest.mark.vllm
 
@@ -307,38 +306,6 @@ def test_a_large_body_gets_the_same_answer(server: Server, proxied: httpx.Client
         assert through.status_code == direct.status_code
         assert through.status_code == (400 if size > 1000 else 200)
         assert through.headers["x-request-id"]
-
-
-@pytest.fixture(scope="module")
-def vectors(
-    make_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Server, Path]:
-    """One that makes vectors, over TLS and below a prefix; and its certificate."""
-    folder = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "tls.pem", folder / "tls.key"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-            *("-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    made = make_server(
-        ssl_certfile=str(certificate),
-        ssl_keyfile=str(key),
-        root_path="/llm",
-        vllm_args=ARGS | {"runner": "pooling", "convert": "embed"},
-    )
-    trust = ssl.create_default_context(cafile=str(certificate))
-    made.open = httpx.Client(base_url=f"https://localhost:{made.port}", verify=trust, timeout=300)
-    made.start()
-    # Answers over TLS also while it loads.
-    assert made.wait_for("loading").status == 503
-    made.wait_for("healthy")
-    return made, certificate
 
 
 def test_a_thousand_texts_over_tls(vectors: tuple[Server, Path]) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -21,9 +22,18 @@ import psutil
 import pytest
 from llm_server.keys.rights import INFERENCE
 
+from tests.support.mixed_load import all_at_once
 from tests.support.module_runs import run_module
 from tests.support.programs import output_of
-from tests.support.server_fixture import ARGS, KEY, MODEL_NAME, Server, all_gone
+from tests.support.server_fixture import (
+    ARGS,
+    KEY,
+    MODEL_NAME,
+    STALL_S,
+    Server,
+    all_gone,
+    run_in_vllm,
+)
 
 pytestmark = pytest.mark.vllm
 
@@ -47,9 +57,6 @@ ADMINISTRATION = {
     "/v1/responses/{response_id}",
     "/v1/responses/{response_id}/cancel",
 }
-
-#: Of the server that most tests share; none is to wait for it for long.
-STALL_S = 10
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
@@ -250,14 +257,8 @@ def test_streaming(server: Server) -> None:
 
 
 def test_every_route_needs_a_key(server: Server) -> None:
-    listed = subprocess.run(
-        [server.python, "-c", LIST_ROUTES, str(server.config)],
-        env=server.environment(),
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=True,
-    )
+    listed = run_in_vllm(LIST_ROUTES, str(server.config))
+    assert listed.returncode == 0, listed.stderr
     *_, failed, routed = map(json.loads, listed.stdout.splitlines()[-2:])
     assert failed == [500, ["EngineGenerateError"]], "what is behind a 500 is known to the log"
     # A route that a new vLLM has is for one of the two: see `rights`.
@@ -672,10 +673,11 @@ def wait_for_in_flight(server: Server, number: int) -> None:
 
 
 def test_sigterm_answers_what_runs_and_leaves_nothing(server: Server) -> None:
+    """A request that runs, one whose body is still on its way, and 32 that the engine has."""
     processes = server.processes()
     assert len(processes) >= 2, "the engine has a process of its own"
     answers: list[httpx.Response] = []
-    body = {"prompt": "Once upon a time", "max_tokens": 60, "temperature": 0}
+    body = {"prompt": "Once upon a time", "max_tokens": 120, "temperature": 0}
     worker = threading.Thread(
         target=lambda: answers.append(server.authorised.post("/generate", json=body))
     )
@@ -687,14 +689,23 @@ def test_sigterm_answers_what_runs_and_leaves_nothing(server: Server) -> None:
         f"Content-Type: application/json\r\nContent-Length: {len(late)}\r\n\r\n".encode()
     )
     wait_for_in_flight(server, 2)
+    before = server.accepted()
+    # So few tokens that it is the first that runs for long.
+    outcomes, threads = all_at_once(str(server.open.base_url).rstrip("/"), 32, 8)
+    server.wait_for_accepted(before + 32)
     sender = threading.Timer(0.5, slow.sendall, [late])  # once the server has begun to stop
     sender.start()
     server.health()  # takes in what was told so far: the socket's queue holds few messages
     began = time.monotonic()
     assert server.stop() == 0
+    print(f"SIGTERM with 32 in flight: ended after {time.monotonic() - began:.1f} s")  # noqa: T201
     worker.join(120)
     assert [a.status_code for a in answers] == [200]
     assert answers[0].json()["text"]
+    for thread in threads:
+        thread.join(120)
+    assert [o for o in outcomes if (o.status, o.whole) != (200, True)] == []
+    assert len(outcomes) == 32
     assert slow.recv(100).startswith(b"HTTP/1.1 200"), "it was let in before"
     slow.close()
     assert time.monotonic() - began < 120, "it waited for its shutdown_timeout to end"
@@ -712,71 +723,46 @@ print(len(found.data), len(found.data[0].embedding), found.usage.prompt_tokens)
 """
 
 
-def test_a_model_that_makes_vectors_after_a_plain_start(make: Callable[..., Server]) -> None:
-    server = make(
-        start="plain",
-        vllm_args=ARGS | {"runner": "pooling", "convert": "embed"},
-        shutdown_timeout=1,
-    )
-    server.start()
-    server.wait_for("healthy")
+def test_a_model_that_makes_vectors_after_a_plain_start(vectors: tuple[Server, Path]) -> None:
+    server, certificate = vectors
     assert "starts plain" not in server.log.read_text(), "that is said where it was not asked for"
     # A process that starts over is given this; a forked one has the environment of its parent.
     given = Path(f"/proc/{server.engine().pid}/environ").read_bytes().split(b"\0")
     assert b"VLLM_WORKER_MULTIPROC_METHOD=spawn" in given
+    before = len(server.requests())
     done = subprocess.run(
-        [server.python, "-c", EMBED, str(server.open.base_url).rstrip("/"), MODEL_NAME],
-        env=os.environ | {"API_KEY": KEY},
+        [server.python, "-c", EMBED, f"https://localhost:{server.port}/llm", MODEL_NAME],
+        env=os.environ | {"API_KEY": KEY, "SSL_CERT_FILE": str(certificate)},
         capture_output=True,
         text=True,
         timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr + server.tail()
-    vectors, length, tokens = map(int, done.stdout.split())
-    assert (vectors, length) == (2, 576)
+    vectors_made, length, tokens = map(int, done.stdout.split())
+    assert (vectors_made, length) == (2, 576)
     assert tokens >= 2
-    (line,) = [r for r in server.requests() if r["path"] == "/v1/embeddings"]
+    (line,) = [r for r in server.requests()[before:] if r["path"].endswith("/v1/embeddings")]
     assert (line["tokens_in"], line["tokens_out"]) == (tokens, 0)
     text = server.authorised.post("/generate", json={"prompt": "x"})
     assert (text.status_code, "embed" in text.text) == (404, True)
     many = {"model": MODEL_NAME, "input": ["a"] * 2049}
     assert server.authorised.post("/v1/embeddings", json=many).status_code == 400
     # Its body never comes: at the end of the time to stop it is told so.
-    with socket.create_connection(("127.0.0.1", server.port)) as late:
+    trust = ssl.create_default_context(cafile=str(certificate))
+    with (
+        socket.create_connection(("127.0.0.1", server.port)) as plain,
+        trust.wrap_socket(plain, server_hostname="localhost") as late,
+    ):
         late.sendall(
             f"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
             "Content-Length: 100\r\n\r\n".encode()
         )
         wait_for_in_flight(server, 1)
         assert server.stop() == 0
-        answer = late.recv(65536)
+        answer = b"".join(iter(lambda: late.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 503")
     assert b"The server stops" in answer
-
-
-def test_an_engine_that_dies_is_told_and_ends_the_server(make: Callable[..., Server]) -> None:
-    server = make()
-    # As systemd tells that stderr is the journal.
-    server.log.touch()
-    there = server.log.stat()
-    server.variables["JOURNAL_STREAM"] = f"{there.st_dev}:{there.st_ino}"
-    server.start()
-    server.wait_for("healthy")
-    processes = server.processes()
-    server.engine().send_signal(signal.SIGKILL)
-    assert server.wait_for("unhealthy").status == 503
-    assert server.process.wait(120) == 1
-    assert all_gone(processes) == []
-    lines = server.log.read_text(errors="replace").splitlines()
-    marked = [line for line in lines if line[:1] == "<" and line[1:2].isdigit() and line[2] == ">"]
-    # All but what C++ and the interpreter print themselves.
-    assert [line for line in lines if " vllm." in line or "llm_server" in line] == [
-        line for line in marked if " vllm." in line or "llm_server" in line
-    ]
-    assert any(line.startswith("<6>INFO vllm.v1.engine.core (EngineCore): ") for line in marked)
-    assert any(line.startswith("<2>CRITICAL llm_server: ") for line in marked)
-    assert max(len(line.encode()) for line in marked) < 2048
 
 
 def test_sigterm_while_loading(make: Callable[..., Server]) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.server_fixture import ARGS, MODEL_NAME, Server
+from tests.support.server_fixture import MODEL_NAME, Server
 
 pytestmark = pytest.mark.vllm
 
@@ -33,21 +32,13 @@ SCHEMA = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    names = ("GCE_VLLM_TEST_PYTHON", "GCE_VLLM_TEST_MODEL")
-    python, model = (os.environ.get(name) for name in names)
-    if not python or not model:
-        pytest.skip(f"{names} are not set: tests/server sets them")
-    folder = tmp_path_factory.mktemp("bodies") / "server"
-    args = {**ARGS, "enable_auto_tool_choice": True, "tool_call_parser": "hermes"}
-    new = Server(folder, python, model, {"stall_timeout": 20, "vllm_args": args})
-    new.write_access(max_grammar_seconds=30)  # what is fine compiles on a slow machine too
-    new.start()
-    try:
-        new.wait_for("healthy")
-        yield new
-    finally:
-        new.close()
+def server(shared_server: Server) -> Iterator[Server]:
+    """The shared one, where what is fine compiles on a slow machine too."""
+    shared_server.write_access(max_grammar_seconds=30)
+    shared_server.reload()
+    yield shared_server
+    shared_server.write_access()
+    shared_server.reload()
 
 
 @pytest.fixture

@@ -7,9 +7,7 @@ vLLM's own connector, asked as its server does; no model is loaded.
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.server_fixture import setting
+from tests.support.server_fixture import run_in_vllm
 
 pytestmark = pytest.mark.vllm
 ROLE = Path(__file__).parents[3] / "roles/llm_server/vars/main.yml"
@@ -84,16 +82,14 @@ def test_nothing_is_fetched_unless_it_is_named(asked: tuple[str, list[str]]) -> 
     closed = re.search(r"__llm_server_no_domain: (\S+)", text)
     redirects = re.search(r'VLLM_MEDIA_URL_ALLOW_REDIRECTS: "(\d)"', text)
     assert closed is not None and redirects is not None
-    done = subprocess.run(
-        [setting("GCE_VLLM_TEST_PYTHON"), "-c", PROGRAM, address, closed[1]],
+    done = run_in_vllm(
+        PROGRAM,
+        *(address, closed[1]),
+        VLLM_MEDIA_URL_ALLOW_REDIRECTS=redirects[1],
         # It waits for 5 s unless told: a busy machine is no reason to fetch nothing.
-        env=os.environ
-        | {"VLLM_MEDIA_URL_ALLOW_REDIRECTS": redirects[1], "VLLM_IMAGE_FETCH_TIMEOUT": "300"},
-        capture_output=True,
-        text=True,
-        timeout=1800,
-        check=True,
+        VLLM_IMAGE_FETCH_TIMEOUT="300",
     )
+    assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["inside"] == found["named"] == "fetched"
     assert closed[1] in found["outside"]

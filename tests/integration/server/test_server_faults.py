@@ -121,27 +121,11 @@ def _begin(server: Server, kind: Kind, tokens: int = ENDLESS) -> socket.socket:
 # What befalls the server.
 
 
-@pytest.fixture(scope="module")
-def fallen(make_server: Callable[..., Server]) -> Server:
-    """The one that is killed again and again."""
-    return make_server(stall_timeout=10, shutdown_timeout=20)
-
-
 @pytest.fixture
 def server(fallen: Server) -> Server:
     """It, healthy: started again if the test before ended it."""
-    if not hasattr(fallen, "process") or fallen.process.poll() is not None:
-        start_again(fallen)
+    fallen.have_healthy()
     return fallen
-
-
-def start_again(server: Server) -> float:
-    """Starts it on the same port; seconds until it is healthy."""
-    if hasattr(server, "notify"):
-        server.notify.close()
-        (server.folder / "notify").unlink()
-    server.start()
-    return server.wait_for("healthy").at
 
 
 @pytest.fixture
@@ -158,7 +142,7 @@ def families() -> Iterator[list[psutil.Process]]:
 def recover(server: Server, load: Load, killed: float, what: str) -> None:
     """Waits for its end, starts it again, sees that the load is answered, and ends it."""
     server.process.wait(120)
-    start_again(server)
+    server.have_healthy()
     took = time.monotonic() - killed
     load.wait_for(6)
     print(f"{what}: healthy again after {took:.1f} s")  # noqa: T201 - for the figures in docs/evidence.md
@@ -178,6 +162,7 @@ def test_sigkill_of_the_engine(server: Server, families: list[psutil.Process]) -
         while (sample := server.health()) and sample.status == 200:
             assert time.monotonic() - killed < 120, sample
             time.sleep(0.05)
+        assert server.wait_for("unhealthy").status == 503
         assert server.process.wait(120) == 1, "systemd starts again what failed"
         assert all_gone(families) == []
         # Nothing was taken for an answer that was none.
@@ -271,9 +256,9 @@ def test_sigterm_while_the_engine_stands_still(
     """It can't answer what it accepted, but it ends in time and leaves nothing."""
     families += server.processes()
     server.write_access()
-    before = _accepted(server)
+    before = server.accepted()
     outcomes, threads = all_at_once(url(server), 4, 50)
-    wait_for_accepted(server, before + 4)
+    server.wait_for_accepted(before + 4)
     server.engine().send_signal(signal.SIGSTOP)
     server.wait_for("stuck")
     began = time.monotonic()
@@ -287,44 +272,23 @@ def test_sigterm_while_the_engine_stands_still(
     assert len(outcomes) == 4, "no client waits for ever"
 
 
-def test_sigterm_answers_all_that_it_accepted(
-    server: Server, families: list[psutil.Process]
-) -> None:
-    families += server.processes()
-    before = _accepted(server)
-    # So few tokens that a busy machine has made them within the shutdown_timeout.
-    outcomes, threads = all_at_once(url(server), 32, 8)
-    wait_for_accepted(server, before + 32)
-    began = time.monotonic()
-    server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(120) == 0
-    print(f"SIGTERM with 32 in flight: ended after {time.monotonic() - began:.1f} s")  # noqa: T201
-    for thread in threads:
-        thread.join(120)
-    assert [o for o in outcomes if (o.status, o.whole) != (200, True)] == []
-    assert len(outcomes) == 32
-
-
-def _accepted(server: Server) -> float:
-    """Requests that the engine has taken since its start."""
-    names = ("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:request_success_total")
-    return server.metric(*names)
-
-
-def wait_for_accepted(server: Server, number: float) -> None:
-    deadline = time.monotonic() + 300
-    while _accepted(server) < number:
-        assert time.monotonic() < deadline, "the engine never got so many requests"
-        time.sleep(0.02)
+@pytest.fixture
+def journaled(fallen: Server) -> Server:
+    """It, as systemd tells that stderr is the journal."""
+    if hasattr(fallen, "process"):
+        fallen.stop()
+    fallen.log.touch()
+    there = fallen.log.stat()
+    fallen.variables["JOURNAL_STREAM"] = f"{there.st_dev}:{there.st_ino}"
+    fallen.have_healthy()
+    return fallen
 
 
 def test_workers_that_stand_still_and_die(
-    make_server: Callable[..., Server], families: list[psutil.Process]
+    journaled: Server, families: list[psutil.Process]
 ) -> None:
     """The engine's workers are processes of their own, below its own."""
-    server = make_server(stall_timeout=10)
-    server.start()
-    server.wait_for("healthy")
+    server = journaled
     families += server.processes()
     workers = [p for p in server.engine().children() if "Worker" in name_of(p)]
     assert workers, [name_of(p) for p in families]
@@ -357,3 +321,16 @@ def test_workers_that_stand_still_and_die(
     assert {o.status for o in load.outcomes if o.whole} == {200}
     # Those that waited for an answer were told why, whole or in their stream.
     assert 503 in {o.status for o in load.outcomes}
+    _the_journal_has_levels(server)
+
+
+def _the_journal_has_levels(server: Server) -> None:
+    lines = server.log.read_text(errors="replace").splitlines()
+    marked = [line for line in lines if line[:1] == "<" and line[1:2].isdigit() and line[2] == ">"]
+    # All but what C++ and the interpreter print themselves.
+    assert [line for line in lines if " vllm." in line or "llm_server" in line] == [
+        line for line in marked if " vllm." in line or "llm_server" in line
+    ]
+    assert any(line.startswith("<6>INFO vllm.v1.engine.core (EngineCore): ") for line in marked)
+    assert any(line.startswith("<2>CRITICAL llm_server: ") for line in marked)
+    assert max(len(line.encode()) for line in marked) < 2048
