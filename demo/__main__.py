@@ -59,7 +59,9 @@ def up() -> None:
         )
     playbook("site.yml")
     outcome = report.Outcome(json.loads(paths.RUN.read_text()), address(chosen), phases)
-    chosen.dashboard_port = tunnel.start(outcome.address, chosen.dashboard_port)
+    chosen.dashboard_port = tunnel.start(
+        outcome.address, chosen.dashboard_port, settings.instance_dashboard_port()
+    )
     settings.save(chosen)
     document = report.summary(chosen, outcome)
     report.save(document)

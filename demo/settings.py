@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import yaml
+from jinja2 import Environment
 
 from demo import paths
 
@@ -78,6 +79,14 @@ def image_packages() -> list[str]:
     found = yaml.safe_load((paths.ROOT / "roles/monitoring/vars/main.yml").read_text())
     names: list[str] = [unit["name"] for unit in found["__monitoring_units"]]
     return [*names, *found["__monitoring_dashboard_packages"]]
+
+
+def instance_dashboard_port() -> int:
+    """Where the dashboard listens on the instance: the role's default, or what the demo sets."""
+    defaults = yaml.safe_load((paths.ROOT / "roles/monitoring/defaults/main.yml").read_text())
+    demo = yaml.safe_load((paths.ROOT / "inventories/demo/group_vars/all.yml").read_text())
+    port = (defaults | demo)["monitoring_dashboard_port"]
+    return int(Environment(autoescape=True).from_string(str(port)).render(demo))
 
 
 def _inventory() -> dict[str, Any]:

@@ -101,9 +101,17 @@ def test_outside_the_source_range_times_out(demo: dict[str, Any]) -> None:
     assert done.returncode == 28, done.stdout  # curl's code for a time-out
 
 
+def tunnel(demo: dict[str, Any]) -> str:
+    """The process that leads to the dashboard."""
+    port = demo["dashboard"].rpartition(":")[2]
+    return run("pgrep", "-f", f"ssh .*127.0.0.1:{port}:").stdout.strip()
+
+
 def test_second_run_changes_nothing(demo: dict[str, Any]) -> None:
+    before = tunnel(demo)
     done = run("make", "demo")
     assert done.returncode == 0, done.stdout
+    assert tunnel(demo) == before != "", "whoever has the dashboard open keeps the connection"
     summary = json.loads((ROOT / ".demo" / "summary.json").read_text())
     assert set(summary["changed"]) == {"localhost", "llm-server"}
     assert set(summary["changed"].values()) == {0}, outcome()["changed_tasks"]

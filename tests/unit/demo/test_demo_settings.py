@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from demo import paths, settings
+from tests.support.role_values import values
 
 
 def test_the_image_has_what_the_role_would_install() -> None:
@@ -24,3 +25,8 @@ def test_settings_come_back_as_they_were(tmp_path: Path, monkeypatch: pytest.Mon
     assert settings.load() == kept
     # One of an earlier version has no port for the dashboard yet.
     assert settings.Settings(1, 2, 3).dashboard_port == 0
+
+
+def test_the_tunnel_leads_where_the_role_has_the_dashboard() -> None:
+    [port] = values("monitoring", ["monitoring_dashboard_port"])
+    assert settings.instance_dashboard_port() == int(port)
