@@ -19,8 +19,8 @@ import pytest
 from tests.integration.modules.test_model_weights import BIG
 from tests.support import modules_fixtures as m
 from tests.support.model_places import FILES, Places
+from tests.support.playbook_runs import PROGRAM, ansible_playbook
 
-BIN = Path(sys.executable).parent
 PLAY = [
     {
         "hosts": "localhost",
@@ -56,9 +56,12 @@ class Role:
             "ansible_async_dir": str(folder / "jobs"),
         }
 
-    def command(self, *options: str, **more: Any) -> list[str]:
-        variables = json.dumps(self.variables | more)
-        return [str(BIN / "ansible-playbook"), str(self.play), "-e", variables, *options]
+    def arguments(self, *options: str, **more: Any) -> list[str]:
+        return [str(self.play), "-e", json.dumps(self.variables | more), *options]
+
+    def command(self, *options: str) -> list[str]:
+        """For a process of its own, which is killed, or whose files are looked at."""
+        return [str(PROGRAM), *self.arguments(*options)]
 
     def environment(self) -> dict[str, str]:
         return {
@@ -70,15 +73,7 @@ class Role:
         }
 
     def run(self, *options: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*options, **more),
-            env=self.environment(),
-            cwd="/",
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
+        return ansible_playbook(*self.arguments(*options, **more), cwd=Path("/"), timeout=600)
 
 
 @pytest.fixture
