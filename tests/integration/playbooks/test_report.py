@@ -117,6 +117,11 @@ def test_a_host_that_answers_and_one_that_does_not(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{reported.folder}:{os.environ['PATH']}")
     reported.servers[NAME] |= {"llm_device": "cuda", "gpu_host_brought": 2}
+    # Its files came with a package: nobody but the host has them, under the model's name.
+    reported.servers[NAME] |= {
+        "llm_model": "SmolLM2-135M-Instruct",
+        "llm_model_source": "package",
+    }
     # Here it can't even be tried to log in, which Ansible takes for a failure.
     reported.servers["llm-3"] = {
         "ansible_connection": "google.cloud.iap",
