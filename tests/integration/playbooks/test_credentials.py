@@ -36,4 +36,7 @@ def test_a_borrowed_account_finds_the_server_that_the_inventory_does_not_show(
     unseen = site.play("playbooks/verify.yml")
     assert unseen.returncode == 2
     said = " ".join(unseen.stdout.split())
-    assert "the account that the inventory logs in with (your application default" in said
+    assert (
+        "It comes from your application default credentials, or from GCP_SERVICE_ACCOUNT_FILE"
+        in said
+    )

@@ -146,9 +146,10 @@ def full_name(letter: str) -> str:
 class Machine:
     """A host of its own, as far as files go."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int, like: Path | None = None) -> None:
+        """Make it, with the files of the machine that was in the folder `like`."""
         self.folder = folder
-        self.port = free_port()
+        self.port = port
         (folder / "bin").mkdir()
         (folder / "server.py").write_text(SERVER)
         journal = "#!/bin/sh\necho 'CRITICAL llm_server broken on purpose'\n"
@@ -161,9 +162,11 @@ class Machine:
             (folder / "bin" / name).write_text(text)
             (folder / "bin" / name).chmod(0o755)
         layers = []
+        if like:
+            subprocess.run(["cp", "-a", like / "upper", folder / "upper"], check=True)
         for place in OVERLAID:
             upper, work = folder / f"upper{place}", folder / f"work{place}"
-            upper.mkdir(parents=True)
+            upper.mkdir(parents=True, exist_ok=True)
             work.mkdir(parents=True)
             options = f"lowerdir={place},upperdir={upper},workdir={work}"
             layers.append(f"mount -t overlay overlay -o {options} {place}")
@@ -289,9 +292,41 @@ class Machine:
         self._holder.wait()
 
 
+@pytest.fixture(scope="module")
+def port() -> int:
+    """What all machines of a worker serve on, one after the other: it is in their settings."""
+    return free_port()
+
+
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    one = Machine(tmp_path)
+def bare(tmp_path: Path, port: int) -> Iterator[Machine]:
+    """One on which no server was installed yet."""
+    one = Machine(tmp_path, port)
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory, port: int) -> Path:
+    """The folder of a machine that the role has set up, and that is down."""
+    one = Machine(tmp_path_factory.mktemp("installed"), port)
+    try:
+        one.build("a")
+        switch(one, "a")
+        said, worked = one.run("a")
+        assert worked, said
+        assert one.serves()[:2] == ("a", "a")
+    finally:
+        one.close()
+    return one.folder
+
+
+@pytest.fixture
+def machine(tmp_path: Path, port: int, installed: Path) -> Iterator[Machine]:
+    """One whose release a serves, by a run of the role, and that was booted since."""
+    one = Machine(tmp_path, port, like=installed)
+    one.shell("rm -f /run/llm.pid; systemctl start llm-server.service")
+    assert one.serves()[:2] == ("a", "a")
     yield one
     one.close()
 
@@ -301,12 +336,7 @@ def switch(machine: Machine, release: str) -> None:
 
 
 def test_what_does_not_serve_is_put_back_and_not_tried_again(machine: Machine) -> None:
-    for name, *traits in (("a",), ("b", "broken")):
-        machine.build(name, *traits)
-    switch(machine, "a")
-    said, worked = machine.run("a")
-    assert worked, said
-    assert machine.serves()[:2] == ("a", "a")
+    machine.build("b", "broken")
     first = machine.serves()[2]
     said, worked = machine.run("a")
     assert worked and "changed=0" in said and machine.serves()[2] == first, said
@@ -320,18 +350,15 @@ def test_what_does_not_serve_is_put_back_and_not_tried_again(machine: Machine) -
     assert machine.serves()[:2] == ("a", "a")
     assert "shutdown_timeout: 30" in machine.shell("cat /etc/llm-server/settings.yaml")
 
-    # It is not tried again, and what serves is left alone; with other settings it is.
-    second = machine.serves()[2]
-    said, worked = machine.run("b", llm_server_shutdown_timeout=7)
-    assert not worked and "did not become ready" in said and "vllm_venv_retry" in said
-    assert machine.serves() == ("a", "a", second)
+    # With other settings it is tried again; with the same ones not, and what serves is left alone.
     said, worked = machine.run("b", llm_server_shutdown_timeout=8)
     assert not worked and "Release a was put back" in said
-    assert machine.serves()[:2] == ("a", "a")
+    put_back = machine.serves()
+    assert put_back[:2] == ("a", "a")
     machine.shell("rm /opt/vllm/releases/b/broken")
-    third = machine.serves()[2]
     said, worked = machine.run("b", llm_server_shutdown_timeout=8)
-    assert not worked and machine.serves()[2] == third
+    assert not worked and "did not become ready" in said and "vllm_venv_retry" in said
+    assert machine.serves() == put_back
     said, worked = machine.run("b", llm_server_shutdown_timeout=8, vllm_venv_retry=True)
     assert worked, said
     assert machine.serves()[:2] == ("b", "b")
@@ -341,30 +368,28 @@ def test_what_does_not_serve_is_put_back_and_not_tried_again(machine: Machine) -
 def test_a_release_that_refuses_the_settings_never_comes_near_the_service(
     machine: Machine,
 ) -> None:
-    machine.build("b")
     machine.build("c", "refuses")
-    switch(machine, "b")
-    assert machine.run("b")[1]
-    fourth = machine.serves()[2]
+    before = machine.serves()
     switch(machine, "c")
     said, worked = machine.run("c", llm_server_shutdown_timeout=8)
     assert not worked and "this release refuses it" in said
-    assert machine.serves() == ("b", "b", fourth)
+    assert machine.serves() == before
 
 
 def test_going_back_by_hand_is_told_first_and_stays(machine: Machine) -> None:
-    for name in ("a", "b"):
-        machine.build(name)
-        switch(machine, name)
-        version = {"a": "0.32.0", "b": "0.33.0"}[name]
+    def version(name: str, number: str) -> None:
         packages = f"/opt/vllm/releases/{name}/lib/python3.12/site-packages"
-        machine.shell(f"mkdir -p {packages}/vllm-{version}.dist-info")
-        assert machine.run(name, llm_server_shutdown_timeout={"a": 30, "b": 8}[name])[1]
-        time.sleep(1.1)
-        if name == "a":
-            said, worked = machine.rollback("--check", "--diff")
-            assert not worked and "no other release than a (vLLM 0.32.0)" in said, said
-            assert "site.yml -e vllm_venv_version=" in said, said
+        machine.shell(f"mkdir -p {packages}/vllm-{number}.dist-info")
+
+    version("a", "0.32.0")
+    said, worked = machine.rollback("--check", "--diff")
+    assert not worked and "no other release than a (vLLM 0.32.0)" in said, said
+    assert "site.yml -e vllm_venv_version=" in said, said
+    machine.build("b")
+    version("b", "0.33.0")
+    switch(machine, "b")
+    assert machine.run("b", llm_server_shutdown_timeout=8)[1]
+    time.sleep(1.1)
     fourth = machine.serves()[2]
     said, worked = machine.rollback("--check", "--diff")
     assert worked and "shutdown_timeout: 30" in said, said
@@ -389,9 +414,6 @@ def test_going_back_by_hand_is_told_first_and_stays(machine: Machine) -> None:
 
 @only_in_full
 def test_settings_alone_that_do_not_serve_are_put_back(machine: Machine) -> None:
-    machine.build("a")
-    switch(machine, "a")
-    assert machine.run("a")[1]
     said, worked = machine.run("a", llm_server_shutdown_timeout=13)
     assert not worked and "Release a was put back with its settings" in said, said
     assert "shutdown_timeout: 30" in machine.shell("cat /etc/llm-server/settings.yaml")
@@ -405,9 +427,6 @@ def test_settings_alone_that_do_not_serve_are_put_back(machine: Machine) -> None
 def test_where_what_served_does_not_serve_either_nothing_is_held_against_the_new(
     machine: Machine,
 ) -> None:
-    machine.build("a")
-    switch(machine, "a")
-    assert machine.run("a")[1]
     machine.shell("touch /opt/vllm/releases/a/broken")
     said, worked = machine.run("a", llm_server_shutdown_timeout=7)
     assert not worked and "does not serve either" in said and "Nothing serves" in said, said
@@ -416,10 +435,7 @@ def test_where_what_served_does_not_serve_either_nothing_is_held_against_the_new
     assert worked and machine.serves()[:2] == ("a", "a"), said
 
 
-def test_a_run_that_was_cut_off_after_a_repair_is_made_up_for(machine: Machine) -> None:
-    machine.build("a")
-    switch(machine, "a")
-    assert machine.run("a")[1]
+def test_what_changed_underneath_restarts_the_service(machine: Machine) -> None:
     first = machine.serves()[2]
     # vllm_venv repaired the environment and tested it, and then the run was killed.
     time.sleep(1.1)
@@ -427,6 +443,12 @@ def test_a_run_that_was_cut_off_after_a_repair_is_made_up_for(machine: Machine) 
     assert machine.run("a")[1] and machine.serves()[2] != first
     second = machine.serves()[2]
     assert "changed=0" in machine.run("a")[0] and machine.serves()[2] == second
+    # Nothing but what the caller says of it tells that what lies underneath is another.
+    assert machine.run("a", llm_server_restart_triggers=["another"])[1]
+    third = machine.serves()[2]
+    assert third != second
+    said, worked = machine.run("a", llm_server_restart_triggers=["another"])
+    assert worked and "changed=0" in said and machine.serves()[2] == third, said
 
 
 def cut_off(machine: Machine, release: str) -> None:
@@ -439,10 +461,9 @@ def cut_off(machine: Machine, release: str) -> None:
 
 
 def test_a_run_that_was_cut_off_while_it_restarted_is_made_up_for(machine: Machine) -> None:
-    for name in ("a", "b"):
-        machine.build(name)
-        switch(machine, name)
-        assert machine.run(name, llm_server_shutdown_timeout={"a": 30, "b": 8}[name])[1]
+    machine.build("b")
+    switch(machine, "b")
+    assert machine.run("b", llm_server_shutdown_timeout=8)[1]
     cut_off(machine, "b")
     machine.shell("touch /opt/vllm/releases/b/broken")
     said, worked = machine.run("b", llm_server_shutdown_timeout=8)
@@ -462,9 +483,6 @@ def test_a_run_that_was_cut_off_while_it_restarted_is_made_up_for(machine: Machi
 
 
 def test_a_start_that_goes_on_is_waited_for(machine: Machine) -> None:
-    machine.build("a")
-    switch(machine, "a")
-    assert machine.run("a")[1]
     first = machine.serves()
     machine.shell("rm /opt/vllm/releases/a/.served; echo 4 >/run/llm.loading")
     said, worked = machine.run("a")
@@ -473,54 +491,51 @@ def test_a_start_that_goes_on_is_waited_for(machine: Machine) -> None:
 
 
 @only_in_full
-def test_a_rollback_that_was_cut_off_is_held_and_finished(machine: Machine) -> None:
+def test_a_rollback_that_was_cut_off_is_held_and_finished(bare: Machine) -> None:
     bound = {"e": 9, "a": 30, "b": 8}
     for name, seconds in bound.items():
-        machine.build(name)
-        switch(machine, name)
-        assert machine.run(name, llm_server_shutdown_timeout=seconds)[1]
+        bare.build(name)
+        switch(bare, name)
+        assert bare.run(name, llm_server_shutdown_timeout=seconds)[1]
         time.sleep(1.1)
 
     # One that fails leaves nothing behind.
-    machine.shell("touch /opt/vllm/releases/a/broken")
-    said, worked = machine.rollback()
+    bare.shell("touch /opt/vllm/releases/a/broken")
+    said, worked = bare.rollback()
     assert not worked and "Release a does not serve" in said, said
-    assert "Release b was put back, and serves" in said and machine.serves()[:2] == ("b", "b")
-    machine.shell("rm /opt/vllm/releases/a/broken")
-    put_back = machine.serves()
-    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
-    assert worked and "changed=0" in said and machine.serves() == put_back, said
+    assert "Release b was put back, and serves" in said and bare.serves()[:2] == ("b", "b")
+    bare.shell("rm /opt/vllm/releases/a/broken")
+    put_back = bare.serves()
+    said, worked = bare.run("b", llm_server_shutdown_timeout=8)
+    assert worked and "changed=0" in said and bare.serves() == put_back, said
 
-    machine.rollback_that_is_killed()
-    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
+    bare.rollback_that_is_killed()
+    said, worked = bare.run("b", llm_server_shutdown_timeout=8)
     assert not worked and "to release a, was interrupted: run rollback.yml again" in said, said
-    assert machine.serves()[2] == put_back[2]
-    said, worked = machine.rollback()
+    assert bare.serves()[2] == put_back[2]
+    said, worked = bare.rollback()
     assert worked and "Release a serves: " in said and "answered 200" in said, said
-    assert machine.serves()[:2] == ("a", "a")
+    assert bare.serves()[:2] == ("a", "a")
 
     # Once more is not once further.
-    gone_back = machine.serves()
-    said, worked = machine.rollback()
+    gone_back = bare.serves()
+    said, worked = bare.rollback()
     assert not worked and "from release b to a before" in said and "e, served" in said, said
-    said, worked = machine.run("b", llm_server_shutdown_timeout=8)
-    assert not worked and "rollback.yml left it" in said and "cut off" not in said, said
-    said, worked = machine.run("a")
-    assert worked and "changed=0" in said and machine.serves() == gone_back, said
+    said, worked = bare.run("b", llm_server_shutdown_timeout=8)
+    assert not worked and "rollback.yml left it" in said and "interrupted" not in said, said
+    said, worked = bare.run("a")
+    assert worked and "changed=0" in said and bare.serves() == gone_back, said
 
     # Alone it finds a link of another name too.
-    machine.shell("mv /opt/vllm /opt/elsewhere; mv /opt/elsewhere/venv /opt/elsewhere/current")
-    said, worked = machine.rollback(
+    bare.shell("mv /opt/vllm /opt/elsewhere; mv /opt/elsewhere/venv /opt/elsewhere/current")
+    said, worked = bare.rollback(
         "--check", rollback_to=full_name("e"), vllm_venv_path="/opt/elsewhere/current"
     )
     assert worked and "Release e would serve" in said and "a, current" in said, said
 
 
 def test_keys_change_although_a_release_is_held(machine: Machine) -> None:
-    machine.build("a")
     machine.build("b", "broken")
-    switch(machine, "a")
-    assert machine.run("a")[1]
     switch(machine, "b")
     assert not machine.run("b")[1]
     put_back = machine.serves()
@@ -546,12 +561,12 @@ def test_keys_change_although_a_release_is_held(machine: Machine) -> None:
     assert machine.shell("cat /run/llm.reloads") == access
 
 
-def test_keys_alone_change_in_a_moment(machine: Machine) -> None:
-    said, worked = machine._play("keys")
+def test_keys_of_a_server_that_is_not_there(bare: Machine) -> None:
+    said, worked = bare._play("keys")
     assert not worked and "no server was installed there yet" in said, said
-    machine.build("a")
-    switch(machine, "a")
-    assert machine.run("a")[1]
+
+
+def test_keys_alone_change_in_a_moment(machine: Machine) -> None:
     serves, before = machine.serves(), machine.shell("cat /etc/llm-server/access.yaml")
     more = {"llm_server_keys": [{"name": "second", "sha256": "2" * 64}]}
     said, worked = machine._play("keys", "--check", "--diff", **more)
@@ -568,17 +583,17 @@ def test_keys_alone_change_in_a_moment(machine: Machine) -> None:
 
 
 @only_in_full
-def test_a_folder_that_is_a_link_is_seen_through(machine: Machine) -> None:
-    machine.shell("mkdir -p /opt/disk/vllm; ln -s disk/vllm /opt/vllm")
-    machine.build("a")
-    machine.build("b", "broken")
-    switch(machine, "a")
-    assert machine.run("a")[1]
-    switch(machine, "b")
-    said, worked = machine.run("b")
-    assert not worked and "Release a was put back" in said and machine.serves()[0] == "a", said
-    put_back = machine.serves()[2]
-    said, worked = machine.run("b")
-    assert not worked and "vllm_venv_retry" in said and machine.serves()[2] == put_back, said
-    said, worked = machine.run("a")
-    assert worked and "changed=0" in said and machine.serves()[2] == put_back, said
+def test_a_folder_that_is_a_link_is_seen_through(bare: Machine) -> None:
+    bare.shell("mkdir -p /opt/disk/vllm; ln -s disk/vllm /opt/vllm")
+    bare.build("a")
+    bare.build("b", "broken")
+    switch(bare, "a")
+    assert bare.run("a")[1]
+    switch(bare, "b")
+    said, worked = bare.run("b")
+    assert not worked and "Release a was put back" in said and bare.serves()[0] == "a", said
+    put_back = bare.serves()[2]
+    said, worked = bare.run("b")
+    assert not worked and "vllm_venv_retry" in said and bare.serves()[2] == put_back, said
+    said, worked = bare.run("a")
+    assert worked and "changed=0" in said and bare.serves()[2] == put_back, said
