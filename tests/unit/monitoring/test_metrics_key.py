@@ -12,6 +12,7 @@ import jinja2
 import jinja2.nativetypes
 import pytest
 import yaml
+from ansible_collections.llmops.gce_vllm.plugins.module_utils.key_budgets import in_tokens
 from llm_server.keys.access import load_access
 
 ROOT = Path(__file__).parents[3]
@@ -31,6 +32,7 @@ def access(**settings: Any) -> str:
         "to_json": json.dumps,
         "dict2items": lambda all_: [{"key": key, "value": all_[key]} for key in all_],
         "items2dict": lambda items: {one["key"]: one["value"] for one in items},
+        "llmops.gce_vllm.key_budgets": in_tokens,
     }
     environment.tests["none"] = lambda value: value is None
     known = {
@@ -40,6 +42,7 @@ def access(**settings: Any) -> str:
         "llm_server_api_keys": ["an-own-key-0123456789"],
         "llm_server_keys": [],
         "llm_server_limits": {},
+        "llm_server_usd_per_million_tokens": None,
         "llm_server_metrics_key": True,
     }
     text = (TEMPLATES / "access.yaml.j2").read_text()
