@@ -10,13 +10,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).parents[2]
+#: Of the process that renders: settings of which each is a case of its own.
+ROWS = "__rows"
 
 
 def values(role: str, expressions: Iterable[str], **settings: Any) -> list[Any]:
@@ -39,6 +41,11 @@ def values(role: str, expressions: Iterable[str], **settings: Any) -> list[Any]:
     assert done.returncode == 0, done.stderr
     found: list[Any] = json.loads(done.stdout)
     return found
+
+
+def each(role: str, expression: str, rows: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """What one expression comes to with each row of settings; one process for all."""
+    return values(role, [expression], **{ROWS: [dict(row) for row in rows]})
 
 
 def file(template: str) -> str:
@@ -98,9 +105,11 @@ def main() -> None:
         if path.exists():
             known |= loader.load_from_file(str(path), trusted_as_template=True) or {}
     known |= {"role_path": str(folder), "ansible_search_path": [str(folder)]}
-    given = {name: _trusted(value, trust_as_template) for name, value in settings.items()}
-    templar = Templar(loader=loader, variables=known | given)
-    found = [templar.template(trust_as_template(f"{{{{ {one} }}}}")) for one in expressions]
+    found = []
+    for row in settings.pop(ROWS, [{}]):
+        given = _trusted(settings | row, trust_as_template)
+        templar = Templar(loader=loader, variables=known | given)
+        found += [templar.template(trust_as_template(f"{{{{ {one} }}}}")) for one in expressions]
     sys.stdout.write(json.dumps(found))
 
 

@@ -17,11 +17,13 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 OURS = ROOT / "requirements"
 VLLM = ROOT / "roles/vllm_venv/files/locks"
+CADDY = ROOT / "roles/gateway/files/locks"
 # Ends of the matrix of controllers.
 PYTHONS = ("3.11", "3.13")
 PAIRS = [
     *((path, path.with_suffix(".txt")) for path in sorted(OURS.glob("*.in"))),
     (VLLM / "uv.in", VLLM / "uv.txt"),
+    (CADDY / "caddy.in", CADDY / "caddy.txt"),
     *((path, path.with_suffix(".txt")) for path in sorted(VLLM.glob("vllm-*.in"))),
 ]
 

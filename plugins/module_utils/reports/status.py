@@ -183,7 +183,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
 
 def own_rules(name: str) -> set[str]:
     """Names of the firewall rules that a deployment makes."""
-    return {f"{name}-{which}" for which in ("api", "ssh", "dashboard")}
+    return {f"{name}-{which}" for which in ("api", "ssh", "dashboard", "acme")}
 
 
 def deleted(found: Mapping[str, Any]) -> list[str]:

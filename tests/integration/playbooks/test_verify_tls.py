@@ -91,7 +91,9 @@ def test_the_key_goes_to_a_checked_server_alone(
         settings = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
-            "__verify_certificate": str(certified),
+            "__verify_tls": True,
+            "__verify_authority": str(certified),
+            "__verify_gateway": False,
             "__verify_host": "127.0.0.1",
             "__verify_url": f"https://127.0.0.1:{port}",
             "llm_api_port": port,

@@ -88,6 +88,7 @@ def test_a_budget_of_a_key_in_money_takes_a_price(price: float, passes: bool) ->
 
 #: Units that a task restarts whenever it comes to it, or may; each restart interrupts somebody.
 RESTARTED = {
+    ("gateway", "{{ __gateway_unit }}"),
     ("llm_server", "systemd-journald.service"),
     ("llm_server", "{{ __llm_server_idle_unit }}"),
     ("llm_server", "{{ __llm_server_preemption_unit }}"),

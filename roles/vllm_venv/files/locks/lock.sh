@@ -25,3 +25,5 @@ for source in vllm-*.in; do
     compile $fits "$source" --output-file "${source%.in}.txt" "$@"
 done
 compile --universal --python-version 3.10 uv.in --output-file uv.txt "$@"
+gateway=../../../gateway/files/locks
+compile --universal --python-version 3.10 "$gateway/caddy.in" --output-file "$gateway/caddy.txt" "$@"
