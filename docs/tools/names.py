@@ -22,7 +22,7 @@ PATH = re.compile(
 SETTING = re.compile(
     r"(?<![\w./-])((?:gce_instance|gce_network|gce|llm_server|llm_model|llm_benchmark|llm_probe|llm"
     r"|vllm_venv|gpu_host|data_disk|preflight|checklist|timer|plan|cost|status|drift|benchmark"
-    r"|monitoring|logs|usage|report|advise|rollback|destroy|metrics)_[a-z0-9_]+)\b"
+    r"|monitoring|gateway|logs|usage|report|advise|rollback|destroy|metrics)_[a-z0-9_]+)\b"
 )
 #: Google's roles, which look like paths, and what a reader has to replace.
 NO_PATH = re.compile(r"^roles/[a-z]+\.|(?<!README)(?<!CHANGELOG)[A-Z]{4,}(?!\.md)")
