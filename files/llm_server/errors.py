@@ -48,6 +48,12 @@ def phrase(status: int) -> str:
         return "Client Closed Request" if status == CLIENT_CLOSED_REQUEST else "Error"
 
 
+def is_mistake(error: BaseException) -> bool:
+    """Whether vLLM refused what a client asked for, which may be after its answer had begun."""
+    # By name: what is not there yet, or never, in this process need not be imported for it.
+    return any(kind.__name__ == "VLLMValidationError" for kind in type(error).__mro__)
+
+
 def error_body(
     status: int,
     message: str,

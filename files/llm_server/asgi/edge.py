@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from ..errors import CLIENT_CLOSED_REQUEST
+from ..errors import CLIENT_CLOSED_REQUEST, is_mistake
 from ..keys.access import AccessControl
 from ..keys.api_keys import OPEN
 from ..logs.failures import keep, report
@@ -35,12 +35,6 @@ access_log = logging.getLogger("llm_server.access")
 GRACE_S = 3.0
 #: How long a client may take to receive the last words.
 LAST_WORDS_S = 1.0
-
-
-def _is_mistake(error: Exception) -> bool:
-    """Whether vLLM refused what a client asked for, after its answer had begun."""
-    # By name: what is not there yet, or never, in this process need not be imported for it.
-    return any(kind.__name__ == "VLLMValidationError" for kind in type(error).__mro__)
 
 
 @dataclass(eq=False)
@@ -169,7 +163,7 @@ class Edge:
             Whether the answer has ended, one way or the other.
         """
         status, text = 400, str(error)
-        if not _is_mistake(error):
+        if not is_mistake(error):
             keep(error)
             status, text = 500, "The server failed."
             record.failed = record.failed or (None if record.gone else "")

@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..errors import CLIENT_CLOSED_REQUEST, error_body, error_response
+from ..errors import CLIENT_CLOSED_REQUEST, error_body, error_response, is_mistake
 from ..logs.failures import keep
 
 
@@ -243,9 +243,13 @@ async def _events(pieces: AsyncGenerator[Generated, None]) -> AsyncGenerator[str
                         yield _event(asdict(part))
         if last is not None:
             yield _event({"finish_reason": reason, "usage": last.usage()})
-    except Exception as error:  # too late for a status
-        keep(error)
-        yield _event(error_body(500, "The server failed."))
+    # Of a first event that is an error the edge makes an answer with that status.
+    except Exception as error:
+        if is_mistake(error):
+            yield _event(error_body(400, str(error)))
+        else:
+            keep(error)
+            yield _event(error_body(500, "The server failed."))
     yield "data: [DONE]\n\n"
 
 

@@ -14,6 +14,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture import providers
 from requests import RequestException
 from schemathesis import GenerationMode
 
@@ -106,6 +107,13 @@ def operations(shared_server: Server) -> Operations:
     return {result.ok().label: result.ok() for result in found}
 
 
+@pytest.fixture(autouse=True)
+def same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hypothesis draws constants of whatever modules are loaded, which differ from run to run."""
+    none = providers.Constants()
+    monkeypatch.setattr(providers, "_get_local_constants", lambda: none)
+
+
 def bounded(label: str, body: Any) -> Any:
     """The body as it is sent: for the model that is there, and for few tokens."""
     if not isinstance(body, dict):
@@ -188,6 +196,12 @@ def test_no_request_makes_the_server_fail(
         check(shared_server, label, case)
 
     run()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_without_a_token_is_refused(shared_server: Server, stream: bool) -> None:
+    answer = shared_server.authorised.post("/generate", json={"prompt": "\x04", "stream": stream})
+    assert answer.status_code == 400, answer.text
 
 
 def test_they_were_many_and_left_nothing_behind(shared_server: Server) -> None:

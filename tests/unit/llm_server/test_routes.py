@@ -22,6 +22,10 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 
+class VLLMValidationError(ValueError):
+    """As vLLM's: known by its name."""
+
+
 class Echo:
     """Answers with what it was asked, after as long as it is told."""
 
@@ -41,6 +45,8 @@ class Echo:
 
     async def stream(self, request: GenerateRequest) -> AsyncGenerator[Generated, None]:
         yield Generated([], 3, 0)
+        if request.prompt == "empty":
+            raise VLLMValidationError("The decoder prompt cannot be empty")
         yield Generated([Part(0, "a", None)], 3, 1)
         if request.prompt == "fail":
             raise RuntimeError("/secret/path.py")
@@ -98,6 +104,15 @@ def test_stream(prompt: str) -> None:
         assert "secret" not in answer.text
     else:
         assert (last["finish_reason"], last["usage"]["total_tokens"]) == ("length", 5)
+
+
+def test_what_the_engine_refuses_once_asked_is_the_clients_mistake() -> None:
+    # A prompt such as "\x04" has no tokens. vLLM sees that when the request reaches its engine.
+    with TestClient(app_for(Echo())) as http:
+        answer = http.post("/generate", json={"prompt": "empty", "stream": True})
+    events = [line[6:] for line in answer.text.splitlines() if line]
+    error = json.loads(events[0])["error"]
+    assert (error["code"], error["message"]) == (400, "The decoder prompt cannot be empty")
 
 
 def test_a_model_that_makes_no_text_says_so() -> None:
