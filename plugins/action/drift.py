@@ -50,6 +50,8 @@ def environment(records: Path) -> dict[str, str]:
         "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(constants.COLLECTIONS_PATHS),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_FORCE_COLOR": "0",
+        # A difference is named after a module's arguments, which ansible-core 2.21 leaves out.
+        "ANSIBLE_INJECT_INVOCATION": "1",
         "GCE_VLLM_DRIFT_RECORDS": str(records),
     }
 
