@@ -68,12 +68,16 @@ def test_own_network_and_dashboard_there_and_gone(site: Site) -> None:
     # Behind a gateway the server's own port is closed; 80 is for the authority that signs.
     api = rules(site)[f"{NAME}-api"]
     site.variables["gateway_enabled"] = True
-    assert "changed=2" in site.play(str(rules_only)).stdout
+    assert "changed=1" in site.play(str(rules_only)).stdout
     assert rules(site)[f"{NAME}-api"] == (api[0], ["443"])
     assert rules(site)[f"{NAME}-acme"] == (["0.0.0.0/0"], ["80"])
     site.variables["gateway_tls"] = "internal"
     assert "changed=1" in site.play(str(rules_only)).stdout
-    site.variables["gateway_enabled"] = False
+    assert f"{NAME}-acme" not in rules(site)
+    # Whoever deletes the line instead of saying false leaves no port open.
+    site.variables["gateway_tls"] = "acme"
+    assert "changed=1" in site.play(str(rules_only)).stdout
+    del site.variables["gateway_enabled"]
     assert "changed=1" in site.play(str(rules_only)).stdout
     assert rules(site) == {f"{NAME}-api": api, f"{NAME}-ssh": rules(site)[f"{NAME}-ssh"]}
     # A rule of somebody else's holds the network: it stays, and that is said.
