@@ -16,6 +16,7 @@ from typing import Any
 import requests
 
 from demo import daemon, host, package_sources, paths, report, settings, tunnel
+from demo.claim import Claim, ClaimError
 from demo.ports import free_port
 from emulator.machines import added_packages
 from emulator.machines.podman_backend import PodmanBackend
@@ -39,6 +40,7 @@ def timed(phases: dict[str, float], name: str) -> Iterator[None]:
 def up() -> None:
     """Bring everything up, or put back what drifted; then say where it is."""
     phases: dict[str, float] = {}
+    Claim().take()
     paths.HOME.mkdir(mode=0o700, exist_ok=True)
     paths.SUMMARY.unlink(missing_ok=True)
     with timed(phases, "host"):
@@ -136,6 +138,7 @@ def status() -> None:
 
 def destroy() -> None:
     """Remove instance and rules the way production does, then the emulator itself."""
+    Claim().check()
     chosen = settings.load()
     tunnel.stop()
     if chosen and daemon.healthy(chosen.port):
@@ -147,6 +150,7 @@ def destroy() -> None:
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
         paths.HOME.rmdir()
         removed.append(str(paths.HOME))
+    Claim().release()
     if removed:
         sys.stdout.write(f"Removed: {', '.join(removed)}. Caches stay in {paths.CACHE}.\n")
     else:
@@ -154,7 +158,10 @@ def destroy() -> None:
 
 
 #: What the user can do something about; the text says what.
-ERRORS = (DemoError, daemon.DaemonError, host.HostError, tunnel.TunnelError, MachineError)
+ERRORS = (
+    *(DemoError, ClaimError, daemon.DaemonError),
+    *(host.HostError, tunnel.TunnelError, MachineError),
+)
 COMMANDS = {"up": up, "status": status, "destroy": destroy}
 
 
