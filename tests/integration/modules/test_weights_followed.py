@@ -59,9 +59,9 @@ class Role:
     def arguments(self, *options: str, **more: Any) -> list[str]:
         return [str(self.play), "-e", json.dumps(self.variables | more), *options]
 
-    def command(self, *options: str) -> list[str]:
+    def command(self, *options: str, **more: Any) -> list[str]:
         """For a process of its own, which is killed, or whose files are looked at."""
-        return [str(PROGRAM), *self.arguments(*options)]
+        return [str(PROGRAM), *self.arguments(*options, **more)]
 
     def environment(self) -> dict[str, str]:
         return {
@@ -71,6 +71,18 @@ class Role:
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_LOCAL_TEMP": str(self.folder / "local"),
         }
+
+    def run_alone(self, *options: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        """In a process of its own, as Ansible opens its log only when it is imported."""
+        return subprocess.run(
+            self.command(*options, **more),
+            env=self.environment(),
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
 
     def run(self, *options: str, **more: Any) -> subprocess.CompletedProcess[str]:
         return ansible_playbook(*self.arguments(*options, **more), cwd=Path("/"), timeout=600)

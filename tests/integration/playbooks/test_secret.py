@@ -112,11 +112,11 @@ def test_the_role_takes_it_from_the_secret_and_shows_it_nowhere(
     os.environ.update(cache | {"ANSIBLE_CACHE_PLUGIN_CONNECTION": str(tmp_path / "facts")})
     try:
         for options in (("--check", "--diff", "-vvv"), ("--diff", "-vvv"), ("-vvvvv",)):
-            done = role.run(*options)
+            done = role.run_alone(*options)
             assert done.returncode == 0, done.stdout
             assert TOKEN not in done.stdout + done.stderr
         # Where a value is wrong, Ansible shows all options with their defaults.
-        wrong = role.run("-vvv", llm_model_verify="maybe")
+        wrong = role.run_alone("-vvv", llm_model_verify="maybe")
         assert wrong.returncode != 0 and TOKEN not in wrong.stdout + wrong.stderr
     finally:
         for key in (*cache, "ANSIBLE_CACHE_PLUGIN_CONNECTION"):
