@@ -142,6 +142,16 @@ def _series(demo: Mapping[str, Any], query: str) -> list[dict[str, Any]]:
     return found
 
 
+def samples(
+    demo: Mapping[str, Any], selector: str, seconds: int
+) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+    """The labels of each series, and its raw samples of the last seconds: time and value."""
+    return [
+        (one["metric"], [(at, float(value)) for at, value in one["values"]])
+        for one in _series(demo, f"{selector}[{seconds}s]")
+    ]
+
+
 def looked_at(demo: Mapping[str, Any]) -> float:
     """When Prometheus last asked the server, in seconds since 1970."""
     return max((float(one["value"][1]) for one in _series(demo, _LOOKED)), default=0.0)

@@ -6,7 +6,6 @@ GCE_VLLM_SCREENSHOTS=FOLDER keeps what docs/images shows.
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import re
@@ -19,21 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from llm_dashboard.panels import SECTIONS, expressions
 from playwright.sync_api import Browser, Page
 
 from tests import debian
-from tests.support import grafana
+from tests.support import dashboard_tab, grafana
 from tests.support.browser import STEP_TIMEOUT_MS, open_browser
 from tests.support.dashboard_host import KEY, OTHER_KEY, Host, host
+from tests.support.dashboard_tab import MOST_BYTES, VIEWS
 from tests.support.modules_fixtures import free_port
-from tests.support.page_tabs import DARK, DESKTOP, PHONE
-
-MOST_BYTES = 150_000
-#: What is drawn is hidden from readers of the screen, who have the tables.
-CHECKED = {"exclude": [[".chart"], [".spark"]]}
-VIEWS = {"desktop": DESKTOP, "dark": DARK, "phone": PHONE}
+from tests.support.page_tabs import DESKTOP
 
 
 @pytest.fixture(scope="module")
@@ -51,17 +45,8 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def logged_in(browser: Browser, url: str, **view: Any) -> Iterator[tuple[Page, list[str]]]:
     """A tab at the page, and what it said to its console."""
-    with browser.new_context(**view) as context:
-        context.set_default_timeout(STEP_TIMEOUT_MS)
-        page = context.new_page()
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(url)
-        page.fill("#key", KEY)
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#events-title")
-        yield page, said
+    with dashboard_tab.logged_in(browser, url, KEY, **view) as found:
+        yield found
 
 
 def texts(page: Page, selector: str) -> list[str]:
@@ -75,7 +60,7 @@ def test_nothing_is_in_the_way(running: Host, browser: Browser, name: str) -> No
         assert page.locator("#first-token details tbody tr").count() > 10
         # Light and dark; that of the desktop has the phone's colours.
         if name != "desktop":
-            found = Axe().run(page, context=CHECKED).response["violations"]
+            found = dashboard_tab.barriers(page)
             assert [f"{one['id']}: {[n['target'] for n in one['nodes']]}" for one in found] == []
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
         assert said == []
@@ -88,10 +73,7 @@ def test_nothing_is_in_the_way(running: Host, browser: Browser, name: str) -> No
 def test_each_chart_has_data(running: Host, browser: Browser) -> None:
     with logged_in(browser, running.url, **DESKTOP) as (page, _):
         panels = [panel.id for section in SECTIONS for panel in section.panels]
-        drawn = page.evaluate(
-            "[...document.querySelectorAll('.panel:has(.chart path.line)')].map((one) => one.id)"
-        )
-        assert drawn == panels
+        assert dashboard_tab.drawn(page) == panels
         assert page.locator(".panel .none, .remark").count() == 0
         # Where it ended and started again there are no values, and a mark says why.
         assert page.locator("#first-token .serie-0 path").count() >= 2
@@ -140,12 +122,9 @@ def test_the_page_renews_itself(running: Host, browser: Browser) -> None:
 
 def test_the_page_is_small_and_closed_to_others(running: Host, browser: Browser) -> None:
     with logged_in(browser, running.url, **DESKTOP) as (page, _):
-        sent = [
-            page.request.get(f"{running.url}/{name}", timeout=STEP_TIMEOUT_MS)
-            for name in ("", "style.css", "refresh.js")
-        ]
-        assert sum(len(gzip.compress(one.body())) for one in sent) < MOST_BYTES
-        assert sent[0].headers["content-encoding"] == "gzip"
+        assert dashboard_tab.sent(page, running.url) < MOST_BYTES
+        answer = page.request.get(running.url, timeout=STEP_TIMEOUT_MS)
+        assert answer.headers["content-encoding"] == "gzip"
         page.click("header button")
         page.wait_for_selector("#key")
         page.fill("#key", OTHER_KEY)
