@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dashboard over a real Prometheus with two hours of a load, in a real Chromium.
 
-GCE_VLLM_SCREENSHOTS=FOLDER keeps what docs/images shows.
+GCE_VLLM_SCREENSHOTS=FOLDER keeps pictures of it. Those in docs/images are of the demo, by
+`python -m benchmarks.watched_load`.
 """
 
 from __future__ import annotations
