@@ -64,15 +64,16 @@ def _words(labels: Mapping[str, str]) -> list[str]:
 def increase(values: Sequence[tuple[float, float]], began: float, renewed: float) -> int:
     """What a counter added since `began`; the process that is there from `renewed` on began at 0.
 
-    A series that was not there yet stood at 0.
+    A series that was not there yet stood at 0. One that falls began again: the server that loads
+    counts by itself, and what is ready counts from 0 again.
     """
     last = max((value for at, value in values if at < began), default=0.0)
     added, new = 0.0, False
     for at, value in values:
         if at < began:
             continue
-        if at >= renewed and not new:
-            last, new = 0.0, True
+        if (at >= renewed and not new) or value < last:
+            last, new = 0.0, new or at >= renewed
         added, last = added + value - last, value
     return int(added)
 

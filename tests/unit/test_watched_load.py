@@ -30,6 +30,8 @@ STREAM = f'data: {{"choices": []}}\n\ndata: {json.dumps(WHOLE)}\n\ndata: [DONE]\
         # The new process has counted more than the old one when it is first seen.
         ([(90, 1), (190, 2), (210, 3), (300, 4)], RENEWED, 5),
         ([(210, 3), (300, 4)], RENEWED, 4),
+        # While it loads it counts by itself.
+        ([(110, 30), (180, 4), (190, 9), (210, 1), (300, 12)], RENEWED, 51),
         ([(90, 5)], RENEWED, 0),
     ],
 )
