@@ -55,7 +55,7 @@ mutants: setup-dev ## inject faults into a copy, one at a time, and see which te
 	@$(PY) -m benchmarks.mutants
 
 docs: setup-dev ## write the roles' READMEs, docs/reference, docs/private-apis.md and files/grafana from the code
-	@$(PY) docs/tools/generate_role_docs.py
+	@$(PY) -m docs.tools.generate_role_docs
 	@$(PY) -m docs.tools.generate_reference
 	@$(PY) docs/tools/generate_private_apis.py
 	@$(PY) -m docs.tools.generate_grafana

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes each role's README.md from its argument specification, and its defaults.
 
-`python docs/tools/generate_role_docs.py` writes them; `--check` says which are out of date and
-exits 1.
+python -m docs.tools.generate_role_docs [--check]
 """
 
 from __future__ import annotations
@@ -14,13 +13,11 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from docs.tools import generated_files
+from docs.tools.plugin_docs import text as markdown
+
+ROOT = generated_files.ROOT
 ROLES = ROOT / "roles"
-sys.path.insert(0, str(ROOT))
-
-from docs.tools import generated_files  # noqa: E402
-from docs.tools.plugin_docs import text as markdown  # noqa: E402
-
 NAMESPACE = "llmops.gce_vllm"
 
 
